@@ -1,0 +1,1 @@
+"""Frozen video models and the places where they can be cut."""

@@ -1,0 +1,85 @@
+"""What every backbone promises."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from approxbit.backbones.feature import Feature, FeatureShape
+
+
+class Backbone(nn.Module, ABC):
+    """A frozen video model that can be cut at named offload points.
+
+    For every point and clip, in eval mode and bit for bit,
+    `backbone.server_half(p)(backbone.edge_half(p)(clip)) == backbone(clip)`.
+    Halves share their parameters with the whole and with each other.
+    """
+
+    clip_shape: tuple[int, int, int, int]
+    """(channel, time, height, width) of the clips that the model was made for."""
+
+    num_classes: int
+
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """What is subtracted from RGB in [0, 1] before the model sees a clip."""
+
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    """What RGB in [0, 1] is divided by after the subtraction."""
+
+    @property
+    @abstractmethod
+    def offload_points(self) -> tuple[str, ...]:
+        """Names of the places where the model can be cut, from the input to the answer."""
+
+    @abstractmethod
+    def feature_shape(self, point: str, clip_shape: tuple[int, int, int, int] | None = None) -> FeatureShape:
+        """Shape of the feature at `point` for clips of `clip_shape` (the model's own by default)."""
+
+    @abstractmethod
+    def num_tokens(self, point: str) -> int:
+        """How many class tokens cross at `point` beside the grid."""
+
+    @abstractmethod
+    def edge_half(self, point: str) -> EdgeHalf:
+        """The layers before `point`."""
+
+    @abstractmethod
+    def server_half(self, point: str) -> ServerHalf:
+        """The layers after `point`."""
+
+    @abstractmethod
+    def forward(
+        self, clip: Float[Tensor, "batch 3 time height width"]
+    ) -> Float[Tensor, "batch class"]:
+        """Logits (before any softmax) of a batch of clips."""
+
+    def check_point(self, point: str) -> int:
+        """Index of `point` in `offload_points`.
+
+        Raises:
+            ValueError: The model has no such offload point.
+        """
+        if point not in self.offload_points:
+            raise ValueError(
+                f"{type(self).__name__} has the offload points {', '.join(self.offload_points)}, found {point!r}"
+            )
+        return self.offload_points.index(point)
+
+
+class EdgeHalf(nn.Module, ABC):
+    """The layers of a backbone before an offload point: clip -> feature."""
+
+    @abstractmethod
+    def forward(self, clip: Float[Tensor, "batch 3 time height width"]) -> Feature:
+        """The feature of a batch of clips."""
+
+
+class ServerHalf(nn.Module, ABC):
+    """The layers of a backbone after an offload point: feature -> logits."""
+
+    @abstractmethod
+    def forward(self, feature: Feature) -> Float[Tensor, "batch class"]:
+        """Logits of a batch of features."""

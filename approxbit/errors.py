@@ -1,0 +1,66 @@
+"""What a running system may want to catch.
+
+    ApproxBitError
+    ├── WireError               bytes that are not a well-formed packet or answer
+    │   └── FingerprintError    a packet made by other codec weights than the receiver's
+    ├── LinkError               the other side could not be reached or did not answer
+    │   └── LinkTimeoutError    it did not answer in time
+    ├── VideoError              a video file that cannot be read, or is too short
+    ├── DatasetError            a labels file or folder that is not in its official format
+    ├── LUTError                a LUT file that cannot be read
+    └── WeightsError            weights that do not match what they are loaded into
+        ├── HashMismatchError   the file is not the one that its card describes
+        ├── MissingKeyError     keys are missing from, or unknown to, the model
+        └── WrongShapeError     a tensor has another shape than the model's
+
+A caller's mistake is a plain `ValueError` or `TypeError`; a missing optional package is an `ImportError`
+that names the extra to install.
+"""
+
+
+class ApproxBitError(Exception):
+    """Root of everything that approxbit raises on purpose at run time."""
+
+
+class WireError(ApproxBitError):
+    """Bytes that are not a well-formed packet or answer."""
+
+
+class FingerprintError(WireError):
+    """A packet that was made by other codec weights than the receiver's."""
+
+
+class LinkError(ApproxBitError):
+    """The other side could not be reached, or broke off."""
+
+
+class LinkTimeoutError(LinkError):
+    """The other side did not answer in time."""
+
+
+class VideoError(ApproxBitError):
+    """A video file that cannot be read, or holds too few frames. The message names the file."""
+
+
+class DatasetError(ApproxBitError):
+    """A labels file or a video folder that is not in its official format. The message names the file."""
+
+
+class LUTError(ApproxBitError):
+    """A LUT file that cannot be read. The message names the file and the entry."""
+
+
+class WeightsError(ApproxBitError):
+    """Weights that do not match the model they are loaded into."""
+
+
+class HashMismatchError(WeightsError):
+    """A weights file that is not the one its card describes."""
+
+
+class MissingKeyError(WeightsError):
+    """A weights file that lacks keys of the model, or has keys that the model does not know."""
+
+
+class WrongShapeError(WeightsError):
+    """A tensor whose shape differs from the model's."""
