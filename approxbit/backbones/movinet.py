@@ -1,0 +1,199 @@
+"""MoViNet (Kondratyuk et al., 2021), base variant, cut after its stem or after any of its blocks.
+
+    clip -> conv1 -> b0 -> b1 -> b2 -> b3 -> b4 -> conv7 -> mean -> classifier -> logits
+                  B1    B2    B3    B4    B5    B6
+
+Keys of the state dict are those of Atze00/MoViNet-pytorch.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from itertools import accumulate
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from approxbit.backbones.base import Backbone, EdgeHalf, ServerHalf
+from approxbit.backbones.feature import Feature, FeatureShape
+from approxbit.backbones.movinet_layers import Bottleneck, Convolution
+from approxbit.backbones.movinet_table import ARCHITECTURES, Architecture
+
+STEM_STRIDE = 2
+
+
+class MoViNet(Backbone):
+    """A MoViNet whose layers see the whole clip at once. Clips are RGB in [0, 1], not normalised further.
+
+    Args:
+        architecture: Widths, kernels and strides.
+        num_classes: Length of the logits.
+        clip_shape: (3, time, height, width) that `feature_shape` assumes; the architecture's own by default.
+            The model itself takes clips of any length and size.
+        dropout: Rate in the classifier while training, in [0, 1).
+    """
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        num_classes: int,
+        clip_shape: tuple[int, int, int, int] | None = None,
+        dropout: float = 0.2,
+    ) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self.num_classes = num_classes
+        self.clip_shape = clip_shape or architecture.clip_shape
+        self.conv1 = Convolution(3, architecture.stem_channels, (1, 3, 3), STEM_STRIDE)
+        self.blocks = nn.Sequential(_layers(architecture))
+        self.conv7 = Convolution(architecture.blocks[-1].channels, architecture.head_channels)
+        self.classifier = nn.Sequential(
+            Convolution(
+                architecture.head_channels, architecture.hidden_channels, has_norm=False, has_swish=False
+            ),
+            nn.SiLU(),
+            nn.Dropout(dropout),
+            Convolution(architecture.hidden_channels, num_classes, has_norm=False, has_swish=False),
+        )
+
+    @property
+    def offload_points(self) -> tuple[str, ...]:
+        """`B1` after the stem, `B{i + 2}` after the layers `b{i}_l*`."""
+        return tuple(f"B{number}" for number in range(1, len(self.architecture.blocks) + 2))
+
+    def feature_shape(self, point: str, clip_shape: tuple[int, int, int, int] | None = None) -> FeatureShape:
+        """Shape of the feature at `point`, by arithmetic: every stride rounds up.
+
+        Raises:
+            ValueError: The model has no such offload point.
+        """
+        blocks = self.architecture.blocks[: self.check_point(point)]
+        _, time, height, width = clip_shape or self.clip_shape
+        for stride in (STEM_STRIDE, *(block.stride for block in blocks)):
+            height, width = -(-height // stride), -(-width // stride)
+        channels = blocks[-1].channels if blocks else self.architecture.stem_channels
+        return FeatureShape(channels, time, height, width)
+
+    def num_tokens(self, point: str) -> int:
+        """Always 0: a MoViNet has no class token.
+
+        Raises:
+            ValueError: The model has no such offload point.
+        """
+        self.check_point(point)
+        return 0
+
+    def edge_half(self, point: str) -> MoViNetEdgeHalf:
+        """The stem and the blocks before `point`.
+
+        Raises:
+            ValueError: The model has no such offload point.
+        """
+        return MoViNetEdgeHalf(self._trunk()[: self._num_modules_before(point)])
+
+    def server_half(self, point: str) -> MoViNetServerHalf:
+        """The blocks after `point`, and the head.
+
+        Raises:
+            ValueError: The model has no such offload point.
+        """
+        return MoViNetServerHalf(
+            self._trunk()[self._num_modules_before(point) :], self.conv7, self.classifier
+        )
+
+    def forward(self, clip: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch class"]:
+        """Logits of a batch of clips, before any softmax."""
+        return classify(run_through(self._trunk(), clip), self.conv7, self.classifier)
+
+    def _trunk(self) -> list[nn.Module]:
+        return [self.conv1, *self.blocks]
+
+    def _num_modules_before(self, point: str) -> int:
+        lengths = accumulate((1, *(len(block.layers) for block in self.architecture.blocks)))
+        return list(lengths)[self.check_point(point)]
+
+
+class MoViNetEdgeHalf(EdgeHalf):
+    """The stem and the first blocks of a MoViNet."""
+
+    def __init__(self, layers: Iterable[nn.Module]) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+
+    def forward(self, clip: Float[Tensor, "batch 3 time height width"]) -> Feature:
+        """The feature of a batch of clips, with no tokens."""
+        grid = run_through(self.layers, clip)
+        return Feature(grid, grid.new_zeros(grid.shape[0], 0, grid.shape[1]))
+
+
+class MoViNetServerHalf(ServerHalf):
+    """The last blocks of a MoViNet and its head."""
+
+    def __init__(self, layers: Iterable[nn.Module], conv7: nn.Module, classifier: nn.Module) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+        self.conv7 = conv7
+        self.classifier = classifier
+
+    def forward(self, feature: Feature) -> Float[Tensor, "batch class"]:
+        """Logits of a batch of features."""
+        return classify(run_through(self.layers, feature.grid), self.conv7, self.classifier)
+
+
+def run_through(
+    layers: Iterable[nn.Module], grid: Float[Tensor, "batch channel time height width"]
+) -> Float[Tensor, "batch channel_out time height_out width_out"]:
+    """What comes out of the last of the layers."""
+    for layer in layers:
+        grid = layer(grid)
+    return grid
+
+
+def classify(
+    grid: Float[Tensor, "batch channel time height width"], conv7: nn.Module, classifier: nn.Module
+) -> Float[Tensor, "batch class"]:
+    """Logits from the last block's output: `classifier(mean(conv7(grid)))`."""
+    return classifier(conv7(grid).mean(dim=(2, 3, 4), keepdim=True)).flatten(1)
+
+
+def _layers(architecture: Architecture) -> OrderedDict[str, nn.Module]:
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    channels = architecture.stem_channels
+    for block_index, block in enumerate(architecture.blocks):
+        for layer_index, spec in enumerate(block.layers):
+            layers[f"b{block_index}_l{layer_index}"] = Bottleneck(channels, block.channels, spec)
+            channels = block.channels
+    return layers
+
+
+def movinet(
+    name: str, num_classes: int = 600, clip_shape: tuple[int, int, int, int] | None = None
+) -> MoViNet:
+    """An untrained MoViNet of the published sizes.
+
+    Args:
+        name: `a0` to `a5`, or `digits`.
+        num_classes: Length of the logits; 600 for Kinetics-600.
+        clip_shape: (3, time, height, width); by default the one that the architecture was published for.
+
+    Raises:
+        ValueError: There is no such architecture.
+
+    Example:
+        >>> import torch
+        >>> with torch.device("meta"):
+        ...     model = movinet("a2")
+        >>> model.feature_shape("B3")
+        FeatureShape(channels=40, time=50, height=28, width=28)
+    """
+    if name not in ARCHITECTURES:
+        raise ValueError(f"movinet has the architectures {', '.join(ARCHITECTURES)}, found {name!r}")
+    return MoViNet(ARCHITECTURES[name], num_classes, clip_shape)
+
+
+def movinet_digits(
+    num_classes: int = 240, clip_shape: tuple[int, int, int, int] = (3, 16, 64, 64)
+) -> MoViNet:
+    """An untrained MoViNet for Digits-in-Motion that trains from scratch on two CPU cores."""
+    return movinet("digits", num_classes, clip_shape)

@@ -1,0 +1,155 @@
+"""The parts of a MoViNet, base variant: no causal padding, no carried state.
+
+Module names follow the state dicts that Atze00/MoViNet-pytorch publishes, so that those load strictly.
+Input and output of every part are `[batch, channel, time, height, width]`.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from jaxtyping import Float
+from torch import Tensor, nn, zeros
+from torch.nn import functional as F
+
+from approxbit.backbones.movinet_table import LayerSpec
+
+BATCH_NORM_EPSILON = 1e-3
+
+
+def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
+    """Zeros before and after an axis that leave `ceil(size / stride)` positions, the smaller part first.
+
+    TensorFlow's SAME rule: with stride 2 the amount depends on the parity of `size`.
+
+    Example:
+        >>> same_padding(112, kernel=3, stride=2), same_padding(43, kernel=3, stride=2)
+        ((0, 1), (1, 1))
+    """
+    total = max(kernel - (size % stride or stride), 0)
+    return total // 2, total - total // 2
+
+
+def round_to_eight(width: float) -> int:
+    """The multiple of 8 nearest to `width`, at least 8, and never more than a tenth below it.
+
+    Example:
+        >>> round_to_eight(6.0), round_to_eight(60.0), round_to_eight(18.9)
+        (8, 64, 24)
+    """
+    rounded = max(8, int(width + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * width else rounded
+
+
+class SameConv3d(nn.Conv3d):
+    """A Conv3d that pads height and width by `same_padding` and time symmetrically, all with zeros."""
+
+    def forward(
+        self, grid: Float[Tensor, "batch channel time height width"]
+    ) -> Float[Tensor, "batch channel_out time height_out width_out"]:
+        """`[batch, channel, T, H, W]` to `[batch, channel_out, T, ceil(H / stride), ceil(W / stride)]`."""
+        top, bottom = same_padding(grid.shape[3], self.kernel_size[1], self.stride[1])
+        left, right = same_padding(grid.shape[4], self.kernel_size[2], self.stride[2])
+        padding = [self.kernel_size[0] // 2, top, left]
+        if (top, left) != (bottom, right):
+            # A convolution can only pad both sides alike, so the longer side is laid out first.
+            grid = F.pad(grid, (left, right, top, bottom))
+            padding[1:] = [0, 0]
+        return F.conv3d(grid, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+
+
+class SameAveragePool(nn.Module):
+    """Halves height and width by 3x3 means that do not count the padding."""
+
+    def forward(
+        self, grid: Float[Tensor, "batch channel time height width"]
+    ) -> Float[Tensor, "batch channel time height_out width_out"]:
+        """`[batch, channel, T, H, W]` to `[batch, channel, T, ceil(H / 2), ceil(W / 2)]`."""
+        height, width = grid.shape[3:]
+        top, left = same_padding(height, 3, 2)[0], same_padding(width, 3, 2)[0]
+        # ceil_mode lets the last window hang over the end, and what hangs over is not counted.
+        return F.avg_pool3d(
+            grid, (1, 3, 3), (1, 2, 2), (0, top, left), ceil_mode=True, count_include_pad=False
+        )
+
+
+class ConvolutionUnit(nn.Sequential):
+    """Convolution, then batch norm and swish where they are wanted; the one step of a base `Convolution`."""
+
+    def __init__(self, convolution: nn.Conv3d, has_norm: bool, has_swish: bool) -> None:
+        parts: list[tuple[str, nn.Module]] = [("conv3d", convolution)]
+        if has_norm:
+            parts.append(("norm", nn.BatchNorm3d(convolution.out_channels, eps=BATCH_NORM_EPSILON)))
+        if has_swish:
+            parts.append(("swish", nn.SiLU()))
+        super().__init__(OrderedDict(parts))
+
+
+class Convolution(nn.Sequential):
+    """A convolution of the model. In the base variant it is one step, `conv_1`.
+
+    Args:
+        in_channels: Channels in.
+        out_channels: Channels out.
+        kernel: (time, height, width), odd.
+        stride: Of height and width; time is never strided.
+        groups: As in Conv3d.
+        has_norm: Whether a batch norm follows; the convolution has a bias only where it does not.
+        has_swish: Whether x * sigmoid(x) follows.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: tuple[int, int, int] = (1, 1, 1),
+        stride: int = 1,
+        groups: int = 1,
+        has_norm: bool = True,
+        has_swish: bool = True,
+    ) -> None:
+        convolution = SameConv3d(
+            in_channels, out_channels, kernel, (1, stride, stride), groups=groups, bias=not has_norm
+        )
+        super().__init__(OrderedDict(conv_1=ConvolutionUnit(convolution, has_norm, has_swish)))
+
+
+class SqueezeExcite(nn.Module):
+    """Scales each channel by a gate in (0, 1) computed from the channel means over the whole clip."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        hidden = round_to_eight(channels / 4)
+        self.fc1 = Convolution(channels, hidden, has_norm=False)
+        self.fc2 = Convolution(hidden, channels, has_norm=False, has_swish=False)
+
+    def forward(
+        self, grid: Float[Tensor, "batch channel time height width"]
+    ) -> Float[Tensor, "batch channel time height width"]:
+        """`grid * sigmoid(fc2(swish(fc1(mean(grid)))))`."""
+        mean = grid.mean(dim=(2, 3, 4), keepdim=True)
+        return grid * self.fc2(self.fc1(mean)).sigmoid()
+
+
+class Bottleneck(nn.Module):
+    """One layer: `skip(x) + alpha * project(se(deep(expand(x))))`, with the learned ReZero scalar `alpha`."""
+
+    def __init__(self, in_channels: int, out_channels: int, spec: LayerSpec) -> None:
+        super().__init__()
+        self.alpha = nn.Parameter(zeros(()))
+        self.expand = Convolution(in_channels, spec.expand)
+        self.deep = Convolution(spec.expand, spec.expand, spec.kernel, spec.stride, groups=spec.expand)
+        self.se = SqueezeExcite(spec.expand)
+        self.project = Convolution(spec.expand, out_channels, has_swish=False)
+        skip: list[nn.Module] = []
+        if spec.stride != 1:
+            skip.append(SameAveragePool())
+        if spec.stride != 1 or in_channels != out_channels:
+            skip.append(Convolution(in_channels, out_channels, has_swish=False))
+        self.res = nn.Sequential(*skip)
+
+    def forward(
+        self, grid: Float[Tensor, "batch channel time height width"]
+    ) -> Float[Tensor, "batch channel_out time height_out width_out"]:
+        """`[batch, channel, T, H, W]` to `[batch, channel_out, T, ceil(H / stride), ceil(W / stride)]`."""
+        return self.res(grid) + self.alpha * self.project(self.se(self.deep(self.expand(grid))))
