@@ -1,0 +1,161 @@
+"""The learned codec: feature <-> code."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from approxbit.backbones.feature import Feature, FeatureShape
+from approxbit.codec.binarizer import ChannelCompressor, binarize, threshold
+from approxbit.codec.code import Code
+from approxbit.codec.codebook import Codebook
+from approxbit.codec.decoder import HEAD_CHANNELS, Decoder
+from approxbit.codec.spatial_encoder import SpatialEncoder
+from approxbit.codec.statistics import Standardizer
+from approxbit.configuration import Configuration
+
+
+class CodecOutput(NamedTuple):
+    """What the losses of Eq. 3 and Eq. 4 (APPROXBIT) need of one pass through the codec."""
+
+    feature: Feature
+    """The decoded feature, in the units of the backbone."""
+
+    logits: Feature
+    """X': a grid [batch, bit, time, height, width] and tokens [batch, token, bit]."""
+
+    code: Code
+    """The bits: float with a straight-through gradient in training mode, else uint8."""
+
+
+class Codec(nn.Module):
+    """The asymmetric binary autoencoder of APPROXBIT (sections 3.3 and 3.4).
+
+    ```
+    EDGE    feature -> standardise -> [spatial encoder] -> channel compressor -> logits -> logit > 0 -> code
+    SERVER  code -> codebook M -> ResBlock -> ResBlock -> self-attention -> [deconvolution] -> undo -> feature
+    ```
+
+    Deterministic, and no clip of a batch has an influence on another. It runs on grids of any size; those
+    of `feature_shape` are what `decode` restores by default. Every class token crosses as K bits of its own
+    and takes part in the self-attention layer of the decoder.
+
+    Args:
+        feature_shape: Shape of the backbone's feature at the offload point.
+        configuration: Offload point, spatial encoder and codebook size.
+        num_tokens: Class tokens that cross beside the grid.
+        hidden_channels: Channels in the middle of the ResBlocks; by default 1/2 of the feature's channels
+            with a spatial encoder and 1/6 without one (8 times the positions), at least 32.
+        attention_channels: Channels of the self-attention layer, a multiple of 32; by default 1/4 and 1/12.
+    """
+
+    def __init__(
+        self,
+        feature_shape: FeatureShape,
+        configuration: Configuration,
+        num_tokens: int = 0,
+        hidden_channels: int | None = None,
+        attention_channels: int | None = None,
+    ):
+        super().__init__()
+        channels, codebook_size = feature_shape.channels, configuration.codebook_size
+        narrowing = 1 if configuration.spatial_encoder else 3
+        hidden_channels = hidden_channels or max(32, channels // (2 * narrowing))
+        attention_channels = attention_channels or _whole_heads(channels // (4 * narrowing))
+        self.feature_shape = feature_shape
+        self.configuration = configuration
+        self.num_tokens = num_tokens
+        self.standardizer = Standardizer(channels, num_tokens)
+        self.spatial_encoder = SpatialEncoder(channels) if configuration.spatial_encoder else None
+        self.compressor = ChannelCompressor(channels, codebook_size, num_tokens)
+        self.codebook = Codebook(channels, codebook_size, num_tokens)
+        self.decoder = Decoder(channels, hidden_channels, attention_channels, configuration.spatial_encoder)
+
+    def fit_statistics(
+        self,
+        mean: Float[Tensor, " channel"],
+        std: Float[Tensor, " channel"],
+        token_mean: Float[Tensor, " channel"] | None = None,
+        token_std: Float[Tensor, " channel"] | None = None,
+    ) -> None:
+        """Keep the per-channel statistics of a training set's features, as `FeatureStatistics` measures them.
+
+        Raises:
+            ValueError: A shape or a value that is no statistic, or token statistics that do not fit.
+        """
+        self.standardizer.fit(mean, std, token_mean, token_std)
+
+    def compute_logits(self, feature: Feature) -> Feature:
+        """X' of Eq. 4: everything on the edge before the threshold."""
+        feature = self.standardizer.standardize(feature)
+        if self.spatial_encoder is not None:
+            feature = Feature(self.spatial_encoder(feature.grid), feature.tokens)
+        return self.compressor(feature)
+
+    def reconstruct(self, code: Code, feature_size: tuple[int, int, int]) -> Feature:
+        """Everything on the server: `decode` without its checks."""
+        decoded = self.decoder(self.codebook(code), feature_size)
+        return self.standardizer.restore(decoded)
+
+    def encode(self, feature: Feature) -> Code:
+        """The bits of a feature: uint8 in eval mode, float with a straight-through gradient in training mode.
+
+        Raises:
+            ValueError: The feature has other channels or another number of class tokens than the codec.
+        """
+        self._check_feature(feature)
+        return self._binarize(self.compute_logits(feature))
+
+    def decode(self, code: Code, feature_size: tuple[int, int, int] | None = None) -> Feature:
+        """The feature that a code stands for.
+
+        Args:
+            code: Bits as uint8 or float.
+            feature_size: Time, height and width to restore, by default those of `feature_shape`.
+
+        Raises:
+            ValueError: The code is not one of this codec's for a feature of that size.
+        """
+        feature_size = self.feature_shape.size if feature_size is None else feature_size
+        self._check_code(code, feature_size)
+        return self.reconstruct(code, feature_size)
+
+    def forward(self, feature: Feature) -> CodecOutput:
+        """Encode and decode, keeping what training needs.
+
+        Raises:
+            ValueError: The feature has other channels or another number of class tokens than the codec.
+        """
+        self._check_feature(feature)
+        logits = self.compute_logits(feature)
+        code = self._binarize(logits)
+        _, _, time, height, width = feature.grid.shape
+        return CodecOutput(self.reconstruct(code, (time, height, width)), logits, code)
+
+    def _binarize(self, logits: Feature) -> Code:
+        if self.training:
+            return Code(binarize(logits.grid), binarize(logits.tokens))
+        return threshold(logits)
+
+    def _check_feature(self, feature: Feature) -> None:
+        found = feature.grid.shape[1], feature.tokens.shape[1]
+        if found != (self.feature_shape.channels, self.num_tokens):
+            raise ValueError(
+                f"this codec takes features of {self.feature_shape.channels} channels and {self.num_tokens} "
+                f"class tokens, found {found[0]} channels and {found[1]} class tokens"
+            )
+
+    def _check_code(self, code: Code, feature_size: tuple[int, int, int]) -> None:
+        expected = (self.configuration.codebook_size, *self.configuration.grid_size(feature_size))
+        if tuple(code.grid.shape[1:]) != expected or code.tokens.shape[1] != self.num_tokens:
+            raise ValueError(
+                f"a {self.configuration} code of a feature of size {feature_size} has a grid of {expected} "
+                f"(bit, time, height, width) and {self.num_tokens} class tokens, "
+                f"found {tuple(code.grid.shape[1:])} and {code.tokens.shape[1]}"
+            )
+
+
+def _whole_heads(channels: int) -> int:
+    return max(1, channels // HEAD_CHANNELS) * HEAD_CHANNELS
