@@ -1,0 +1,26 @@
+"""Release cards -> verified, loaded backbones and codecs."""
+
+from approxbit.zoo.builders import BUILDERS, build_backbone
+from approxbit.zoo.cards import BackboneCard, CodecCard, Provenance
+from approxbit.zoo.folder import available, find_checkpoints
+from approxbit.zoo.store import card, load, load_backbone, load_family, load_lut, save_backbone, save_codec
+from approxbit.zoo.weights import WeightsRecord, compute_fingerprint
+
+__all__ = [
+    "BUILDERS",
+    "BackboneCard",
+    "CodecCard",
+    "Provenance",
+    "WeightsRecord",
+    "available",
+    "build_backbone",
+    "card",
+    "compute_fingerprint",
+    "find_checkpoints",
+    "load",
+    "load_backbone",
+    "load_family",
+    "load_lut",
+    "save_backbone",
+    "save_codec",
+]

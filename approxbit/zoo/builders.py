@@ -1,0 +1,31 @@
+"""From the name in a card to an untrained backbone. A card never names code, only keys of this table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from approxbit.backbones.base import Backbone
+from approxbit.backbones.movinet import movinet, movinet_digits
+
+BUILDERS: dict[str, Callable[..., Backbone]] = {
+    "movinet_digits": movinet_digits,
+    **{f"movinet_{size}": partial(movinet, size) for size in ("a0", "a1", "a2", "a3", "a4", "a5")},
+}
+
+
+def build_backbone(builder: str, arguments: Mapping[str, Any]) -> Backbone:
+    """An untrained backbone in eval mode; lists among the arguments become tuples, as JSON has none.
+
+    Raises:
+        ValueError: There is no such builder.
+
+    Example:
+        >>> build_backbone("movinet_digits", {"num_classes": 24, "clip_shape": [3, 8, 32, 32]}).clip_shape
+        (3, 8, 32, 32)
+    """
+    if builder not in BUILDERS:
+        raise ValueError(f"expected one of the builders {', '.join(sorted(BUILDERS))}, found {builder!r}")
+    plain = {name: tuple(value) if isinstance(value, list) else value for name, value in arguments.items()}
+    return BUILDERS[builder](**plain).eval()

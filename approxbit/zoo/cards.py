@@ -1,0 +1,152 @@
+"""What is known about a file of weights: its release card, JSON beside the safetensors file."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import os
+import platform
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+import torch
+
+from approxbit.configuration import Configuration
+from approxbit.errors import WeightsError
+from approxbit.zoo.weights import WeightsRecord, write_whole
+
+
+def describe_machine() -> str:
+    """The kind of machine this runs on: architecture, cores, accelerator, torch version."""
+    accelerator = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
+    return f"{platform.machine()}, {os.cpu_count()} cores, {accelerator}, torch {torch.__version__}"
+
+
+def _today() -> str:
+    return datetime.date.today().isoformat()
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """How weights were made, and how good they are.
+
+    Attributes:
+        recipe: Path of the recipe, from the top of the repository.
+        command: The command line that makes them again.
+        seed: What the random numbers started from; None if nothing was random.
+        metrics: Name -> value; accuracies in percent.
+        date: Day of the measurement, ISO 8601.
+        machine: Kind of machine, never its name.
+        license: SPDX identifier.
+    """
+
+    recipe: str = ""
+    command: str = ""
+    seed: int | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    date: str = field(default_factory=_today)
+    machine: str = field(default_factory=describe_machine)
+    license: str = "Apache-2.0"
+
+
+@dataclass(frozen=True)
+class BackboneCard:
+    """The card of a frozen backbone, `<family>/backbone.json`.
+
+    Attributes:
+        name: The family, such as `digits-movinet`.
+        builder: Key of `approxbit.zoo.BUILDERS`.
+        arguments: Keyword arguments of the builder.
+        label_set: Which question the logits answer.
+        label_names: One name for each logit; empty if they are not known.
+        weights: What the weights file must hold.
+        provenance: How it was made.
+    """
+
+    kind: ClassVar[str] = "backbone"
+    name: str
+    builder: str
+    arguments: Mapping[str, Any]
+    label_set: str
+    label_names: Sequence[str]
+    weights: WeightsRecord
+    provenance: Provenance
+
+
+@dataclass(frozen=True)
+class CodecCard:
+    """The card of a codec, `<family>/<configuration>.json`.
+
+    Attributes:
+        name: Family and configuration, such as `digits-movinet/16-Enc-B5`.
+        backbone: The family whose backbone it was trained for.
+        backbone_fingerprint: Of that backbone's weights, 16 hexadecimal digits.
+        arguments: Keyword arguments of `Codec` beside what the backbone and the configuration tell.
+        label_set: Which question it was trained to answer.
+        weights: What the weights file must hold.
+        provenance: How it was made.
+    """
+
+    kind: ClassVar[str] = "codec"
+    name: str
+    backbone: str
+    backbone_fingerprint: str
+    arguments: Mapping[str, Any]
+    label_set: str
+    weights: WeightsRecord
+    provenance: Provenance
+
+    @property
+    def configuration(self) -> Configuration:
+        """The second half of the name."""
+        return Configuration.parse(self.name.partition("/")[2])
+
+
+Card = BackboneCard | CodecCard
+AnyCard = TypeVar("AnyCard", BackboneCard, CodecCard)
+
+
+def save_card(path: Path, card: Card) -> None:
+    """Write a card as JSON, all of it or nothing; the inverse of `load_card`."""
+    text = json.dumps({"kind": card.kind, **dataclasses.asdict(card)}, indent=2, ensure_ascii=False)
+    one_line_shapes = re.sub(r"\[\n\s*((?:\d+,\n\s*)*\d+)\n\s*\]", _join_lines, text)
+    write_whole(path, (one_line_shapes + "\n").encode())
+
+
+def load_card(path: Path, name: str, card_type: type[AnyCard]) -> AnyCard:
+    """Read the card of the backbone or codec called `name`.
+
+    Raises:
+        WeightsError: The file cannot be read, is no JSON, is the card of something else, or does not have
+            exactly the fields of a card.
+    """
+    try:
+        fields = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"{path}: cannot be read as a card: {error}") from error
+    kind = fields.pop("kind", None) if isinstance(fields, dict) else None
+    if kind != card_type.kind or fields.get("name") != name:
+        raise WeightsError(f"{path}: expected the card of the {card_type.kind} {name}, found another's")
+    parts = {"weights": WeightsRecord, "provenance": Provenance}
+    built = {part: _build(path, part_type, fields.get(part)) for part, part_type in parts.items()}
+    return _build(path, card_type, {**fields, **built})
+
+
+def _build(path: Path, card_type: Any, fields: Any) -> Any:
+    expected = {each.name for each in dataclasses.fields(card_type)}
+    found = set(fields) if isinstance(fields, dict) else set()
+    if found != expected:
+        raise WeightsError(
+            f"{path}: a {card_type.__name__} has the fields {', '.join(sorted(expected))}; "
+            f"missing: {', '.join(sorted(expected - found)) or 'none'}, "
+            f"unknown: {', '.join(sorted(found - expected)) or 'none'}"
+        )
+    return card_type(**fields)
+
+
+def _join_lines(match: re.Match[str]) -> str:
+    return "[" + ", ".join(match[1].replace(",", " ").split()) + "]"

@@ -1,0 +1,131 @@
+"""Where checkpoints lie, and what they are called.
+
+    <checkpoints>/<family>/backbone.safetensors         backbone.json
+    <checkpoints>/<family>/<configuration>.safetensors  <configuration>.json
+    <checkpoints>/<family>/lut.json
+
+A family may hold codecs only; their cards then name the family that has their backbone.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from approxbit.configuration import Configuration
+
+BACKBONE = "backbone"
+ENVIRONMENT_VARIABLE = "APPROXBIT_CHECKPOINTS"
+_FAMILY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def find_checkpoints(checkpoints: str | os.PathLike[str] | None = None) -> Path:
+    """The folder of all families.
+
+    Args:
+        checkpoints: The folder; by default the environment variable APPROXBIT_CHECKPOINTS, else the one
+            that was installed with the package, else the one at the top of the repository.
+
+    Raises:
+        ValueError: There is no such folder.
+    """
+    named = checkpoints or os.environ.get(ENVIRONMENT_VARIABLE)
+    candidates = [Path(named)] if named else [_PACKAGE / "_checkpoints", _PACKAGE.parent / "checkpoints"]
+    for candidate in candidates:
+        if candidate.is_dir():
+            return candidate
+    raise ValueError(
+        f"expected a folder of checkpoints at {' or '.join(map(str, candidates))}: "
+        f"pass checkpoints=... or set {ENVIRONMENT_VARIABLE}"
+    )
+
+
+def available(checkpoints: str | os.PathLike[str] | None = None) -> tuple[str, ...]:
+    """Names that `load` takes, in the order of their families and configurations.
+
+    Raises:
+        ValueError: There is no folder of checkpoints.
+    """
+    root = find_checkpoints(checkpoints)
+    return tuple(
+        f"{family}/{configuration}"
+        for family in _list_families(root)
+        for configuration in list_configurations(root / family)
+    )
+
+
+def list_configurations(folder: Path) -> list[Configuration]:
+    """Configurations that have a card in a family's folder; files of other names are not the zoo's."""
+    found = []
+    for path in folder.glob("*.json"):
+        with suppress(ValueError):
+            found.append(Configuration.parse(path.stem))
+    return sorted(found)
+
+
+def locate_family(root: Path, family: str) -> Path:
+    """The folder of a family. A name that is not in the listing of `root` never becomes a path.
+
+    Raises:
+        ValueError: There is no such family.
+    """
+    return root / _choose(root, "families", _list_families(root), family)
+
+
+def locate_codec(root: Path, name: str) -> Path:
+    """The card of a codec.
+
+    Raises:
+        ValueError: There is no such codec.
+    """
+    return root / f"{_choose(root, 'models', available(root), name)}.json"
+
+
+def locate_backbone(root: Path, family: str) -> Path:
+    """The card of a backbone.
+
+    Raises:
+        ValueError: There is no such family, or it has no backbone.
+    """
+    return _locate_in_family(root, "backbones", family, f"{BACKBONE}.json")
+
+
+def locate_lut(root: Path, family: str) -> Path:
+    """The LUT of a family.
+
+    Raises:
+        ValueError: There is no such family, or it has no LUT.
+    """
+    return _locate_in_family(root, "LUTs", family, "lut.json")
+
+
+def check_family(family: str) -> str:
+    """A new family's name, as it is.
+
+    Raises:
+        ValueError: `family` holds anything but letters, digits, '-' and '_'.
+    """
+    if _FAMILY.fullmatch(family) is None:
+        raise ValueError(
+            f"expected a family of letters, digits, '-' and '_', such as 'digits-movinet', found {family!r}"
+        )
+    return family
+
+
+def _list_families(root: Path) -> list[str]:
+    return sorted(each.name for each in root.iterdir() if each.is_dir() and _FAMILY.fullmatch(each.name))
+
+
+def _locate_in_family(root: Path, what: str, family: str, file_name: str) -> Path:
+    families = [each for each in _list_families(root) if (root / each / file_name).is_file()]
+    return root / _choose(root, what, families, family) / file_name
+
+
+def _choose(root: Path, what: str, names: Sequence[str], name: str) -> str:
+    if name not in names:
+        raise ValueError(f"{root} has the {what} {', '.join(names) or '(none)'}; found {name!r}")
+    return name

@@ -1,0 +1,233 @@
+"""Save and load backbones, codecs and whole models by name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Union
+
+from approxbit.backbones.base import Backbone
+from approxbit.codec.codec import Codec
+from approxbit.configuration import Configuration
+from approxbit.errors import HashMismatchError
+from approxbit.offload import OffloadedModel
+from approxbit.zoo.builders import build_backbone
+from approxbit.zoo.cards import BackboneCard, Card, CodecCard, Provenance, load_card, save_card
+from approxbit.zoo.folder import (
+    BACKBONE,
+    check_family,
+    find_checkpoints,
+    list_configurations,
+    locate_backbone,
+    locate_codec,
+    locate_family,
+    locate_lut,
+)
+from approxbit.zoo.weights import check_fit, load_weights, save_weights
+
+if TYPE_CHECKING:
+    from approxbit.select import LUT
+
+Folder = Union[str, "os.PathLike[str]"]
+
+
+def save_backbone(
+    folder: Folder,
+    backbone: Backbone,
+    builder: str,
+    arguments: Mapping[str, Any] | None = None,
+    label_names: Sequence[str] = (),
+    label_set: str = "",
+    provenance: Provenance | None = None,
+) -> BackboneCard:
+    """Write `backbone.safetensors` and `backbone.json` into a family's folder.
+
+    Args:
+        folder: The family's folder; its name is the family's.
+        backbone: What to save.
+        builder: Key of `BUILDERS` that makes the like of `backbone`.
+        arguments: Keyword arguments of the builder.
+        label_names: One name for each logit, or none.
+        label_set: Which question the logits answer.
+        provenance: How the backbone was made.
+
+    Raises:
+        ValueError: The folder's name is no family's, there is no such builder, or the label names do not fit.
+        WeightsError: The builder makes a model of other tensors.
+    """
+    family, path = check_family(Path(folder).name), Path(folder) / f"{BACKBONE}.json"
+    _check_labels(backbone, label_names)
+    arguments = dict(arguments or {})
+    check_fit(_weights_of(path), build_backbone(builder, arguments), backbone.state_dict())
+    record = save_weights(_weights_of(path), backbone)
+    made = provenance or Provenance()
+    card = BackboneCard(family, builder, arguments, label_set, tuple(label_names), record, made)
+    save_card(path, card)
+    return card
+
+
+def save_codec(
+    folder: Folder,
+    codec: Codec,
+    backbone: str | None = None,
+    arguments: Mapping[str, Any] | None = None,
+    label_set: str | None = None,
+    provenance: Provenance | None = None,
+) -> CodecCard:
+    """Write `<configuration>.safetensors` and its card into a family's folder.
+
+    Args:
+        folder: The family's folder. The backbone is already saved there or in the folder beside it.
+        codec: What to save.
+        backbone: Family of the backbone that the codec was trained for; by default this one.
+        arguments: Keyword arguments of `Codec` that were not left to their defaults, such as
+            `hidden_channels`.
+        label_set: Which question the codec was trained to answer; by default the backbone's.
+        provenance: How the codec was made.
+
+    Raises:
+        ValueError: The folder's name is no family's, there is no such backbone, or its features are not
+            those that the codec was made for.
+        WeightsError: The backbone, the configuration and `arguments` make a codec of other tensors.
+    """
+    family, configuration = check_family(Path(folder).name), str(codec.configuration)
+    root, path = Path(folder).parent, Path(folder) / f"{configuration}.json"
+    backbone_card = _backbone_card(root, backbone or family)
+    arguments = dict(arguments or {})
+    rebuilt = _build_codec(
+        build_backbone(backbone_card.builder, backbone_card.arguments), configuration, arguments
+    )
+    _check_same_feature(codec, rebuilt)
+    check_fit(_weights_of(path), rebuilt, codec.state_dict())
+    card = CodecCard(
+        f"{family}/{configuration}",
+        backbone_card.name,
+        backbone_card.weights.fingerprint,
+        arguments,
+        backbone_card.label_set if label_set is None else label_set,
+        save_weights(_weights_of(path), codec, configuration),
+        provenance or Provenance(),
+    )
+    save_card(path, card)
+    return card
+
+
+def load(name: str, checkpoints: Folder | None = None) -> OffloadedModel:
+    """A verified model, in eval mode and on the CPU.
+
+    Args:
+        name: Family and configuration, such as `digits-movinet/16-Enc-B5`; `available()` lists them.
+        checkpoints: Folder of all families; by default as `find_checkpoints` says.
+
+    Raises:
+        ValueError: There is no such model.
+        HashMismatchError: A file is not what its card describes, or the backbone is not the codec's.
+        MissingKeyError: Tensors are missing from a file, or unknown to the model.
+        WrongShapeError: A tensor has another shape than the model's.
+        WeightsError: A file cannot be read.
+    """
+    root = find_checkpoints(checkpoints)
+    codec_card = _codec_card(root, name)
+    return _assemble(root, codec_card, load_backbone(codec_card.backbone, root))
+
+
+def load_family(family: str, checkpoints: Folder | None = None) -> dict[str, OffloadedModel]:
+    """All models of a family by their configurations, in eval mode; models of one backbone share it.
+
+    Raises:
+        ValueError: There is no such family.
+        WeightsError: As for `load`.
+    """
+    root = find_checkpoints(checkpoints)
+    configurations = list_configurations(locate_family(root, family))
+    cards = {str(each): _codec_card(root, f"{family}/{each}") for each in configurations}
+    backbones = {each.backbone: load_backbone(each.backbone, root) for each in cards.values()}
+    return {each: _assemble(root, card, backbones[card.backbone]) for each, card in cards.items()}
+
+
+def load_backbone(family: str, checkpoints: Folder | None = None) -> Backbone:
+    """A verified backbone, frozen and in eval mode.
+
+    Raises:
+        ValueError: There is no such family, or it has no backbone of its own.
+        WeightsError: As for `load`.
+    """
+    root = find_checkpoints(checkpoints)
+    backbone_card = _backbone_card(root, family)
+    backbone = build_backbone(backbone_card.builder, backbone_card.arguments)
+    load_weights(_weights_of(locate_backbone(root, family)), backbone, backbone_card.weights)
+    return backbone.requires_grad_(False)
+
+
+def load_lut(family: str, checkpoints: Folder | None = None) -> LUT:
+    """The latency, bytes and accuracy that were measured for all models of a family.
+
+    Raises:
+        ValueError: There is no such family, or it has no LUT.
+        LUTError: The file cannot be read.
+    """
+    from approxbit.select import LUT
+
+    return LUT.load(locate_lut(find_checkpoints(checkpoints), family))
+
+
+def card(name: str, checkpoints: Folder | None = None) -> Card:
+    """The card of a backbone (`digits-movinet`) or of a codec (`digits-movinet/16-Enc-B5`).
+
+    Raises:
+        ValueError: There is no such backbone or codec.
+        WeightsError: The card cannot be read.
+    """
+    root = find_checkpoints(checkpoints)
+    return _codec_card(root, name) if "/" in name else _backbone_card(root, name)
+
+
+def _backbone_card(root: Path, family: str) -> BackboneCard:
+    return load_card(locate_backbone(root, family), family, BackboneCard)
+
+
+def _codec_card(root: Path, name: str) -> CodecCard:
+    return load_card(locate_codec(root, name), name, CodecCard)
+
+
+def _assemble(root: Path, codec_card: CodecCard, backbone: Backbone) -> OffloadedModel:
+    path, backbone_card = locate_codec(root, codec_card.name), _backbone_card(root, codec_card.backbone)
+    if codec_card.backbone_fingerprint != backbone_card.weights.fingerprint:
+        raise HashMismatchError(
+            f"{path}: was trained for the backbone {codec_card.backbone} of the fingerprint "
+            f"{codec_card.backbone_fingerprint}, found {backbone_card.weights.fingerprint}"
+        )
+    codec = _build_codec(backbone, path.stem, codec_card.arguments)
+    load_weights(_weights_of(path), codec, codec_card.weights, path.stem)
+    model = OffloadedModel(backbone, codec.requires_grad_(False), backbone_card.label_names)
+    model.fingerprint = int(codec_card.weights.fingerprint, 16)
+    return model
+
+
+def _build_codec(backbone: Backbone, configuration: str, arguments: Mapping[str, Any]) -> Codec:
+    parsed = Configuration.parse(configuration)
+    point = parsed.offload_point
+    return Codec(backbone.feature_shape(point), parsed, backbone.num_tokens(point), **arguments)
+
+
+def _check_same_feature(codec: Codec, rebuilt: Codec) -> None:
+    found, expected = (codec.feature_shape, codec.num_tokens), (rebuilt.feature_shape, rebuilt.num_tokens)
+    if found != expected:
+        raise ValueError(
+            f"the backbone's features at {codec.configuration.offload_point} have the shape "
+            f"{tuple(expected[0])} and {expected[1]} class tokens, "
+            f"found a codec for {tuple(found[0])} and {found[1]}"
+        )
+
+
+def _check_labels(backbone: Backbone, label_names: Sequence[str]) -> None:
+    if label_names and len(label_names) != backbone.num_classes:
+        raise ValueError(
+            f"label_names must hold one name for each of the {backbone.num_classes} classes, "
+            f"found {len(label_names)}"
+        )
+
+
+def _weights_of(card_path: Path) -> Path:
+    return card_path.with_suffix(".safetensors")

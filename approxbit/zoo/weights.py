@@ -1,0 +1,146 @@
+"""Files of weights: safetensors that are exactly what a record says, and fit a module exactly."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as parse_safetensors
+from safetensors.torch import save as dump_safetensors
+from torch import Tensor, nn
+
+from approxbit.errors import HashMismatchError, MissingKeyError, WeightsError, WrongShapeError
+
+
+@dataclass(frozen=True)
+class WeightsRecord:
+    """What a file of weights must hold.
+
+    Attributes:
+        sha256: Of the whole file, 64 hexadecimal digits.
+        fingerprint: Of its content, 16 hexadecimal digits: see `compute_fingerprint`.
+        shapes: Tensor name -> shape.
+    """
+
+    sha256: str
+    fingerprint: str
+    shapes: Mapping[str, Sequence[int]]
+
+
+def compute_fingerprint(tensors: Mapping[str, Tensor], label: str = "") -> int:
+    """First 8 bytes, big-endian, of the SHA-256 of a label and of all tensors in the order of their names.
+
+    The same on every machine, and independent of how a file arranges the tensors.
+
+    Example:
+        >>> f"{compute_fingerprint({'weight': torch.zeros(2)}, '8-Enc-B5'):016x}"
+        'd5bcbdce06a08359'
+    """
+    digest = hashlib.sha256(label.encode() + b"\0")
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        dtype = str(tensor.dtype).removeprefix("torch.")
+        digest.update(f"{name}\0{dtype}\0{list(tensor.shape)}\0".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return int.from_bytes(digest.digest()[:8], "big")
+
+
+def save_weights(path: Path, module: nn.Module, label: str = "") -> WeightsRecord:
+    """Write a module's state, all of it or nothing; the inverse of `load_weights`.
+
+    Args:
+        path: The safetensors file.
+        module: Whose parameters and buffers to write.
+        label: What enters the fingerprint beside the tensors.
+
+    Returns:
+        The record that `load_weights` checks the file against.
+    """
+    tensors = {name: tensor.detach().cpu().clone() for name, tensor in module.state_dict().items()}
+    content = dump_safetensors(tensors)
+    write_whole(path, content)
+    return WeightsRecord(
+        hashlib.sha256(content).hexdigest(),
+        f"{compute_fingerprint(tensors, label):016x}",
+        {name: tuple(tensor.shape) for name, tensor in tensors.items()},
+    )
+
+
+def load_weights(path: Path, module: nn.Module, record: WeightsRecord, label: str = "") -> None:
+    """Fill a module from a file: every tensor of both, or none and an error.
+
+    Raises:
+        HashMismatchError: The file or its content is not what the record describes.
+        MissingKeyError: The file lacks a tensor of the module, or has one that the module does not know.
+        WrongShapeError: A tensor has another shape than the module's.
+        WeightsError: The file cannot be read, or a tensor has another dtype than the module's.
+    """
+    tensors = _read(path, record.sha256)
+    check_fit(path, module, tensors)
+    found = f"{compute_fingerprint(tensors, label):016x}"
+    if found != record.fingerprint:
+        raise HashMismatchError(
+            f"{path}: the card promises the fingerprint {record.fingerprint}, found {found}"
+        )
+    module.load_state_dict(tensors, strict=True)
+
+
+def check_fit(path: Path, module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Make sure that tensors have the names, shapes and dtypes of a module's.
+
+    Raises:
+        MissingKeyError: A tensor of the module is missing, or one is not the module's.
+        WrongShapeError: A tensor has another shape than the module's.
+        WeightsError: A tensor has another dtype than the module's.
+    """
+    state = module.state_dict()
+    expected_names, found_names = set(state), set(tensors)
+    if expected_names != found_names:
+        raise MissingKeyError(
+            f"{path}: the tensors must be those of {type(module).__name__}; "
+            f"missing: {', '.join(sorted(expected_names - found_names)) or 'none'}, "
+            f"unknown: {', '.join(sorted(found_names - expected_names)) or 'none'}"
+        )
+    for name, expected in state.items():
+        found = tensors[name]
+        if found.shape != expected.shape:
+            raise WrongShapeError(
+                f"{path}: the tensor {name} must have the shape {tuple(expected.shape)}, "
+                f"found {tuple(found.shape)}"
+            )
+        if found.dtype != expected.dtype:
+            raise WeightsError(f"{path}: the tensor {name} must be {expected.dtype}, found {found.dtype}")
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file under another name first, so that a reader never meets half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def _read(path: Path, sha256: str) -> dict[str, Tensor]:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read: {error.strerror}") from error
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        raise HashMismatchError(f"{path}: the card promises a file of SHA-256 {sha256}, found {found}")
+    try:
+        return parse_safetensors(content)
+    except SafetensorError as error:
+        raise WeightsError(f"{path}: is not a safetensors file: {error}") from error

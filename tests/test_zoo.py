@@ -1,0 +1,354 @@
+"""Save, load and every way in which a checkpoint can be wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from approxbit import zoo
+from approxbit.backbones.movinet import MoViNet
+from approxbit.codec import Codec
+from approxbit.configuration import Configuration
+from approxbit.errors import HashMismatchError, MissingKeyError, WeightsError, WrongShapeError
+from approxbit.offload import OffloadedModel
+from approxbit.zoo import weights as zoo_weights
+from approxbit.zoo.cards import BackboneCard, CodecCard, load_card
+
+REPOSITORY = Path(__file__).parents[1]
+ARGUMENTS = {"num_classes": 3, "clip_shape": (3, 4, 32, 32)}
+LABELS = ("left", "right", "still")
+
+
+def make_codec(backbone: MoViNet, configuration: str, **arguments: int) -> Codec:
+    parsed = Configuration.parse(configuration)
+    return Codec(backbone.feature_shape(parsed.offload_point), parsed, **arguments).eval()
+
+
+@pytest.fixture(scope="module")
+def trained() -> MoViNet:
+    torch.manual_seed(1)
+    backbone = zoo.build_backbone("movinet_digits", ARGUMENTS)
+    assert isinstance(backbone, MoViNet)
+    return backbone
+
+
+@pytest.fixture
+def checkpoints(tmp_path: Path, trained: MoViNet) -> Path:
+    """A folder with one backbone and three codecs, one of them in a family of its own."""
+    provenance = zoo.Provenance("recipes/toy.yaml", "make toy", 1, {"top1": 99.5})
+    zoo.save_backbone(tmp_path / "toy", trained, "movinet_digits", ARGUMENTS, LABELS, "actions", provenance)
+    for configuration in ("8-Enc-B3", "4-NoEnc-B3"):
+        zoo.save_codec(tmp_path / "toy", make_codec(trained, configuration))
+    narrow = make_codec(trained, "8-Enc-B3", hidden_channels=16)
+    zoo.save_codec(tmp_path / "toy-easy", narrow, "toy", {"hidden_channels": 16}, "easy")
+    return tmp_path
+
+
+def edit_card(path: Path, **fields: object) -> None:
+    card = json.loads(path.read_text())
+    path.write_text(json.dumps({**card, **fields}))
+
+
+def rewrite_weights(checkpoints: Path, tensors: dict[str, torch.Tensor]) -> None:
+    """Other tensors in `toy/8-Enc-B3`, with the card's SHA-256 made to match."""
+    path = checkpoints / "toy" / "8-Enc-B3.safetensors"
+    save_file(tensors, path)
+    record = json.loads(path.with_suffix(".json").read_text())["weights"]
+    record["sha256"] = zoo_weights.hashlib.sha256(path.read_bytes()).hexdigest()
+    edit_card(path.with_suffix(".json"), weights=record)
+
+
+def test_a_loaded_model_answers_exactly_as_the_saved_parts(checkpoints: Path, trained: MoViNet) -> None:
+    torch.manual_seed(2)
+    codec = make_codec(trained, "8-Enc-B3")
+    zoo.save_codec(checkpoints / "toy", codec)
+    model = zoo.load("toy/8-Enc-B3", checkpoints)
+    clip = torch.rand(2, 3, 4, 32, 32)
+    with torch.no_grad():
+        assert torch.equal(model(clip), OffloadedModel(trained, codec)(clip))
+    assert model.label_names == LABELS
+    assert not model.training
+    assert not any(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_a_loaded_model_carries_the_fingerprint_of_its_codec(checkpoints: Path) -> None:
+    model = zoo.load("toy/8-Enc-B3", checkpoints)
+    card = zoo.card("toy/8-Enc-B3", checkpoints)
+    assert model.fingerprint == int(card.weights.fingerprint, 16)
+    assert model.fingerprint == zoo.compute_fingerprint(model.codec.state_dict(), "8-Enc-B3")
+
+
+def test_a_codec_of_another_family_finds_its_backbone(checkpoints: Path) -> None:
+    model = zoo.load("toy-easy/8-Enc-B3", checkpoints)
+    assert model.label_names == LABELS
+    card = zoo.card("toy-easy/8-Enc-B3", checkpoints)
+    assert isinstance(card, CodecCard)
+    assert (card.backbone, card.label_set, card.configuration) == ("toy", "easy", model.codec.configuration)
+
+
+def test_models_of_a_family_share_one_backbone(checkpoints: Path) -> None:
+    models = zoo.load_family("toy", checkpoints)
+    assert list(models) == ["4-NoEnc-B3", "8-Enc-B3"]
+    first, second = models.values()
+    assert first.backbone is second.backbone
+    assert first.fingerprint != second.fingerprint
+
+
+def test_available_lists_families_and_configurations_in_order(checkpoints: Path) -> None:
+    (checkpoints / "toy" / "notes.json").write_text("{}")
+    (checkpoints / ".hidden").mkdir()
+    assert zoo.available(checkpoints) == ("toy/4-NoEnc-B3", "toy/8-Enc-B3", "toy-easy/8-Enc-B3")
+
+
+def test_a_card_says_what_the_file_holds(checkpoints: Path) -> None:
+    card = zoo.card("toy", checkpoints)
+    assert isinstance(card, BackboneCard)
+    tensors = load_file(checkpoints / "toy" / "backbone.safetensors")
+    assert {name: list(tensor.shape) for name, tensor in tensors.items()} == card.weights.shapes
+    assert card.provenance.metrics == {"top1": 99.5}
+    assert card.provenance.license == "Apache-2.0"
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d", card.provenance.date)
+    assert "cores" in card.provenance.machine
+
+
+def test_a_card_keeps_each_shape_on_one_line(checkpoints: Path) -> None:
+    text = (checkpoints / "toy" / "8-Enc-B3.json").read_text()
+    shape = list(zoo.card("toy/8-Enc-B3", checkpoints).weights.shapes["compressor.grid.weight"])
+    assert f'"compressor.grid.weight": {shape}' in text
+
+
+def test_saving_twice_gives_the_same_bytes(checkpoints: Path, trained: MoViNet) -> None:
+    before = (checkpoints / "toy" / "backbone.safetensors").read_bytes()
+    zoo.save_backbone(checkpoints / "toy", trained, "movinet_digits", ARGUMENTS)
+    assert (checkpoints / "toy" / "backbone.safetensors").read_bytes() == before
+
+
+def test_a_fingerprint_sees_names_dtypes_shapes_values_and_the_label() -> None:
+    tensor = torch.arange(4, dtype=torch.float32)
+    others = [
+        zoo.compute_fingerprint({"a": tensor}, "1-Enc-B3"),
+        zoo.compute_fingerprint({"a": tensor}, "2-Enc-B3"),
+        zoo.compute_fingerprint({"b": tensor}, "1-Enc-B3"),
+        zoo.compute_fingerprint({"a": tensor.reshape(2, 2)}, "1-Enc-B3"),
+        zoo.compute_fingerprint({"a": tensor.view(torch.int32)}, "1-Enc-B3"),
+        zoo.compute_fingerprint({"a": tensor.flip(0)}, "1-Enc-B3"),
+    ]
+    assert len(set(others)) == len(others)
+    assert all(0 <= fingerprint < 2**64 for fingerprint in others)
+
+
+def test_a_fingerprint_ignores_order_and_memory_layout() -> None:
+    matrix, scalar = torch.arange(6.0).reshape(2, 3), torch.tensor(5)
+    assert zoo.compute_fingerprint({"a": matrix, "b": scalar}) == zoo.compute_fingerprint(
+        {"b": scalar, "a": matrix.t().contiguous().t()}
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["toy/16-Enc-B3", "toy", "", "../toy/8-Enc-B3", "toy/../toy/8-Enc-B3", "/etc"]
+)
+def test_an_unknown_model_is_refused_with_a_list_of_the_known(checkpoints: Path, name: str) -> None:
+    with pytest.raises(
+        ValueError, match=r"has the models toy/4-NoEnc-B3, .*; found " + re.escape(repr(name))
+    ):
+        zoo.load(name, checkpoints)
+
+
+def test_an_unknown_family_is_refused_with_a_list_of_the_known(checkpoints: Path) -> None:
+    with pytest.raises(ValueError, match=r"has the families toy, toy-easy; found '\.\.'"):
+        zoo.load_family("..", checkpoints)
+    with pytest.raises(ValueError, match="has the backbones toy; found 'toy-easy'"):
+        zoo.load_backbone("toy-easy", checkpoints)
+    with pytest.raises(ValueError, match=r"has the LUTs \(none\); found 'toy'"):
+        zoo.load_lut("toy", checkpoints)
+
+
+def test_a_card_cannot_lead_out_of_the_checkpoints(checkpoints: Path) -> None:
+    edit_card(checkpoints / "toy" / "8-Enc-B3.json", backbone="../toy")
+    with pytest.raises(ValueError, match=r"has the backbones toy; found '\.\./toy'"):
+        zoo.load("toy/8-Enc-B3", checkpoints)
+
+
+def test_the_environment_variable_names_the_checkpoints(
+    checkpoints: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("APPROXBIT_CHECKPOINTS", str(checkpoints))
+    assert zoo.load_backbone("toy").num_classes == 3
+    monkeypatch.delenv("APPROXBIT_CHECKPOINTS")
+    assert zoo.find_checkpoints() == REPOSITORY / "checkpoints"
+
+
+def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(
+        ValueError, match=r"checkpoints at .*nowhere: pass checkpoints=\.\.\. or set APPROXBIT"
+    ):
+        zoo.available(tmp_path / "nowhere")
+
+
+def test_one_flipped_byte_is_a_hash_mismatch(checkpoints: Path) -> None:
+    path = checkpoints / "toy" / "8-Enc-B3.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(
+        HashMismatchError, match=r"8-Enc-B3\.safetensors: .* SHA-256 [0-9a-f]{64}, found [0-9a-f]{64}"
+    ):
+        zoo.load("toy/8-Enc-B3", checkpoints)
+
+
+def test_a_card_of_other_content_is_a_hash_mismatch(checkpoints: Path) -> None:
+    tensors = load_file(checkpoints / "toy" / "8-Enc-B3.safetensors")
+    rewrite_weights(checkpoints, {**tensors, "codebook.offset": tensors["codebook.offset"] + 1})
+    with pytest.raises(HashMismatchError, match=r"8-Enc-B3\.safetensors: .* fingerprint [0-9a-f]{16}, found"):
+        zoo.load("toy/8-Enc-B3", checkpoints)
+
+
+def test_a_codec_of_another_backbone_is_refused(checkpoints: Path) -> None:
+    torch.manual_seed(3)
+    other = zoo.build_backbone("movinet_digits", ARGUMENTS)
+    zoo.save_backbone(checkpoints / "toy", other, "movinet_digits", ARGUMENTS)
+    with pytest.raises(
+        HashMismatchError, match=r"8-Enc-B3\.json: was trained for the backbone toy of the fingerprint"
+    ):
+        zoo.load("toy/8-Enc-B3", checkpoints)
+
+
+def test_missing_and_unknown_tensors_are_named(checkpoints: Path) -> None:
+    tensors = load_file(checkpoints / "toy" / "8-Enc-B3.safetensors")
+    tensors["codebook.surplus"] = tensors.pop("codebook.offset")
+    rewrite_weights(checkpoints, tensors)
+    expected = r"8-Enc-B3\.safetensors: .* Codec; missing: codebook\.offset, unknown: codebook\.surplus"
+    with pytest.raises(MissingKeyError, match=expected):
+        zoo.load("toy/8-Enc-B3", checkpoints)
+
+
+def test_a_tensor_of_another_shape_is_named(checkpoints: Path) -> None:
+    tensors = load_file(checkpoints / "toy" / "8-Enc-B3.safetensors")
+    rewrite_weights(checkpoints, {**tensors, "codebook.offset": torch.zeros(1)})
+    expected = (
+        r"8-Enc-B3\.safetensors: the tensor codebook\.offset must have the shape \(\d+,\), found \(1,\)"
+    )
+    with pytest.raises(WrongShapeError, match=expected):
+        zoo.load("toy/8-Enc-B3", checkpoints)
+
+
+def test_a_tensor_of_another_dtype_is_named(checkpoints: Path) -> None:
+    tensors = load_file(checkpoints / "toy" / "8-Enc-B3.safetensors")
+    rewrite_weights(checkpoints, {**tensors, "codebook.offset": tensors["codebook.offset"].half()})
+    with pytest.raises(WeightsError, match=r"codebook\.offset must be torch\.float32, found torch\.float16"):
+        zoo.load("toy/8-Enc-B3", checkpoints)
+
+
+def test_nothing_is_loaded_from_a_file_that_does_not_fit(checkpoints: Path, trained: MoViNet) -> None:
+    tensors = load_file(checkpoints / "toy" / "8-Enc-B3.safetensors")
+    rewrite_weights(checkpoints, {**tensors, "codebook.offset": torch.zeros(1)})
+    codec = make_codec(trained, "8-Enc-B3")
+    before = zoo.compute_fingerprint(codec.state_dict())
+    path = checkpoints / "toy" / "8-Enc-B3.json"
+    record = load_card(path, "toy/8-Enc-B3", CodecCard).weights
+    with pytest.raises(WrongShapeError, match=r"codebook\.offset"):
+        zoo_weights.load_weights(path.with_suffix(".safetensors"), codec, record)
+    assert zoo.compute_fingerprint(codec.state_dict()) == before
+
+
+def test_files_that_cannot_be_read_are_named(checkpoints: Path) -> None:
+    path = checkpoints / "toy" / "8-Enc-B3.safetensors"
+    record = dataclasses.asdict(zoo.card("toy/8-Enc-B3", checkpoints).weights)
+    path.write_bytes(b"no safetensors")
+    record["sha256"] = zoo_weights.hashlib.sha256(b"no safetensors").hexdigest()
+    edit_card(path.with_suffix(".json"), weights=record)
+    with pytest.raises(WeightsError, match=r"8-Enc-B3\.safetensors: is not a safetensors file"):
+        zoo.load("toy/8-Enc-B3", checkpoints)
+    path.unlink()
+    with pytest.raises(WeightsError, match=r"8-Enc-B3\.safetensors: cannot be read: No such file"):
+        zoo.load("toy/8-Enc-B3", checkpoints)
+
+
+def test_a_card_that_is_none_is_named(checkpoints: Path) -> None:
+    path = checkpoints / "toy" / "8-Enc-B3.json"
+    card = json.loads(path.read_text())
+    path.write_text("{")
+    with pytest.raises(WeightsError, match=r"8-Enc-B3\.json: cannot be read as a card"):
+        zoo.card("toy/8-Enc-B3", checkpoints)
+    others: list[object] = [[], {**card, "kind": "backbone"}, {**card, "name": "toy/4-Enc-B3"}]
+    for wrong in others:
+        path.write_text(json.dumps(wrong))
+        with pytest.raises(
+            WeightsError, match="expected the card of the codec toy/8-Enc-B3, found another's"
+        ):
+            zoo.card("toy/8-Enc-B3", checkpoints)
+    path.write_text(json.dumps({**card, "surplus": 1}))
+    with pytest.raises(WeightsError, match=r"a CodecCard has the fields .* missing: none, unknown: surplus"):
+        zoo.card("toy/8-Enc-B3", checkpoints)
+    path.write_text(json.dumps({**card, "weights": {"sha256": ""}}))
+    with pytest.raises(WeightsError, match=r"a WeightsRecord .* missing: fingerprint, shapes"):
+        zoo.card("toy/8-Enc-B3", checkpoints)
+
+
+def test_what_a_builder_would_not_make_again_is_not_saved(tmp_path: Path, trained: MoViNet) -> None:
+    with pytest.raises(ValueError, match=r"expected one of the builders movinet_a0, .*, found 'eval'"):
+        zoo.save_backbone(tmp_path / "toy", trained, "eval")
+    with pytest.raises(WrongShapeError, match=r"backbone\.safetensors: the tensor classifier"):
+        zoo.save_backbone(tmp_path / "toy", trained, "movinet_digits")
+    with pytest.raises(ValueError, match="one name for each of the 3 classes, found 1"):
+        zoo.save_backbone(tmp_path / "toy", trained, "movinet_digits", ARGUMENTS, ["left"])
+    with pytest.raises(ValueError, match=r"expected a family of letters, .*, found 'to\.y'"):
+        zoo.save_backbone(tmp_path / "to.y", trained, "movinet_digits", ARGUMENTS)
+    assert not list(tmp_path.rglob("*.*"))
+
+
+def test_a_codec_of_unsaved_arguments_or_another_clip_shape_is_not_saved(
+    checkpoints: Path, trained: MoViNet
+) -> None:
+    with pytest.raises(WrongShapeError, match=r"decoder\.blocks\.0"):
+        zoo.save_codec(checkpoints / "toy", make_codec(trained, "2-Enc-B3", hidden_channels=16))
+    configuration = Configuration.parse("2-Enc-B3")
+    longer = Codec(trained.feature_shape("B3", (3, 8, 32, 32)), configuration)
+    with pytest.raises(ValueError, match=r"features at B3 have the shape .* found a codec for"):
+        zoo.save_codec(checkpoints / "toy", longer)
+    assert "toy/2-Enc-B3" not in zoo.available(checkpoints)
+
+
+def test_an_interrupted_save_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file"
+    zoo_weights.write_whole(path, b"old")
+
+    def interrupt(source: str, target: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(zoo_weights.os, "replace", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        zoo_weights.write_whole(path, b"new")
+    assert [each.read_bytes() for each in tmp_path.iterdir()] == [b"old"]
+
+
+@pytest.mark.parametrize("name", ["movinet_a0", "movinet_digits"])
+def test_every_builder_needs_no_argument(name: str) -> None:
+    with torch.device("meta"):
+        assert zoo.build_backbone(name, {}).num_classes > 0
+
+
+def test_every_shipped_checkpoint_loads_and_has_the_shapes_of_its_card() -> None:
+    for name in zoo.available(REPOSITORY / "checkpoints"):
+        model = zoo.load(name, REPOSITORY / "checkpoints")
+        shapes = {key: list(tensor.shape) for key, tensor in model.codec.state_dict().items()}
+        assert shapes == zoo.card(name, REPOSITORY / "checkpoints").weights.shapes
+
+
+def test_pickles_are_loaded_with_weights_only() -> None:
+    """The only files that torch may unpickle are official checkpoints, and then tensors alone."""
+    calls = []
+    for folder in ("approxbit", "export", "recipes", "benchmarks"):
+        for path in sorted((REPOSITORY / folder).rglob("*.py")):
+            text = path.read_text()
+            assert not re.search(
+                r"^\s*(import|from) (pickle|dill|cloudpickle|joblib)\b", text, re.MULTILINE
+            ), path
+            calls += [(path, call) for call in re.findall(r"\btorch\.load\([^)]*\)", text)]
+    assert all("weights_only=True" in call for _, call in calls), calls
