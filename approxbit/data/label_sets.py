@@ -1,0 +1,78 @@
+"""The two label sets of Digits-in-Motion, on the same videos and out of one model.
+
+A backbone answers with the joint classes, action x acting digit. The answer to the easier question
+(which action?) is the marginal of the same logits: log sum exp over the digits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+NUM_DIGITS = 10
+DIGIT_NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+JOINT = "action_digit"
+MARGINAL = "actions"
+
+
+def joint_label(action: int, digit: int) -> int:
+    """Index of an (action, digit) pair among the joint classes.
+
+    Example:
+        >>> joint_label(2, 7)
+        27
+    """
+    return action * NUM_DIGITS + digit
+
+
+def action_of(label: int) -> int:
+    """The action of a joint class; works on whole arrays and tensors too.
+
+    Example:
+        >>> action_of(27)
+        2
+    """
+    return label // NUM_DIGITS
+
+
+@dataclass(frozen=True)
+class LabelSet:
+    """Names of the classes, and templates from which they are made."""
+
+    name: str
+    templates: tuple[str, ...]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names, in the order of the class indices."""
+        plain = [template.replace("[", "").replace("]", "") for template in self.templates]
+        if self.name == MARGINAL:
+            return tuple(plain)
+        return tuple(text.replace("digit", word) for text in plain for word in DIGIT_NAMES)
+
+
+def label_set(name: str, templates: Sequence[str]) -> LabelSet:
+    """The label set called `name`.
+
+    Raises:
+        ValueError: `name` is neither `actions` nor `action_digit`.
+    """
+    if name not in (MARGINAL, JOINT):
+        raise ValueError(f"expected the label set {MARGINAL!r} or {JOINT!r}, found {name!r}")
+    return LabelSet(name, tuple(templates))
+
+
+def action_logits(logits: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Log sum exp over the digits: joint logits `[..., 10 * action]` -> action logits `[..., action]`.
+
+    Example:
+        >>> joint = np.log(np.array([0.1] * 4 + [0.0125] * 16 + [0.02] * 10))
+        >>> np.exp(action_logits(joint)).round(3).tolist()
+        [0.475, 0.125, 0.2]
+    """
+    grouped = logits.reshape(*logits.shape[:-1], -1, NUM_DIGITS)
+    peak = grouped.max(axis=-1)
+    return peak + np.log(np.exp(grouped - peak[..., None]).sum(axis=-1))
