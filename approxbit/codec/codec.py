@@ -62,8 +62,10 @@ class Codec(nn.Module):
         super().__init__()
         channels, codebook_size = feature_shape.channels, configuration.codebook_size
         narrowing = 1 if configuration.spatial_encoder else 3
-        hidden_channels = hidden_channels or max(32, channels // (2 * narrowing))
-        attention_channels = attention_channels or _whole_heads(channels // (4 * narrowing))
+        if hidden_channels is None:
+            hidden_channels = max(32, channels // (2 * narrowing))
+        if attention_channels is None:
+            attention_channels = _whole_heads(channels // (4 * narrowing))
         self.feature_shape = feature_shape
         self.configuration = configuration
         self.num_tokens = num_tokens

@@ -13,7 +13,7 @@ from approxbit.backbones.feature import Feature
 from approxbit.codec.spatial_encoder import num_groups
 
 HEAD_CHANNELS = 32
-MAX_KEYS_PER_AXIS = 8
+MAX_KEYS = 400
 
 
 class ResBlock(nn.Module):
@@ -49,9 +49,9 @@ class ResBlock(nn.Module):
 class SelfAttention(nn.Module):
     """Every position and class token looks at the whole clip: x + attention(norm(x)).
 
-    Keys and values are averaged over windows until each axis has at most 8 of them, which leaves the
-    8x7x7 grid of MViTv2-B's 64-Enc untouched and turns 16x14x14 (NoEnc) into 8x7x7: full attention over
-    those 3,136 positions would alone cost 1.3 GFLOPs with one head of 32. Positions need no encoding,
+    Keys and values are averaged over windows of 2, 4, 8 ... per axis until at most 400 of them are left. That
+    keeps all of the 8x7x7 grid of MViTv2-B's 64-Enc and turns 16x14x14 (NoEnc) into 8x7x7: full attention
+    over those 3,136 positions would alone cost 1.3 GFLOPs with one head of 32. Positions need no encoding,
     the zero padding of the blocks before tells them apart.
 
     Args:
@@ -143,11 +143,13 @@ class Decoder(nn.Module):
 def _pool(
     grid: Float[Tensor, "batch channel time height width"],
 ) -> Float[Tensor, "batch channel few_times few_heights few_widths"]:
-    """Averages over windows, until each axis has at most `MAX_KEYS_PER_AXIS` of them."""
-    window = [-(-length // MAX_KEYS_PER_AXIS) for length in grid.shape[2:]]
-    if window == [1, 1, 1]:
+    """Averages over windows, as small as leaves at most `MAX_KEYS` of them."""
+    window = 1
+    while math.prod(-(-length // window) for length in grid.shape[2:]) > MAX_KEYS:
+        window *= 2
+    if window == 1:
         return grid
-    return F.avg_pool3d(grid, window, ceil_mode=True)
+    return F.avg_pool3d(grid, [min(window, length) for length in grid.shape[2:]], ceil_mode=True)
 
 
 def _as_sequence(

@@ -93,8 +93,8 @@ class Standardizer(nn.Module):
     """Features to mean 0 and standard deviation 1 per channel, and back: two exact inverses.
 
     The statistics are buffers, frozen and saved with the weights; until `fit` they change nothing. Without
-    standardisation the binary loss (Eq. 4, APPROXBIT) kills every bit: the few channels that are large
-    drown all others.
+    standardisation the offsets of the channels put most logits on one side of 0, and the binary loss (Eq. 4,
+    APPROXBIT) keeps them there: within a hundred steps every bit may be constant.
 
     Args:
         channels: Channels of the feature.

@@ -1,0 +1,158 @@
+import pytest
+import torch
+from torch import nn
+
+from approxbit.backbones.base import Backbone, EdgeHalf, ServerHalf
+from approxbit.backbones.feature import Feature, FeatureShape
+from approxbit.codec import Codec
+from approxbit.configuration import Configuration
+from approxbit.offload import OffloadedModel
+
+
+class ToyEdgeHalf(EdgeHalf):
+    def __init__(self, stem: nn.Module):
+        super().__init__()
+        self.stem = stem
+
+    def forward(self, clip):
+        grid = self.stem(clip)
+        return Feature(grid, grid.mean(dim=(2, 3, 4))[:, None])
+
+
+class ToyServerHalf(ServerHalf):
+    def __init__(self, head: nn.Module):
+        super().__init__()
+        self.head = head
+
+    def forward(self, feature):
+        return self.head(feature.grid.mean(dim=(2, 3, 4)) + feature.tokens[:, 0])
+
+
+class ToyBackbone(Backbone):
+    clip_shape = (3, 6, 10, 10)
+    num_classes = 4
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv3d(3, 8, 2, stride=2), nn.BatchNorm3d(8))
+        self.head = nn.Linear(8, 4)
+
+    @property
+    def offload_points(self):
+        return ("B1",)
+
+    def feature_shape(self, point, clip_shape=None):
+        _, time, height, width = clip_shape or self.clip_shape
+        return FeatureShape(8, time // 2, height // 2, width // 2)
+
+    def num_tokens(self, point):
+        return 1
+
+    def edge_half(self, point):
+        return ToyEdgeHalf(self.stem)
+
+    def server_half(self, point):
+        return ToyServerHalf(self.head)
+
+    def forward(self, clip):
+        return self.server_half("B1")(self.edge_half("B1")(clip))
+
+
+SHAPE = FeatureShape(8, 3, 5, 5)
+
+
+def make_model(configuration: str = "4-Enc-B1", **kwargs) -> OffloadedModel:
+    torch.manual_seed(0)
+    codec = Codec(SHAPE, Configuration.parse(configuration), num_tokens=1)
+    return OffloadedModel(ToyBackbone(), codec, **kwargs)
+
+
+@pytest.mark.parametrize("configuration", ["4-Enc-B1", "4-NoEnc-B1"])
+def test_an_answer_is_found_on_two_machines(configuration):
+    model = make_model(configuration)
+    clip = torch.randn(2, 3, 6, 10, 10)
+    code = model.encode(clip)
+    logits = model.answer(code)
+    assert code.grid.dtype == torch.uint8
+    assert logits.shape == (2, 4)
+    assert torch.equal(model(clip), logits)
+
+
+def test_clips_of_another_size_are_answered_too():
+    model = make_model()
+    clip = torch.randn(1, 3, 4, 16, 12)
+    code = model.encode(clip)
+    assert torch.equal(model(clip), model.answer(code, (2, 8, 6)))
+
+
+def test_a_new_model_is_frozen_and_in_eval_mode():
+    model = make_model()
+    assert not any(module.training for module in model.modules())
+    assert not any(parameter.requires_grad for parameter in model.backbone.parameters())
+    assert all(parameter.requires_grad for parameter in model.codec.parameters())
+
+
+def test_training_mode_is_the_codecs_only():
+    model = make_model().train()
+    assert model.codec.training
+    assert not any(module.training for module in model.backbone.modules())
+    assert not any(module.training for module in model.edge_half.modules())
+    assert not any(module.training for module in model.server_half.modules())
+    assert not any(module.training for module in model.eval().modules())
+
+
+def test_a_training_step_through_the_parts_changes_only_the_codec():
+    model = make_model().train()
+    before = {name: tensor.clone() for name, tensor in model.backbone.state_dict().items()}
+    feature = model.edge_half(torch.randn(2, 3, 6, 10, 10))
+    output = model.codec(feature)
+    logits = model.server_half(output.feature)
+    optimizer = torch.optim.Adam(parameter for parameter in model.parameters() if parameter.requires_grad)
+    nn.functional.cross_entropy(logits, torch.tensor([0, 1])).backward()
+    gradient = model.codec.compressor.grid.weight.grad
+    assert gradient is not None
+    assert gradient.any()
+    optimizer.step()
+    for name, tensor in model.backbone.state_dict().items():
+        assert torch.equal(tensor, before[name]), name
+
+
+def test_halves_share_the_backbones_parameters():
+    model = make_model()
+    assert model.edge_half.stem is model.backbone.stem
+    assert model.server_half.head is model.backbone.head
+
+
+def test_the_fingerprint_is_unknown_at_first():
+    assert make_model().fingerprint == 0
+
+
+def test_label_names_are_kept_in_order():
+    assert make_model(label_names=["up", "down", "left", "right"]).label_names == (
+        "up",
+        "down",
+        "left",
+        "right",
+    )
+    assert make_model().label_names == ()
+
+
+def test_label_names_must_be_as_many_as_the_classes():
+    with pytest.raises(ValueError, match="one name for each of the 4 classes, found 2"):
+        make_model(label_names=["up", "down"])
+
+
+def test_an_unknown_offload_point_is_refused():
+    with pytest.raises(ValueError, match="ToyBackbone has the offload points B1, found 'B2'"):
+        make_model("4-Enc-B2")
+
+
+@pytest.mark.parametrize(
+    ("shape", "num_tokens"), [(FeatureShape(9, 3, 5, 5), 1), (FeatureShape(8, 3, 5, 6), 1), (SHAPE, 0)]
+)
+def test_a_codec_for_another_feature_is_refused(shape, num_tokens):
+    codec = Codec(shape, Configuration.parse("4-Enc-B1"), num_tokens)
+    with pytest.raises(
+        ValueError, match=r"at B1 the backbone has features of shape \(8, 3, 5, 5\) and 1 tokens"
+    ):
+        OffloadedModel(ToyBackbone(), codec)
