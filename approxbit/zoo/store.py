@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Union
+from typing import Any, Union
 
 from approxbit.backbones.base import Backbone
 from approxbit.codec.codec import Codec
 from approxbit.configuration import Configuration
 from approxbit.errors import HashMismatchError
 from approxbit.offload import OffloadedModel
+from approxbit.select import LUT
 from approxbit.zoo.builders import build_backbone
 from approxbit.zoo.cards import BackboneCard, Card, CodecCard, Provenance, load_card, save_card
 from approxbit.zoo.folder import (
@@ -25,9 +26,6 @@ from approxbit.zoo.folder import (
     locate_lut,
 )
 from approxbit.zoo.weights import check_fit, load_weights, save_weights
-
-if TYPE_CHECKING:
-    from approxbit.select import LUT
 
 Folder = Union[str, "os.PathLike[str]"]
 
@@ -167,8 +165,6 @@ def load_lut(family: str, checkpoints: Folder | None = None) -> LUT:
         ValueError: There is no such family, or it has no LUT.
         LUTError: The file cannot be read.
     """
-    from approxbit.select import LUT
-
     return LUT.load(locate_lut(find_checkpoints(checkpoints), family))
 
 

@@ -1,0 +1,271 @@
+"""Who may import whom: the layout of the package, checked over its syntax trees."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+PACKAGE = REPOSITORY / "approxbit"
+MAX_FILE_LINES = 400
+MAX_FUNCTION_LINES = 60
+
+# From the ground up: a room may import the rooms named beside it, and all of them stand above it.
+FOUNDATION = {"errors", "configuration"}
+MODELS = FOUNDATION | {"backbones", "codec", "offload"}
+ALLOWED_ROOMS: dict[str, set[str]] = {
+    "errors": set(),
+    "configuration": set(),
+    "wire": FOUNDATION,
+    "link": FOUNDATION,
+    "select": FOUNDATION | {"link"},
+    "backbones": FOUNDATION,
+    "codec": FOUNDATION | {"backbones"},
+    "offload": FOUNDATION | {"backbones", "codec"},
+    "data": FOUNDATION,
+    "engines": MODELS | {"wire", "data"},
+    "zoo": MODELS | {"select"},
+    "edge": FOUNDATION | {"wire", "link", "select", "data", "engines"},
+    "server": MODELS | {"wire", "data", "engines", "zoo", "edge"},  # of edge, the names of the gRPC methods
+    "training": MODELS | {"data", "zoo"},
+    "profiling": MODELS | {"wire", "link", "select", "data", "engines", "zoo", "edge", "server"},
+    "baselines": MODELS | {"wire", "link", "select", "data", "engines", "zoo", "edge", "profiling"},
+    "report": FOUNDATION | {"link", "select"},
+}
+ALLOWED_ROOMS["cli"] = set(ALLOWED_ROOMS)
+ALLOWED_ROOMS["__init__"] = set(ALLOWED_ROOMS)
+
+ALLOWED_PACKAGES: dict[str, set[str]] = {
+    "errors": set(),
+    "configuration": set(),
+    "wire": {"numpy", "bitarray", "zstandard", "constriction"},
+    "link": {"numpy"},
+    "select": {"numpy"},
+    "backbones": {"torch", "torchvision", "transformers", "jaxtyping"},
+    "codec": {"torch", "jaxtyping"},
+    "offload": {"torch", "jaxtyping"},
+    "data": {"torch", "torchvision", "numpy", "scipy", "sklearn", "av", "pytorchvideo", "jaxtyping", "rich"},
+    "engines": {"torch", "numpy", "jaxtyping", "onnx", "onnxruntime", "tensorrt"},
+    "zoo": {"torch", "safetensors"},
+    "edge": {"numpy", "av", "grpc"},
+    "server": {"torch", "numpy", "grpc", "ray"},
+    "training": {
+        "torch",
+        "torchvision",
+        "numpy",
+        "lightning",
+        "jsonargparse",
+        "jaxtyping",
+        "safetensors",
+        "rich",
+    },
+    "profiling": {"torch", "numpy"},
+    "baselines": {"torch", "numpy", "av", "jaxtyping"},
+    "report": {"numpy", "matplotlib"},
+    "cli": {"numpy", "typer", "rich"},
+    "__init__": set(),
+}
+
+# What a device imports. Python 3.8 must run it (JetPack 5), and it never reaches torch.
+TORCH_FREE_ROOMS = {"errors", "configuration", "wire", "link", "select", "edge", "__init__"}
+TORCH_FREE_MODULES = {
+    "approxbit.data",
+    "approxbit.data.video",
+    "approxbit.data.preprocess",
+    "approxbit.data.sampling",
+    "approxbit.engines",
+    "approxbit.engines.runner",
+}
+# Names that Python 3.8 lacks at run time, though its parser takes them.
+TOO_NEW_NAMES = {"removeprefix", "removesuffix", "pairwise", "bit_count", "slots", "kw_only", "strict"}
+BUILTIN_GENERICS = {"list", "dict", "tuple", "set", "frozenset", "type"}
+
+MODULE_PATHS = sorted(PACKAGE.rglob("*.py"))
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(REPOSITORY).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def room_of(module: str) -> str:
+    return module.split(".")[1] if "." in module else "__init__"
+
+
+SOURCES = {module_name(path): path.read_text() for path in MODULE_PATHS}
+TREES = {module: ast.parse(source) for module, source in SOURCES.items()}
+
+
+def imports_of(module: str) -> Iterator[str]:
+    """Every module that a module imports, at the top or inside a function."""
+    for node in ast.walk(TREES[module]):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}:{node.lineno}: relative import"
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                yield inner if inner in TREES else str(node.module)
+
+
+def is_torch_free(module: str) -> bool:
+    return room_of(module) in TORCH_FREE_ROOMS or module in TORCH_FREE_MODULES
+
+
+INTERNAL_IMPORTS = {
+    module: {name for name in imports_of(module) if name.split(".")[0] == "approxbit"} for module in TREES
+}
+TORCH_FREE = sorted(filter(is_torch_free, TREES))
+
+
+def test_every_room_stands_in_the_tables() -> None:
+    rooms = {room_of(module) for module in TREES}
+    assert rooms <= set(ALLOWED_ROOMS)
+    assert set(ALLOWED_PACKAGES) == set(ALLOWED_ROOMS)
+
+
+def test_the_table_has_arrows_only_downwards() -> None:
+    order = list(ALLOWED_ROOMS)
+    for room in set(order) - {"cli", "__init__"}:
+        higher = set(order[order.index(room) :])
+        assert not ALLOWED_ROOMS[room] & higher, room
+
+
+@pytest.mark.parametrize("module", sorted(TREES))
+def test_a_module_imports_only_rooms_below_its_own(module: str) -> None:
+    room = room_of(module)
+    found = {room_of(name) for name in INTERNAL_IMPORTS[module]} - {room}
+    assert found <= ALLOWED_ROOMS[room], f"{module} imports {sorted(found - ALLOWED_ROOMS[room])}"
+
+
+@pytest.mark.parametrize("module", sorted(TREES))
+def test_a_module_imports_only_packages_of_its_room(module: str) -> None:
+    packages = {name.split(".")[0] for name in imports_of(module)}
+    third_party = packages - set(sys.stdlib_module_names) - {"approxbit"}
+    allowed = ALLOWED_PACKAGES[room_of(module)]
+    assert third_party <= allowed, f"{module} imports {sorted(third_party - allowed)}"
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    finished: set[str] = set()
+
+    def visit(module: str, way: tuple[str, ...]) -> None:
+        assert module not in way, " -> ".join([*way[way.index(module) :], module])
+        if module not in finished:
+            for name in sorted(INTERNAL_IMPORTS[module] & set(TREES)):
+                visit(name, (*way, module))
+            finished.add(module)
+
+    for module in sorted(TREES):
+        visit(module, ())
+
+
+@pytest.mark.parametrize("module", TORCH_FREE)
+def test_a_torch_free_module_never_reaches_torch(module: str) -> None:
+    packages = {name.split(".")[0] for name in imports_of(module)}
+    assert not packages & {
+        "torch",
+        "torchvision",
+        "lightning",
+        "jaxtyping",
+        "safetensors",
+        "sklearn",
+        "scipy",
+    }
+    heavy = {name for name in INTERNAL_IMPORTS[module] if not is_torch_free(name)}
+    assert not heavy, f"{module} imports {sorted(heavy)}"
+
+
+@pytest.mark.parametrize("module", [*TORCH_FREE, *(name for name in TREES if room_of(name) == "cli")])
+def test_a_module_of_the_device_parses_on_python_3_8(module: str) -> None:
+    ast.parse(SOURCES[module], feature_version=(3, 8))
+
+
+class TooNew(NamedTuple):
+    line: int
+    what: str
+
+
+def too_new_for_3_8(source: str) -> list[TooNew]:
+    """What parses on Python 3.8 and fails when it runs."""
+    tree = ast.parse(source)
+    postponed = "from __future__ import annotations" in source
+    unevaluated = set(_annotation_nodes(tree)) if postponed else set()
+    found = []
+    for node in ast.walk(tree):
+        if node in unevaluated:
+            continue
+        if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
+            if node.value.id in BUILTIN_GENERICS:
+                found.append(TooNew(node.lineno, f"{node.value.id}[...]"))
+        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+            if any(isinstance(side, ast.Constant) and side.value is None for side in (node.left, node.right)):
+                found.append(TooNew(node.lineno, "X | None"))
+        elif isinstance(node, ast.Attribute) and node.attr in TOO_NEW_NAMES:
+            found.append(TooNew(node.lineno, node.attr))
+        elif isinstance(node, ast.keyword) and node.arg in TOO_NEW_NAMES:
+            found.append(TooNew(node.value.lineno, f"{node.arg}="))
+        elif isinstance(node, ast.ImportFrom) and node.module in {"functools", "itertools"}:
+            found += [
+                TooNew(node.lineno, alias.name) for alias in node.names if alias.name in ("cache", "pairwise")
+            ]
+    return sorted(found)
+
+
+def _annotation_nodes(tree: ast.AST) -> Iterator[ast.AST]:
+    for node in ast.walk(tree):
+        for annotation in (getattr(node, "annotation", None), getattr(node, "returns", None)):
+            if isinstance(annotation, ast.AST):
+                yield from ast.walk(annotation)
+
+
+@pytest.mark.parametrize("module", TORCH_FREE)
+def test_a_module_of_the_device_runs_on_python_3_8(module: str) -> None:
+    assert too_new_for_3_8(SOURCES[module]) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "what"),
+    [
+        ("Shape = tuple[int, int]", "tuple[...]"),
+        ("def f(x: list[int]): ...", "list[...]"),
+        ("def f(x: int | None): ...", "X | None"),
+        ("@dataclass(slots=True)\nclass A: ...", "slots="),
+        ("zip(a, b, strict=True)", "strict="),
+        ("name.removeprefix('a')", "removeprefix"),
+        ("from functools import cache", "cache"),
+    ],
+)
+def test_the_check_for_python_3_8_sees_what_it_must(source: str, what: str) -> None:
+    assert [each.what for each in too_new_for_3_8(source)] == [what]
+
+
+def test_the_check_for_python_3_8_lets_postponed_annotations_pass() -> None:
+    assert too_new_for_3_8("from __future__ import annotations\ndef f(x: list[int]) -> int | None: ...") == []
+
+
+@pytest.mark.parametrize("module", sorted(TREES))
+def test_the_package_never_imports_what_lies_beside_it(module: str) -> None:
+    beside = {"recipes", "export", "benchmarks", "tests"}
+    assert not {name.split(".")[0] for name in imports_of(module)} & beside
+
+
+def test_files_stay_short() -> None:
+    lengths = {module: len(source.splitlines()) for module, source in SOURCES.items()}
+    assert {module: length for module, length in lengths.items() if length > MAX_FILE_LINES} == {}
+
+
+def test_functions_stay_short() -> None:
+    long = {
+        f"{module}.{node.name}": (node.end_lineno or 0) - node.lineno + 1
+        for module, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        and (node.end_lineno or 0) - node.lineno + 1 > MAX_FUNCTION_LINES
+    }
+    assert long == {}

@@ -1,0 +1,97 @@
+"""What the package and its rooms export."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+import pytest
+
+import approxbit
+
+PUBLIC_NAMES = [
+    "AccuracySLA",
+    "Answer",
+    "ApproxBitError",
+    "Backbone",
+    "BandwidthEstimator",
+    "Code",
+    "Codec",
+    "Configuration",
+    "DatasetError",
+    "Feature",
+    "FingerprintError",
+    "HashMismatchError",
+    "LUT",
+    "LUTError",
+    "LUTRow",
+    "LatencySLA",
+    "LinkError",
+    "LinkTimeoutError",
+    "MissingKeyError",
+    "OffloadedModel",
+    "Packet",
+    "Trace",
+    "VideoError",
+    "WeightsError",
+    "WireError",
+    "WrongShapeError",
+    "available",
+    "card",
+    "load",
+    "load_backbone",
+    "load_family",
+    "load_lut",
+    "pack",
+    "unpack",
+]
+PACKAGE = Path(approxbit.__file__).parent
+ROOMS = sorted(path.parent.relative_to(PACKAGE.parent) for path in PACKAGE.glob("*/__init__.py"))
+
+
+def test_the_public_names_are_these() -> None:
+    assert approxbit.__all__ == PUBLIC_NAMES
+
+
+@pytest.mark.parametrize("name", PUBLIC_NAMES)
+def test_a_public_name_is_there(name: str) -> None:
+    value = getattr(approxbit, name)
+    assert value.__name__ == name
+    assert value.__module__.startswith("approxbit.")
+    assert name in dir(approxbit)
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=lambda room: room.name)
+def test_a_room_exports_what_it_says(room: Path) -> None:
+    module = importlib.import_module(".".join(room.parts))
+    names = list(getattr(module, "__all__", []))
+    assert len(set(names)) == len(names)
+    for name in names:
+        assert getattr(module, name) is not None
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="module 'approxbit' has no attribute 'nothing'"):
+        approxbit.nothing  # noqa: B018
+
+
+def test_a_missing_package_names_the_extra_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(name: str) -> None:
+        raise ModuleNotFoundError(name="torch")
+
+    monkeypatch.setattr(importlib, "import_module", refuse)
+    monkeypatch.delitem(vars(approxbit), "OffloadedModel", raising=False)
+    with pytest.raises(
+        ImportError, match=r"OffloadedModel needs the package torch: pip install 'approxbit\[serve\]'"
+    ):
+        _ = approxbit.OffloadedModel
+
+
+def test_the_version_is_the_installed_one() -> None:
+    assert approxbit.__version__.count(".") >= 1
+
+
+def test_a_star_import_brings_exactly_the_public_names() -> None:
+    namespace: dict[str, object] = {}
+    exec("from approxbit import *", namespace)
+    assert sorted(set(namespace) - {"__builtins__"}) == PUBLIC_NAMES
