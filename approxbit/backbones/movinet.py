@@ -90,7 +90,9 @@ class MoViNet(Backbone):
         Raises:
             ValueError: The model has no such offload point.
         """
-        return MoViNetEdgeHalf(self._trunk()[: self._num_modules_before(point)])
+        half = MoViNetEdgeHalf(self._trunk()[: self._num_modules_before(point)])
+        half.training = self.training  # train() would also reach into the shared layers
+        return half
 
     def server_half(self, point: str) -> MoViNetServerHalf:
         """The blocks after `point`, and the head.
@@ -98,9 +100,10 @@ class MoViNet(Backbone):
         Raises:
             ValueError: The model has no such offload point.
         """
-        return MoViNetServerHalf(
-            self._trunk()[self._num_modules_before(point) :], self.conv7, self.classifier
-        )
+        layers = self._trunk()[self._num_modules_before(point) :]
+        half = MoViNetServerHalf(layers, self.conv7, self.classifier)
+        half.training = self.training
+        return half
 
     def forward(self, clip: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch class"]:
         """Logits of a batch of clips, before any softmax."""

@@ -66,11 +66,11 @@ class SameAveragePool(nn.Module):
     ) -> Float[Tensor, "batch channel time height_out width_out"]:
         """`[batch, channel, T, H, W]` to `[batch, channel, T, ceil(H / 2), ceil(W / 2)]`."""
         height, width = grid.shape[3:]
-        top, left = same_padding(height, 3, 2)[0], same_padding(width, 3, 2)[0]
-        # ceil_mode lets the last window hang over the end, and what hangs over is not counted.
-        return F.avg_pool3d(
-            grid, (1, 3, 3), (1, 2, 2), (0, top, left), ceil_mode=True, count_include_pad=False
-        )
+        edges = (*same_padding(width, 3, 2), *same_padding(height, 3, 2))
+        # Laid out here, since the pool's own padding refuses grids below 3x3 and exporters differ on it.
+        ones = F.pad(grid.new_ones(1, 1, 1, height, width), edges)
+        counted = F.avg_pool3d(ones, (1, 3, 3), (1, 2, 2))
+        return F.avg_pool3d(F.pad(grid, edges), (1, 3, 3), (1, 2, 2)) / counted
 
 
 class ConvolutionUnit(nn.Sequential):
