@@ -239,7 +239,7 @@ def test_a_hundred_steps_reconstruct_most_of_a_feature_and_leave_its_bits_alive(
     codec.fit_statistics(statistics.mean, statistics.std)
     optimizer = torch.optim.Adam(codec.train().parameters(), lr=1e-3)
     for _ in range(100):
-        train_step(codec, optimizer, smooth_features(16, generator))
+        train_step(codec, optimizer, smooth_features(8, generator))
     held_out = smooth_features(64, generator)
     with torch.no_grad():
         output = codec.eval()(held_out)
