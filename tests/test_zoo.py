@@ -129,6 +129,18 @@ def test_saving_twice_gives_the_same_bytes(checkpoints: Path, trained: MoViNet) 
     assert (checkpoints / "toy" / "backbone.safetensors").read_bytes() == before
 
 
+def test_memory_layout_and_tied_tensors_do_not_matter_to_a_file(tmp_path: Path) -> None:
+    plain, odd = torch.nn.Conv2d(4, 4, 3), torch.nn.Conv2d(4, 4, 3)
+    odd.load_state_dict(plain.state_dict())
+    odd.to(memory_format=torch.channels_last)
+    assert zoo_weights.save_weights(tmp_path / "odd", odd) == zoo_weights.save_weights(
+        tmp_path / "plain", plain
+    )
+    tied = torch.nn.ModuleList([plain, plain])
+    record = zoo_weights.save_weights(tmp_path / "tied", tied)
+    zoo_weights.load_weights(tmp_path / "tied", tied, record)
+
+
 def test_a_fingerprint_sees_names_dtypes_shapes_values_and_the_label() -> None:
     tensor = torch.arange(4, dtype=torch.float32)
     others = [

@@ -62,7 +62,10 @@ def save_weights(path: Path, module: nn.Module, label: str = "") -> WeightsRecor
     Returns:
         The record that `load_weights` checks the file against.
     """
-    tensors = {name: tensor.detach().cpu().clone() for name, tensor in module.state_dict().items()}
+    tensors = {
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, tensor in module.state_dict().items()
+    }
     content = dump_safetensors(tensors)
     write_whole(path, content)
     return WeightsRecord(

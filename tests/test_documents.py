@@ -1,0 +1,146 @@
+"""What README and CONTRIBUTING tell people to type really runs."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+DOCUMENTS = ("README.md", "CONTRIBUTING.md")
+FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+# Commands of the surroundings, not ours: there is nothing of this project in them that could go stale.
+COMMON_COMMANDS = {"cd", "git", "pip", "python3", "uv"}
+
+
+class Block(NamedTuple):
+    document: str
+    line: int
+    language: str
+    code: str
+
+
+def read_blocks() -> list[Block]:
+    blocks = []
+    for document in DOCUMENTS:
+        text = (REPOSITORY / document).read_text()
+        for match in FENCE.finditer(text):
+            line = text.count("\n", 0, match.start()) + 1
+            blocks.append(Block(document, line, match[1], match[2]))
+    return blocks
+
+
+BLOCKS = read_blocks()
+
+
+def split_commands(code: str) -> list[list[str]]:
+    """The commands of a shell block; prompts, comments and line continuations are taken away.
+
+    Example: `make test && approxbit demo  # both` -> [["make", "test"], ["approxbit", "demo"]]
+    """
+    commands: list[list[str]] = []
+    for line in code.replace("\\\n", " ").splitlines():
+        words = shlex.split(line.removeprefix("$ "), comments=True)
+        command: list[str] = []
+        for word in [*words, "&&"]:
+            if word not in {"&&", "|", ";"}:
+                command.append(word)
+            elif command:
+                commands.append(command)
+                command = []
+    return commands
+
+
+@cache
+def help_of(*command: str) -> str:
+    """The help text of a subcommand of `approxbit`, wide enough that no option is cut."""
+    finished = subprocess.run(
+        [sys.executable, "-c", "from approxbit.cli import main; main()", *command, "--help"],
+        capture_output=True,
+        text=True,
+        env={"COLUMNS": "300", "TERM": "dumb", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)},
+    )
+    assert finished.returncode == 0, f"approxbit {' '.join(command)} --help: {finished.stderr}"
+    return finished.stdout
+
+
+def check_command(words: list[str]) -> None:
+    program, *arguments = words
+    if program == "make":
+        targets = set(re.findall(r"^(\w+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
+        asked = {word for word in arguments if "=" not in word and not word.startswith("-")}
+        assert asked <= targets, f"the Makefile has no target {asked - targets}"
+    elif program == "approxbit":
+        is_subcommand = bool(arguments) and not arguments[0].startswith("-")
+        text = help_of(*arguments[:1] if is_subcommand else ())
+        for option in re.findall(r"--[a-z][a-z-]*", " ".join(arguments)):
+            # `approxbit train` hands options such as --config to the recipe's own parser.
+            assert option in text or arguments[0] == "train", f"approxbit {arguments[0]} has no {option}"
+    elif program == "python" and arguments[:1] == ["-m"]:
+        assert find_spec(arguments[1]) is not None, f"there is no module {arguments[1]}"
+    elif program == "python":
+        assert (REPOSITORY / arguments[0]).is_file(), f"there is no file {arguments[0]}"
+    else:
+        assert program in COMMON_COMMANDS, f"{program} is no command that this test knows how to check"
+
+
+def name_block(block: Block) -> str:
+    return f"{block.document}:{block.line}"
+
+
+@pytest.mark.parametrize("block", [each for each in BLOCKS if each.language == "python"], ids=name_block)
+def test_a_python_block_runs(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    exec(compile(block.code, name_block(block), "exec"), {"__name__": "__main__"})
+
+
+@pytest.mark.parametrize(
+    "block", [each for each in BLOCKS if each.language in ("bash", "sh", "console")], ids=name_block
+)
+def test_a_shell_block_names_only_commands_that_exist(block: Block) -> None:
+    commands = split_commands(block.code)
+    assert commands
+    for words in commands:
+        check_command(words)
+
+
+def test_every_block_has_a_language_that_is_checked_or_plain_text() -> None:
+    assert {block.language for block in BLOCKS} <= {"python", "bash", "sh", "console", "text", "json", "yaml"}
+
+
+def test_files_named_by_links_exist() -> None:
+    for document in DOCUMENTS:
+        text = (REPOSITORY / document).read_text()
+        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
+            if "://" not in target:
+                assert (REPOSITORY / target).exists(), f"{document} links to {target}"
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["make", "nothing"], "the Makefile has no target"),
+        (["python", "-m", "approxbit_nothing"], "there is no module approxbit_nothing"),
+        (["python", "nothing.py"], "there is no file nothing.py"),
+        (["nothing"], "nothing is no command"),
+    ],
+)
+def test_the_check_of_commands_sees_what_does_not_exist(words: list[str], complaint: str) -> None:
+    with pytest.raises(AssertionError, match=complaint):
+        check_command(words)
+
+
+def test_a_shell_block_is_split_into_its_commands() -> None:
+    code = "$ make test && approxbit demo  # both\napproxbit run \\\n  --video a.mp4\n"
+    assert split_commands(code) == [
+        ["make", "test"],
+        ["approxbit", "demo"],
+        ["approxbit", "run", "--video", "a.mp4"],
+    ]
