@@ -1,0 +1,280 @@
+"""What an edge sends: a packet holds the code of one clip, or the clip itself; see `FORMAT.md`."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from operator import index
+
+import numpy as np
+
+from approxbit.configuration import Configuration, Shape3
+from approxbit.errors import FingerprintError, WireError
+from approxbit.wire.coding import RAW, Coding, coding_of
+from approxbit.wire.frame import (
+    FRAME_BYTES,
+    MAX_PAYLOAD_BYTES,
+    BytesLike,
+    Frame,
+    Kind,
+    check_range,
+    expect_kind,
+    problem,
+    read_frame,
+    write_frame,
+)
+from approxbit.wire.packing import check_planes, pack, packed_bytes
+
+MAX_CODEBOOK_SIZE = 4096
+MAX_POSITIONS = 2**22
+MAX_NAME_BYTES = 32
+
+_FIELDS = struct.Struct(">Q3HHH")
+_SPATIAL_ENCODER = 0x01
+
+HEADER_BYTES = FRAME_BYTES + _FIELDS.size
+"""Header of a packet, 38 bytes, without the name of the offload point."""
+
+
+@dataclass(frozen=True)
+class Packet:
+    """One clip on its way to the server. Every packet that exists is well formed.
+
+    Usually made by `of_code` or `of_clip`; made directly when the payload is already there.
+
+    Attributes:
+        kind: `Kind.CODE` or `Kind.CLIP`.
+        configuration: Which code this is; None for a clip.
+        feature_size: Time, height and width of the feature at the offload point (not of the code's grid);
+            of a clip, its own.
+        payload: The coded bits; of a clip, its uint8 `[time, height, width, 3]` in C order.
+        num_tokens: Class tokens beside the grid; 0 for a clip.
+        fingerprint: Hash of the weights that made the payload and must finish it, 64 bits; 0 if they were
+            never saved.
+        sequence: Which clip of the session this is, 32 bits; its answer carries the same number.
+        coding: How the payload is coded, 0 for raw.
+
+    Raises:
+        TypeError: A number is not an integer, or the payload is not `bytes`.
+        ValueError: A field is out of its bounds, or the fields contradict each other.
+        WireError: The payload does not fit the other fields, or the coding is not known.
+    """
+
+    kind: Kind
+    configuration: Configuration | None
+    feature_size: Shape3
+    payload: bytes
+    num_tokens: int = 0
+    fingerprint: int = 0
+    sequence: int = 0
+    coding: int = 0
+
+    def __post_init__(self):
+        self._normalise()
+        if self.kind not in (Kind.CODE, Kind.CLIP):
+            raise ValueError(problem("kind", "Kind.CODE or Kind.CLIP", repr(self.kind)))
+        if len(self.feature_size) != 3:
+            raise ValueError(problem("feature_size", "(time, height, width)", self.feature_size))
+        for field, extent in zip(("time", "height", "width"), self.feature_size):
+            check_range(field, extent, 1, 0xFFFF)
+        check_range("num_tokens", self.num_tokens, 0, 0xFFFF)
+        check_range("fingerprint", self.fingerprint, 0, 2**64 - 1)
+        check_range("sequence", self.sequence, 0, 2**32 - 1)
+        if self.kind == Kind.CODE:
+            self._check_code()
+        else:
+            self._check_clip()
+
+    def _normalise(self) -> None:
+        """Turn NumPy's integers into Python's, so that equal packets are equal; refuse what is no integer."""
+        object.__setattr__(self, "feature_size", tuple(index(extent) for extent in self.feature_size))
+        for field in ("num_tokens", "fingerprint", "sequence", "coding"):
+            object.__setattr__(self, field, index(getattr(self, field)))
+        if not isinstance(self.payload, bytes):
+            raise TypeError(problem("payload", "bytes", type(self.payload).__name__))
+
+    def _check_code(self) -> None:
+        if self.configuration is None:
+            raise ValueError(problem("configuration", "one such as '64-Enc-B8'", None))
+        check_range("codebook_size", self.codebook_size, 1, MAX_CODEBOOK_SIZE)
+        check_range("name_bytes", len(self.configuration.offload_point), 1, MAX_NAME_BYTES)
+        check_range("positions", self.num_positions, 1, MAX_POSITIONS)
+        raw_bytes = packed_bytes(self.codebook_size, self.num_positions)
+        check_range("packed bytes", raw_bytes, 1, MAX_PAYLOAD_BYTES)
+        coding = coding_of(self.coding)
+        if coding is not RAW and not 0 < len(self.payload) < raw_bytes:
+            found = f"{len(self.payload)} bytes in coding {self.coding}"
+            raise WireError(problem("payload", f"1 to {raw_bytes - 1} bytes", found))
+        coding.check(self.payload, self.codebook_size, self.num_positions)
+
+    def _check_clip(self) -> None:
+        absent = (self.configuration, self.num_tokens, self.coding)
+        if absent != (None, 0, 0):
+            expected = "None, 0 and 0 in a clip"
+            raise ValueError(problem("configuration, num_tokens and coding", expected, absent))
+        time, height, width = self.feature_size
+        num_bytes = 3 * time * height * width
+        check_range("bytes of the clip", num_bytes, 3, MAX_PAYLOAD_BYTES)
+        if len(self.payload) != num_bytes:
+            size = "{} bytes for {} x {} x {} x 3".format(num_bytes, *self.feature_size)
+            raise WireError(problem("payload", size, len(self.payload)))
+
+    @classmethod
+    def of_code(
+        cls,
+        configuration: Configuration,
+        feature_size: Shape3,
+        planes: np.ndarray,
+        num_tokens: int = 0,
+        fingerprint: int = 0,
+        sequence: int = 0,
+        coding: Coding = RAW,
+    ) -> Packet:
+        """The packet of one clip's code. Where the coding saves nothing, the code is packed raw.
+
+        Args:
+            configuration: Offload point, spatial encoder and codebook size.
+            feature_size: Time, height and width of the feature, as they were before the spatial encoder.
+            planes: 0 and 1, uint8 or bool `[bit, position]`, as `pack` takes them.
+            num_tokens: How many of the positions, the last ones, are class tokens.
+            fingerprint: Of the codec's weights.
+            sequence: Number of the clip.
+            coding: How the bits become bytes.
+
+        Raises:
+            ValueError: `planes` is not a code of this configuration and size, or a field is out of bounds.
+        """
+        check_planes(planes)
+        shape = (configuration.codebook_size, configuration.num_positions(feature_size, num_tokens))
+        if planes.shape != shape:
+            raise ValueError(problem("planes", f"{shape} for {configuration}", planes.shape))
+        payload, number = coding.encode(planes), coding.number
+        if len(payload) >= packed_bytes(*shape):
+            payload, number = pack(planes), RAW.number
+        return cls(Kind.CODE, configuration, feature_size, payload, num_tokens, fingerprint, sequence, number)
+
+    @classmethod
+    def of_clip(cls, clip: np.ndarray, fingerprint: int = 0, sequence: int = 0) -> Packet:
+        """The packet of a clip that the server shall answer alone.
+
+        Args:
+            clip: RGB, uint8 `[time, height, width, 3]`.
+            fingerprint: Of the unsplit model.
+            sequence: Number of the clip.
+
+        Raises:
+            ValueError: `clip` has another type or shape, or a field is out of bounds.
+        """
+        if not isinstance(clip, np.ndarray) or clip.dtype != np.uint8 or clip.shape[3:] != (3,):
+            found = "{} {}".format(getattr(clip, "dtype", type(clip).__name__), np.shape(clip))
+            raise ValueError(problem("clip", "uint8 [time, height, width, 3]", found))
+        time, height, width, _ = clip.shape
+        return cls(
+            Kind.CLIP, None, (time, height, width), clip.tobytes(), fingerprint=fingerprint, sequence=sequence
+        )
+
+    @property
+    def codebook_size(self) -> int:
+        """Bits per position; 0 for a clip."""
+        return self.configuration.codebook_size if self.configuration else 0
+
+    @property
+    def num_positions(self) -> int:
+        """Positions of the code: those of its grid, and one for each class token; 0 for a clip."""
+        if self.configuration is None:
+            return 0
+        return self.configuration.num_positions(self.feature_size, self.num_tokens)
+
+    @property
+    def header_bytes(self) -> int:
+        """Bytes of the packet that are not payload."""
+        return HEADER_BYTES + (len(self.configuration.offload_point) if self.configuration else 0)
+
+    def planes(self, coding: Coding | None = None) -> np.ndarray:
+        """The bits of the code, uint8 `[bit, position]`.
+
+        Args:
+            coding: Reads the payload in place of the registered coding of the same number, for codings
+                whose tables belong to one codec.
+
+        Raises:
+            ValueError: The packet holds a clip, or names another coding.
+            WireError: The payload is not what the coding writes; never with raw coding.
+        """
+        if self.kind != Kind.CODE:
+            raise ValueError("planes() needs a packet that holds a code, this one holds a clip: use clip()")
+        coding = coding or coding_of(self.coding)
+        if coding.number != self.coding:
+            raise ValueError(problem("coding", f"the packet's {self.coding}", coding.number))
+        return coding.decode(self.payload, self.codebook_size, self.num_positions)
+
+    def clip(self) -> np.ndarray:
+        """The clip, uint8 `[time, height, width, 3]`, read-only.
+
+        Raises:
+            ValueError: The packet holds a code.
+        """
+        if self.kind != Kind.CLIP:
+            raise ValueError("clip() needs a packet that holds a clip, this one holds a code: use planes()")
+        return np.frombuffer(self.payload, np.uint8).reshape(*self.feature_size, 3)
+
+    def check_fingerprint(self, expected: int) -> None:
+        """Let only packets pass that were made by the receiver's own weights.
+
+        Raises:
+            FingerprintError: They were made by others.
+        """
+        if self.fingerprint != expected:
+            values = (f"{expected:#018x}", f"{self.fingerprint:#018x}")
+            raise FingerprintError(
+                problem("fingerprint", *values) + ": load the same weights on both sides of the link"
+            )
+
+    def to_bytes(self) -> bytes:
+        """The packet on the wire; the inverse of `from_bytes`."""
+        name, flags = b"", 0
+        if self.configuration is not None:
+            name = self.configuration.offload_point.encode("ascii")
+            flags = _SPATIAL_ENCODER if self.configuration.spatial_encoder else 0
+        fields = _FIELDS.pack(self.fingerprint, *self.feature_size, self.num_tokens, self.codebook_size)
+        details = bytes([self.coding, flags, len(name)])
+        return write_frame(self.kind, details, self.sequence, b"".join((fields, name, self.payload)))
+
+    @classmethod
+    def from_bytes(cls, data: BytesLike) -> Packet:
+        """Read a packet; the inverse of `to_bytes`. The checks and their order are those of `FORMAT.md`.
+
+        Raises:
+            TypeError: `data` is not bytes.
+            WireError: `data` is anything but the bytes of one packet.
+        """
+        frame = read_frame(data)
+        kind = expect_kind(frame, Kind.CODE, Kind.CLIP)
+        try:
+            return cls._of_frame(kind, frame)
+        except ValueError as error:
+            raise WireError(str(error)) from error
+
+    @classmethod
+    def _of_frame(cls, kind: Kind, frame: Frame) -> Packet:
+        coding, flags, name_bytes = frame.details
+        if len(frame.body) < _FIELDS.size:
+            raise ValueError(problem("body_bytes", f"at least {_FIELDS.size}", len(frame.body)))
+        fingerprint, time, height, width, num_tokens, codebook_size = _FIELDS.unpack_from(frame.body)
+        check_range("flags", flags, 0, _SPATIAL_ENCODER)
+        rest = frame.body[_FIELDS.size :]
+        check_range("name_bytes", name_bytes, 0, min(MAX_NAME_BYTES, len(rest)))
+        name, payload = bytes(rest[:name_bytes]), bytes(rest[name_bytes:])
+        configuration = _read_configuration(kind, name, flags, codebook_size)
+        size = (time, height, width)
+        return cls(kind, configuration, size, payload, num_tokens, fingerprint, frame.sequence, coding)
+
+
+def _read_configuration(kind: Kind, name: bytes, flags: int, codebook_size: int) -> Configuration | None:
+    if kind == Kind.CODE:
+        # Whatever is not ASCII becomes U+FFFD, which no offload point may hold.
+        return Configuration(name.decode("ascii", "replace"), flags == _SPATIAL_ENCODER, codebook_size)
+    found = (flags, len(name), codebook_size)
+    if found != (0, 0, 0):
+        raise ValueError(problem("flags, name_bytes and codebook_size", "0 in a clip", found))
+    return None
