@@ -1,0 +1,223 @@
+"""The LUT: what each arm costs and how often it is right, as measured on one device."""
+
+import math
+import re
+import sys
+from dataclasses import dataclass, field, replace
+from typing import Any, Dict, Optional, Tuple
+
+from approxbit.configuration import Configuration
+from approxbit.select import lut_file
+from approxbit.select.lut_file import PathLike
+
+EDGE_ONLY = "edge-only"
+SERVER_ONLY = "server-only"
+
+_LARGEST = sys.float_info.max
+_ARM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+@dataclass(frozen=True)
+class LUTRow:
+    """One arm of the selector's choice, with the terms of Eq. 1 in APPROXBIT.
+
+    Attributes:
+        arm: `edge-only` (the whole model on the device), `server-only` (the clip crosses), a configuration
+            such as `64-Enc-B8`, or any other name of letters, digits and `_ . + -` (compressed video, ...).
+        edge_ms: t_edge, the device's part of the model. For `edge-only` the whole model.
+        encode_ms: t_enc, from feature to packet on the device.
+        payload_bytes: d, what crosses the link for one clip; a mean, so it may be fractional.
+            0 for `edge-only`.
+        decode_ms: t_dec, from packet to feature on the server.
+        server_ms: t_server, the server's part of the model.
+        accuracy: Percent top-1, 0 to 100: what the selector reads.
+        accuracies: Percent top-1 by name of accuracy (a label set), for measurements with several.
+        energy_mj: Energy that the device spends on one clip, where it was measured.
+        memory_mb: Memory that the arm needs on the device, where it was measured.
+
+    Raises:
+        ValueError: A value is of the wrong kind or out of range. The message names it.
+    """
+
+    arm: str
+    edge_ms: float
+    encode_ms: float
+    payload_bytes: float
+    decode_ms: float
+    server_ms: float
+    accuracy: float
+    accuracies: Dict[str, float] = field(default_factory=dict, hash=False)
+    energy_mj: Optional[float] = None
+    memory_mb: Optional[float] = None
+
+    def __post_init__(self):
+        if not isinstance(self.arm, str) or _ARM.fullmatch(self.arm) is None:
+            raise _invalid("arm", "a name of letters, digits and '_.+-'", self.arm)
+        for name in ("edge_ms", "encode_ms", "payload_bytes", "decode_ms", "server_ms"):
+            _check_number(name, getattr(self, name), _LARGEST)
+        for name in ("energy_mj", "memory_mb"):
+            if getattr(self, name) is not None:
+                _check_number(name, getattr(self, name), _LARGEST)
+        _check_number("accuracy", self.accuracy, 100)
+        if not isinstance(self.accuracies, dict):
+            raise _invalid("accuracies", "percentages by name", self.accuracies)
+        for name, percent in self.accuracies.items():
+            _check_number(f"accuracies[{name!r}]", percent, 100)
+        if self.arm == EDGE_ONLY and (self.payload_bytes or self.decode_ms or self.server_ms):
+            expected = "0 payload_bytes, decode_ms and server_ms for the arm 'edge-only'"
+            raise _invalid("arm", expected, (self.payload_bytes, self.decode_ms, self.server_ms))
+
+    @property
+    def crosses_link(self) -> bool:
+        """Whether the arm needs the link at all."""
+        return self.arm != EDGE_ONLY
+
+    @property
+    def configuration(self) -> Optional[Configuration]:
+        """The configuration that the arm names; None for an arm that sends no codes."""
+        try:
+            return Configuration.parse(self.arm)
+        except ValueError:
+            return None
+
+
+@dataclass(frozen=True)
+class LUT:
+    """Measured rows, and where and how they were measured.
+
+    Attributes:
+        rows: At least one; each arm at most once.
+        device: The machine that plays the edge, in words.
+        backend: What ran the edge half, such as `torch 2.15 cpu`.
+        date: Day of the measurement, `YYYY-MM-DD`.
+        num_clips: How many clips the accuracies rest on.
+        threads: How many threads the edge half had.
+        family: The checkpoints that were measured, such as `digits-movinet`.
+        accuracy_names: The first says what `LUTRow.accuracy` is; all of them are the names that a row's
+            `accuracies` may use.
+
+    Raises:
+        ValueError: A value is of the wrong kind or out of range, or an arm occurs twice.
+    """
+
+    rows: Tuple[LUTRow, ...]
+    device: str
+    backend: str
+    date: str
+    num_clips: int
+    threads: int = 1
+    family: str = ""
+    accuracy_names: Tuple[str, ...] = ("top1",)
+
+    def __post_init__(self):
+        object.__setattr__(self, "rows", tuple(self.rows))
+        object.__setattr__(self, "accuracy_names", tuple(self.accuracy_names))
+        self._check_header()
+        if not self.rows:
+            raise _invalid("rows", "at least one row", [])
+        for index, row in enumerate(self.rows):
+            self._check_row(f"rows[{index}]", row)
+        if len(set(self.arms)) < len(self.rows):
+            raise _invalid("rows", "each arm once", list(self.arms))
+
+    def _check_header(self) -> None:
+        for name in ("device", "backend", "family"):
+            if not isinstance(getattr(self, name), str):
+                raise _invalid(name, "text", getattr(self, name))
+        if not isinstance(self.date, str) or _DATE.fullmatch(self.date) is None:
+            raise _invalid("date", "a day as YYYY-MM-DD", self.date)
+        for name in ("num_clips", "threads"):
+            count = getattr(self, name)
+            if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+                raise _invalid(name, "a whole number of at least 1", count)
+        names = self.accuracy_names
+        if not names or not all(isinstance(name, str) and name for name in names):
+            raise _invalid("accuracy_names", "at least one name", list(names))
+
+    def _check_row(self, entry: str, row: Any) -> None:
+        if not isinstance(row, LUTRow):
+            raise _invalid(entry, "a LUTRow", row)
+        unknown = sorted(set(row.accuracies) - set(self.accuracy_names))
+        if unknown:
+            expected = "the names in accuracy_names ({})".format(", ".join(self.accuracy_names))
+            raise _invalid(entry + ".accuracies", expected, unknown)
+        main = row.accuracies.get(self.accuracy_names[0], row.accuracy)
+        if main != row.accuracy:
+            expected = f"the {self.accuracy_names[0]} of accuracies, {main!r}"
+            raise _invalid(entry + ".accuracy", expected, row.accuracy)
+
+    @property
+    def arms(self) -> Tuple[str, ...]:
+        """The arms' names, in the order of the rows."""
+        return tuple(row.arm for row in self.rows)
+
+    def row(self, arm: str) -> LUTRow:
+        """The row of one arm.
+
+        Raises:
+            ValueError: The LUT has no such arm. The message lists those that it has.
+        """
+        for row in self.rows:
+            if row.arm == arm:
+                return row
+        raise ValueError("expected one of the arms {}, found {!r}".format(", ".join(self.arms), arm))
+
+    def scaled(self, edge_factor: float) -> "LUT":
+        """The LUT as it would be on an edge device that is `edge_factor` times slower than the measured one.
+
+        `edge_ms` and `encode_ms` are multiplied, the device's name says so, and the energy is left out,
+        because it was another device's.
+
+        Raises:
+            ValueError: `edge_factor` is not a finite number above 0.
+        """
+        if not 0 < edge_factor < math.inf:
+            raise _invalid("edge_factor", "a finite number above 0", edge_factor)
+        rows = [
+            replace(
+                row, edge_ms=row.edge_ms * edge_factor, encode_ms=row.encode_ms * edge_factor, energy_mj=None
+            )
+            for row in self.rows
+        ]
+        device = f"{self.device} (edge times multiplied by {edge_factor:g})"
+        return replace(self, rows=tuple(rows), device=device)
+
+    def with_accuracy(self, name: str) -> "LUT":
+        """The LUT whose selector reads the accuracy `name` instead of the first of `accuracy_names`.
+
+        Raises:
+            ValueError: Some row has no accuracy of that name.
+        """
+        for row in self.rows:
+            if name not in row.accuracies:
+                expected = f"an accuracy named {name!r}"
+                raise _invalid(f"the row of {row.arm!r}", expected, sorted(row.accuracies))
+        rows = tuple(replace(row, accuracy=row.accuracies[name]) for row in self.rows)
+        others = tuple(other for other in self.accuracy_names if other != name)
+        return replace(self, rows=rows, accuracy_names=(name, *others))
+
+    def save(self, path: PathLike) -> None:
+        """Write readable JSON, one row per line; the file appears whole or not at all."""
+        lut_file.write(path, self)
+
+    @classmethod
+    def load(cls, path: PathLike) -> "LUT":
+        """Read what `save` wrote; equal to the LUT that was saved.
+
+        Raises:
+            LUTError: The file cannot be read or is not a well-formed LUT. The message names file, entry,
+                what was expected and what was found.
+        """
+        return lut_file.read(path, cls, LUTRow)
+
+
+def _check_number(name: str, value: Any, maximum: float) -> None:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not is_number or not 0 <= value <= maximum:
+        limit = "0 or more" if maximum == _LARGEST else f"0 to {maximum:g}"
+        raise _invalid(name, f"a finite number, {limit}", value)
+
+
+def _invalid(name: str, expected: str, found: object) -> ValueError:
+    return ValueError(f"{name}: expected {expected}, found {found!r}")
