@@ -103,9 +103,8 @@ def _render_to(frames: Path, labels: Path, split: str, num_clips: int, num_frame
         # Small sets are not worth the start of other processes.
         workers = 1 if num_clips < 1000 else (os.cpu_count() or 1)
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            rendered = map(draw, range(num_clips))
-            if workers > 1:
-                rendered = pool.map(draw, range(num_clips), chunksize=64)
+            in_parallel = partial(pool.map, chunksize=64)
+            rendered = (in_parallel if workers > 1 else map)(draw, range(num_clips))
             for i, clip in enumerate(
                 track(rendered, f"drawing {split} clips", num_clips, disable=num_clips < 1000)
             ):

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 NUM_DIGITS = 10
+Labels = TypeVar("Labels")
 DIGIT_NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 JOINT = "action_digit"
 MARGINAL = "actions"
@@ -28,14 +30,14 @@ def joint_label(action: int, digit: int) -> int:
     return action * NUM_DIGITS + digit
 
 
-def action_of(label: int) -> int:
-    """The action of a joint class; works on whole arrays and tensors too.
+def action_of(label: Labels) -> Labels:
+    """The action of a joint class; of an int, or of a whole array or tensor of them.
 
     Example:
         >>> action_of(27)
         2
     """
-    return label // NUM_DIGITS
+    return label // NUM_DIGITS  # type: ignore[operator]
 
 
 @dataclass(frozen=True)

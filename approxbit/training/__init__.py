@@ -1,0 +1,19 @@
+"""Makes backbones and codecs; the only room that knows Lightning."""
+
+from approxbit.training.backbone_module import BackboneModule
+from approxbit.training.checkpoints import KeepLast
+from approxbit.training.codec_module import CodecModule
+from approxbit.training.data import DigitsData
+from approxbit.training.objective import binary_loss, codec_objective, reconstruction_loss
+from approxbit.training.release import Release
+
+__all__ = [
+    "BackboneModule",
+    "CodecModule",
+    "DigitsData",
+    "KeepLast",
+    "Release",
+    "binary_loss",
+    "codec_objective",
+    "reconstruction_loss",
+]

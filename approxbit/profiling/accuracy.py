@@ -1,0 +1,50 @@
+"""Top-1 of every arm on the same clips."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int64
+from rich.progress import track
+from torch import Tensor
+
+from approxbit.backbones.base import Backbone
+from approxbit.offload import OffloadedModel
+from approxbit.select import EDGE_ONLY
+
+Answers = dict[str, Float[Tensor, "clip class"]]
+
+
+@torch.inference_mode()
+def compute_answers(
+    backbone: Backbone, models: Mapping[str, OffloadedModel], batches: Iterable[Any]
+) -> tuple[Answers, Int64[Tensor, " clip"]]:
+    """Logits of the unsplit backbone (under `edge-only`) and of every configuration, and the labels.
+
+    Features are computed once for each offload point, however many configurations share it.
+
+    Args:
+        backbone: The unsplit model, which all of `models` share.
+        models: Configuration -> model.
+        batches: `(clip [batch, 3, time, height, width] normalised for the backbone, labels)`.
+    """
+    by_point: dict[str, dict[str, OffloadedModel]] = {}
+    for name, model in models.items():
+        by_point.setdefault(model.codec.configuration.offload_point, {})[name] = model
+    parts: dict[str, list[Tensor]] = {name: [] for name in (EDGE_ONLY, *models)}
+    labels = []
+    for clip, target in track(batches, "answers of all configurations"):
+        labels.append(target)
+        parts[EDGE_ONLY].append(backbone(clip))
+        for group in by_point.values():
+            feature = next(iter(group.values())).edge_half(clip)
+            for name, model in group.items():
+                parts[name].append(model.answer(model.codec.encode(feature), _size(feature.grid)))
+    return {name: torch.cat(logits) for name, logits in parts.items()}, torch.cat(labels)
+
+
+def _size(grid: Float[Tensor, "batch channel time height width"]) -> tuple[int, int, int]:
+    _, _, time, height, width = grid.shape
+    return time, height, width

@@ -1,0 +1,109 @@
+"""Measures the LUT of a family on this machine."""
+
+from __future__ import annotations
+
+import datetime
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from approxbit import zoo
+from approxbit.backbones.base import Backbone
+from approxbit.data.digits import DigitsInMotion
+from approxbit.data.label_sets import JOINT, MARGINAL, action_logits, action_of
+from approxbit.profiling.accuracy import compute_answers
+from approxbit.profiling.timing import measure_times
+from approxbit.select import EDGE_ONLY, LUT, SERVER_ONLY, LUTRow
+from approxbit.zoo.cards import describe_machine
+
+
+def profile_family(
+    family: str,
+    num_clips: int = 2400,
+    num_timed: int = 60,
+    num_threads: int = 1,
+    checkpoints: str | os.PathLike[str] | None = None,
+    cache: str | Path | None = None,
+) -> LUT:
+    """Latency parts, bytes and test accuracy of all configurations of a family, edge-only and server-only.
+
+    Latencies are medians at batch size 1. The server-only arm sends the clip as uint8 RGB. Payloads are
+    those of the packed codes, without the packet's header.
+
+    Args:
+        family: A family of the zoo that was trained on Digits-in-Motion.
+        num_clips: Test clips for the accuracies.
+        num_timed: Test clips for the latencies.
+        num_threads: Threads of either side.
+        checkpoints: Folder of all families; by default as `zoo.find_checkpoints` says.
+        cache: Folder for rendered clips; see `DigitsInMotion`.
+
+    Raises:
+        ValueError: There is no such family, it answers another question than those of Digits-in-Motion, or
+            there are fewer than 1 clips or threads.
+    """
+    for name, value in (("num_clips", num_clips), ("num_timed", num_timed), ("num_threads", num_threads)):
+        if value < 1:
+            raise ValueError(f"expected {name} to be at least 1, found {value}")
+    models = zoo.load_family(family, checkpoints)
+    label_set = zoo.card(f"{family}/{next(iter(models))}", checkpoints).label_set
+    if label_set not in (JOINT, MARGINAL):
+        raise ValueError(f"{family} answers {label_set!r}, expected {JOINT!r} or {MARGINAL!r}")
+    backbone = next(iter(models.values())).backbone
+    _, num_frames, size, _ = backbone.clip_shape
+    dataset = DigitsInMotion("test", num_clips, num_frames, size, cache)
+    prepare = _Preparation(backbone)
+    answers, labels = compute_answers(backbone, models, DataLoader(dataset, 50, collate_fn=prepare))
+    accuracies = {name: _top1_by_label_set(logits, labels) for name, logits in answers.items()}
+    clips = [prepare(dataset.__getitems__([i]))[0][0].numpy() for i in range(min(num_timed, num_clips))]
+    whole_ms, times = measure_times(backbone, models, clips, num_threads)
+    whole = accuracies[EDGE_ONLY]
+    raw_bytes = math.prod(backbone.clip_shape)
+    rows = [
+        LUTRow(EDGE_ONLY, whole_ms, 0.0, 0, 0.0, 0.0, whole[label_set], whole),
+        LUTRow(SERVER_ONLY, 0.0, 0.0, raw_bytes, 0.0, whole_ms, whole[label_set], whole),
+    ]
+    for name, part in times.items():
+        latency = (part.edge_ms, part.encode_ms, part.payload_bytes, part.decode_ms, part.server_ms)
+        rows.append(LUTRow(name, *latency, accuracies[name][label_set], accuracies[name]))
+    return LUT(
+        tuple(rows),
+        device=describe_machine(),
+        backend=f"torch {torch.__version__}",
+        date=datetime.date.today().isoformat(),
+        num_clips=num_clips,
+        threads=num_threads,
+        family=family,
+        accuracy_names=(label_set, *({JOINT, MARGINAL} - {label_set})),
+    )
+
+
+class _Preparation:
+    """A batch of grey frames -> clips as the backbone wants them, and labels."""
+
+    def __init__(self, backbone: Backbone) -> None:
+        self.mean, self.std = torch.tensor([backbone.mean, backbone.std]).view(2, 1, 3, 1, 1, 1)
+
+    def __call__(self, batch: Any) -> tuple[Tensor, Tensor]:
+        frames, labels = batch
+        return ((frames.float() / 255.0).unsqueeze(1) - self.mean) / self.std, labels
+
+
+def _top1_by_label_set(logits: Tensor, labels: Tensor) -> dict[str, float]:
+    joint, targets = logits.numpy(), labels.numpy()
+    return {
+        JOINT: _top1(joint, targets),
+        MARGINAL: _top1(action_logits(joint), action_of(targets)),
+    }
+
+
+def _top1(logits: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
+    """Percent of clips whose largest logit is that of their label."""
+    return round(100.0 * float((logits.argmax(axis=-1) == labels).mean()), 3)

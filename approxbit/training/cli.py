@@ -1,0 +1,118 @@
+"""`approxbit train`: runs the recipes, which are LightningCLI files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from jsonargparse import Namespace
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+
+from approxbit.configuration import Configuration
+from approxbit.training.codec_module import CodecModule
+from approxbit.training.features import FeatureData
+from approxbit.training.memory import keep_freed_memory
+
+
+class TrainingCLI(LightningCLI):
+    """LightningCLI with what all recipes share.
+
+    Beside `model`, `data` and `trainer`, a recipe may hold:
+
+    - `configurations`: train one codec after another; `model.configuration` is filled in.
+    - `cache_features`: compute the frozen edge half's features once, instead of once an epoch.
+    """
+
+    def before_instantiate_classes(self) -> None:
+        """Logs go beside the checkpoints, as a table and for TensorBoard, unless the recipe says otherwise."""
+        trainer = self.config.trainer
+        if trainer.logger is None:
+            root = trainer.default_root_dir or "runs"
+            trainer.logger = [
+                Namespace(
+                    class_path=f"lightning.pytorch.loggers.{kind}",
+                    init_args=Namespace(save_dir=root, name="logs", version=""),
+                )
+                for kind in ("CSVLogger", "TensorBoardLogger")
+            ]
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """The options that stand beside Lightning's own."""
+        parser.add_argument("--configurations", type=list[str], default=[])
+        parser.add_argument("--cache_features", type=bool, default=False)
+        parser.add_argument("--threads", type=int | None, default=None)
+
+
+def read_recipe(arguments: Sequence[str], instantiate: bool = True) -> TrainingCLI:
+    """A recipe and the overrides behind it, parsed; with `instantiate`, model, data and trainer are built.
+
+    Args:
+        arguments: As on the command line: `--config FILE`, then overrides such as `--trainer.max_steps 10`.
+        instantiate: Whether to build what the recipe describes.
+    """
+    kind = TrainingCLI if instantiate else _ParsedCLI
+    return kind(
+        model_class=L.LightningModule,
+        datamodule_class=L.LightningDataModule,
+        subclass_mode_model=True,
+        subclass_mode_data=True,
+        save_config_callback=None,
+        args=list(arguments),
+        run=False,
+    )
+
+
+class _ParsedCLI(TrainingCLI):
+    def instantiate_classes(self) -> None:
+        """Stop before anything is built."""
+
+
+def parse_recipe(path: str | Path) -> Any:
+    """The configuration in a recipe, every name and type in it checked; nothing is built.
+
+    Raises:
+        SystemExit: The recipe does not parse; jsonargparse has said why on stderr.
+    """
+    return read_recipe(["--config", str(path)], instantiate=False).config
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run a recipe, or go on with it where it was interrupted.
+
+    Lightning's checkpoints lie in the trainer's `default_root_dir`, one folder for each configuration;
+    a codec that has its card there already is done and is not trained again.
+    """
+    keep_freed_memory()
+    parsed = read_recipe(arguments, instantiate=False).config
+    if parsed.threads:
+        torch.set_num_threads(parsed.threads)
+    if not parsed.configurations:
+        _fit(read_recipe(arguments))
+        return
+    features: dict[str, FeatureData] = {}
+    for name in parsed.configurations:
+        point = Configuration.parse(name).offload_point
+        root = Path(parsed.trainer.default_root_dir or "runs") / name
+        if (root / "done").exists():
+            continue
+        overrides = [f"--model.init_args.configuration={name}", f"--trainer.default_root_dir={root}"]
+        found = _fit(read_recipe([*arguments, *overrides]), features.get(point))
+        features = {point: found} if found else {}
+        (root / "done").touch()
+
+
+def _fit(cli: TrainingCLI, features: FeatureData | None = None) -> FeatureData | None:
+    """Train from the last checkpoint on; gives back cached features for the next configuration."""
+    data = cli.datamodule
+    if cli.config.cache_features:
+        if not isinstance(cli.model, CodecModule):
+            raise ValueError("cache_features needs a CodecModule, whose edge half is frozen")
+        data = features or FeatureData(data, cli.model.compute_feature, data.batch_size)
+    last = Path(cli.trainer.default_root_dir) / "last.ckpt"
+    cli.trainer.fit(cli.model, datamodule=data, ckpt_path=str(last) if last.exists() else None)
+    if cli.trainer.interrupted:
+        raise KeyboardInterrupt
+    return data if cli.config.cache_features else None
