@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -38,16 +39,23 @@ def trained() -> MoViNet:
     return backbone
 
 
-@pytest.fixture
-def checkpoints(tmp_path: Path, trained: MoViNet) -> Path:
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory: pytest.TempPathFactory, trained: MoViNet) -> Path:
     """A folder with one backbone and three codecs, one of them in a family of its own."""
+    root = tmp_path_factory.mktemp("checkpoints")
     provenance = zoo.Provenance("recipes/toy.yaml", "make toy", 1, {"top1": 99.5})
-    zoo.save_backbone(tmp_path / "toy", trained, "movinet_digits", ARGUMENTS, LABELS, "actions", provenance)
+    zoo.save_backbone(root / "toy", trained, "movinet_digits", ARGUMENTS, LABELS, "actions", provenance)
     for configuration in ("8-Enc-B3", "4-NoEnc-B3"):
-        zoo.save_codec(tmp_path / "toy", make_codec(trained, configuration))
+        zoo.save_codec(root / "toy", make_codec(trained, configuration))
     narrow = make_codec(trained, "8-Enc-B3", hidden_channels=16)
-    zoo.save_codec(tmp_path / "toy-easy", narrow, "toy", {"hidden_channels": 16}, "easy")
-    return tmp_path
+    zoo.save_codec(root / "toy-easy", narrow, "toy", {"hidden_channels": 16}, "easy")
+    return root
+
+
+@pytest.fixture
+def checkpoints(tmp_path: Path, pristine: Path) -> Path:
+    """A copy of the pristine folder, to be spoilt."""
+    return Path(shutil.copytree(pristine, tmp_path, dirs_exist_ok=True))
 
 
 def edit_card(path: Path, **fields: object) -> None:
@@ -340,7 +348,7 @@ def test_an_interrupted_save_leaves_the_old_file(tmp_path: Path, monkeypatch: py
     assert [each.read_bytes() for each in tmp_path.iterdir()] == [b"old"]
 
 
-@pytest.mark.parametrize("name", ["movinet_a0", "movinet_digits"])
+@pytest.mark.parametrize("name", sorted(zoo.BUILDERS))
 def test_every_builder_needs_no_argument(name: str) -> None:
     with torch.device("meta"):
         assert zoo.build_backbone(name, {}).num_classes > 0

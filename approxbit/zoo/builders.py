@@ -9,7 +9,6 @@ from typing import Any
 from approxbit.backbones.base import Backbone
 from approxbit.backbones.movinet import movinet, movinet_digits
 from approxbit.backbones.mvitv2 import mvitv2_b, mvitv2_digits, mvitv2_s
-from approxbit.backbones.mvitv2 import mvitv2_b, mvitv2_digits, mvitv2_s
 
 BUILDERS: dict[str, Callable[..., Backbone]] = {
     "movinet_digits": movinet_digits,
@@ -17,9 +16,6 @@ BUILDERS: dict[str, Callable[..., Backbone]] = {
     "mvitv2_b": mvitv2_b,
     "mvitv2_s": mvitv2_s,
     **{f"movinet_{size}": partial(movinet, size) for size in ("a0", "a1", "a2", "a3", "a4", "a5")},
-    "mvitv2_digits": mvitv2_digits,
-    "mvitv2_s": mvitv2_s,
-    "mvitv2_b": mvitv2_b,
 }
 
 
