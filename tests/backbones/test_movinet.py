@@ -154,12 +154,11 @@ def test_dropout_acts_only_in_training():
     assert not torch.equal(model(clip), model(clip))
 
 
-def test_a_gradient_step_reaches_every_parameter_but_the_silenced_branches():
-    model = MoViNet(TINY, num_classes=7)
+def test_a_fresh_model_learns_with_every_parameter():
+    model = MoViNet(TINY, num_classes=7, dropout=0.0)
     model(torch.rand(4, 3, 3, 16, 16)).square().mean().backward()
-    for name, parameter in model.named_parameters():
-        assert parameter.grad is not None, name
-        assert bool(parameter.grad.abs().sum() > 0) or ".alpha" not in name, name
+    silent = [name for name, value in model.named_parameters() if value.grad is None or not value.grad.any()]
+    assert silent == []
 
 
 def test_an_unknown_offload_point_is_refused_by_name():
