@@ -64,7 +64,7 @@ ALLOWED_PACKAGES: dict[str, set[str]] = {
         "safetensors",
         "rich",
     },
-    "profiling": {"torch", "numpy"},
+    "profiling": {"torch", "numpy", "jaxtyping", "rich"},
     "baselines": {"torch", "numpy", "av", "jaxtyping"},
     "report": {"numpy", "matplotlib"},
     "cli": {"numpy", "typer", "rich"},
