@@ -136,8 +136,8 @@ class Bottleneck(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, spec: LayerSpec) -> None:
         super().__init__()
-        # ReZero starts at 0, but training from scratch is faster from 1: after 200 steps on
-        # Digits-in-Motion 29 % of the actions were right instead of 9 %.
+        # ReZero starts at 0. From 1, training on Digits-in-Motion left chance level in a quarter of the
+        # steps (one pair of runs), and ended no worse.
         self.alpha = nn.Parameter(ones(()))
         self.expand = Convolution(in_channels, spec.expand)
         self.deep = Convolution(spec.expand, spec.expand, spec.kernel, spec.stride, groups=spec.expand)

@@ -1,11 +1,11 @@
 """The MViTv2 architectures as data: B and S of Li et al. (2022), and the one for Digits-in-Motion.
 
-A grid's width and height are those of the patches: a quarter of the clip's, and half of its frames.
+Queries, keys and values are pooled by depthwise convolutions with a kernel of 3x3x3 in every block.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 Size = tuple[int, int, int]
 
@@ -20,8 +20,6 @@ class BlockSpec:
         num_heads: Attention heads, each `channels / num_heads` wide.
         query_stride: (time, height, width) by which the block shrinks the grid.
         key_stride: (time, height, width) by which keys and values are pooled, seen from the incoming grid.
-        query_kernel: Kernel of the depthwise convolution that pools queries; empty for no pooling at all.
-        key_kernel: Kernel of the ones that pool keys and values.
     """
 
     channels_in: int
@@ -29,8 +27,6 @@ class BlockSpec:
     num_heads: int
     query_stride: Size
     key_stride: Size
-    query_kernel: Size | tuple[()] = (3, 3, 3)
-    key_kernel: Size = (3, 3, 3)
 
 
 @dataclass(frozen=True)
@@ -42,12 +38,22 @@ class Architecture:
         blocks: From the patches to the head.
         dropout: Rate before the last layer in training.
         stochastic_depth: Rate at which training skips the last block; earlier blocks in proportion.
+        patch_kernel: (time, height, width) of the convolution that makes the patches.
+        patch_stride: Its stride.
     """
 
     clip_shape: tuple[int, int, int, int]
     blocks: tuple[BlockSpec, ...]
     dropout: float
     stochastic_depth: float
+    patch_kernel: Size = (3, 7, 7)
+    patch_stride: Size = (2, 4, 4)
+
+    @property
+    def patch_padding(self) -> Size:
+        """Half of the kernel on either side, so that the grid is the clip's size over the stride."""
+        time, height, width = self.patch_kernel
+        return time // 2, height // 2, width // 2
 
 
 def blocks(head_channels: int, *rows: tuple[int, int, int, Size]) -> tuple[BlockSpec, ...]:
@@ -66,14 +72,6 @@ def blocks(head_channels: int, *rows: tuple[int, int, int, Size]) -> tuple[Block
             num_heads = channels // head_channels
             specs.append(BlockSpec(channels_in, channels, num_heads, (1, stride, stride), key_stride))
     return tuple(specs)
-
-
-def cheaper(block: BlockSpec) -> BlockSpec:
-    """The block with queries pooled only where the grid shrinks, and then only in space.
-
-    Depthwise 3-D convolutions are slow on CPUs out of all proportion to their arithmetic.
-    """
-    return replace(block, query_kernel=() if block.query_stride == (1, 1, 1) else (1, 3, 3))
 
 
 ARCHITECTURES = {
@@ -107,21 +105,20 @@ ARCHITECTURES = {
         dropout=0.5,
         stochastic_depth=0.2,
     ),
-    # Keys and values always come from a grid of 4 x 4 x 4 for the clip shape below.
+    # Small enough for two CPU cores. Keys and values always come from a grid of 4 x 4 x 4.
     "digits": Architecture(
         clip_shape=(3, 16, 64, 64),
-        blocks=tuple(
-            cheaper(block)
-            for block in blocks(
-                32,
-                (1, 32, 1, (2, 4, 4)),
-                (1, 64, 2, (2, 4, 4)),
-                (4, 64, 1, (2, 2, 2)),
-                (1, 128, 2, (2, 2, 2)),
-                (1, 128, 1, (2, 1, 1)),
-            )
+        blocks=blocks(
+            32,
+            (1, 32, 1, (1, 4, 4)),
+            (1, 64, 2, (1, 4, 4)),
+            (4, 64, 1, (1, 2, 2)),
+            (1, 128, 2, (1, 2, 2)),
+            (1, 128, 1, (1, 1, 1)),
         ),
         dropout=0.0,
         stochastic_depth=0.0,
+        patch_kernel=(5, 7, 7),
+        patch_stride=(4, 4, 4),
     ),
 }

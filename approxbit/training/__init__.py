@@ -6,13 +6,16 @@ from approxbit.training.codec_module import CodecModule
 from approxbit.training.data import DigitsData
 from approxbit.training.objective import binary_loss, codec_objective, reconstruction_loss
 from approxbit.training.release import Release
+from approxbit.training.video_data import KineticsData, SomethingSomethingData
 
 __all__ = [
     "BackboneModule",
     "CodecModule",
     "DigitsData",
     "KeepLast",
+    "KineticsData",
     "Release",
+    "SomethingSomethingData",
     "binary_loss",
     "codec_objective",
     "reconstruction_loss",

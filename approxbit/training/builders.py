@@ -11,23 +11,27 @@ from approxbit.backbones.base import Backbone
 from approxbit.zoo.weights import check_fit
 
 
-def find_backbone(name: str, weights: str | None = None) -> Backbone:
+def find_backbone(name: str, weights: str | None = None, num_classes: int | None = None) -> Backbone:
     """A trained backbone.
 
     Args:
         name: A family of the zoo, such as `digits-movinet`, or a builder, such as `mvitv2_b`.
         weights: Safetensors file with the weights of a builder, under the backbone's own key names; without
             it the builder's random ones stay, which is of use only to try a recipe out.
+        num_classes: Length of a builder's logits, where it differs from the builder's default.
 
     Raises:
-        ValueError: `name` is neither, or weights are given for a family, which has its own.
+        ValueError: `name` is neither, or weights or num_classes are given for a family, which has its own.
         WeightsError: The weights do not match.
     """
     if name not in zoo.BUILDERS:
-        if weights is not None:
-            raise ValueError(f"the family {name} has its own weights, found weights={weights!r} beside it")
+        if weights is not None or num_classes is not None:
+            raise ValueError(
+                f"the family {name} has its own weights and classes, "
+                f"found weights={weights!r} and num_classes={num_classes!r} beside it"
+            )
         return zoo.load_backbone(name)
-    backbone = zoo.build_backbone(name, {})
+    backbone = zoo.build_backbone(name, {} if num_classes is None else {"num_classes": num_classes})
     if weights is not None:
         tensors = load_file(weights)
         check_fit(Path(weights), backbone, tensors)

@@ -27,7 +27,7 @@ class TrainingCLI(LightningCLI):
     """
 
     def before_instantiate_classes(self) -> None:
-        """Logs go beside the checkpoints, as a table and for TensorBoard, unless the recipe says otherwise."""
+        """Logs go beside the checkpoints, as a table and for TensorBoard, unless a recipe differs."""
         trainer = self.config.trainer
         if trainer.logger is None:
             root = trainer.default_root_dir or "runs"

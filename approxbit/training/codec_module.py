@@ -38,7 +38,8 @@ class CodecModule(L.LightningModule):
         backbone: A release of the zoo (`digits-movinet`), or the name of a builder (`mvitv2_b`).
         configuration: Such as `16-Enc-B5`.
         label_set: What the task loss asks for: `action_digit` (the model's own classes) or `actions`.
-        weights: Official or own weights for a builder; a release has its own.
+        weights: Safetensors file with the weights of a builder; a release has its own.
+        num_classes: Classes of a builder's answer, where they are not its default.
         optimizer: `adam` as in the paper for recognition, `adamw` as for question answering.
         learning_rate: 1e-3 in the paper.
         schedule: `constant` as in the paper, or `cosine` with a short warm-up.
@@ -56,6 +57,7 @@ class CodecModule(L.LightningModule):
         configuration: str,
         label_set: str = "action_digit",
         weights: str | None = None,
+        num_classes: int | None = None,
         optimizer: str = "adam",
         learning_rate: float = 1e-3,
         schedule: str = "constant",
@@ -74,7 +76,7 @@ class CodecModule(L.LightningModule):
         self.save_hyperparameters()
         self.strict_loading = False  # checkpoints leave the frozen backbone out
         self.configuration = Configuration.parse(configuration)
-        frozen = find_backbone(backbone, weights)
+        frozen = find_backbone(backbone, weights, num_classes)
         point = self.configuration.offload_point
         shape, num_tokens = frozen.feature_shape(point), frozen.num_tokens(point)
         self.model = OffloadedModel(frozen, Codec(shape, self.configuration, num_tokens))

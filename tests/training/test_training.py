@@ -1,0 +1,185 @@
+"""Recipes from end to end, on a few clips."""
+
+import json
+
+import pytest
+import torch
+
+from approxbit import zoo
+from approxbit.backbones.feature import Feature
+from approxbit.training import CodecModule, DigitsData
+from approxbit.training.builders import find_backbone
+from approxbit.training.cli import main, parse_recipe
+from approxbit.training.features import FeatureDataset, compute_features
+
+SMALL_DATA = {"batch_size": 4, "num_train": 8, "num_validation": 4, "num_test": 4, "evaluation_batch_size": 4}
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory):
+    """A folder with clips, and a backbone and codecs that were trained for a step or two."""
+    folder = tmp_path_factory.mktemp("workshop")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("APPROXBIT_CACHE", str(folder / "cache"))
+        patch.setenv("APPROXBIT_CHECKPOINTS", str(folder / "checkpoints"))
+        main(["--config", str(write_recipe(folder, "backbone"))])
+        yield folder
+
+
+def write_recipe(folder, kind, **changes):
+    model = {
+        "backbone": {
+            "class_path": "approxbit.training.BackboneModule",
+            "init_args": {"backbone": "movinet_digits"},
+        },
+        "codec": {
+            "class_path": "approxbit.training.CodecModule",
+            "init_args": {"backbone": "digits-tiny", "configuration": "4-Enc-B5", "statistics_batches": 1},
+        },
+    }[kind]
+    release = {"family": "digits-tiny", "recipe": f"{kind}.yaml", "checkpoints": str(folder / "checkpoints")}
+    recipe = {
+        "seed_everything": 1,
+        "model": model,
+        "data": {"class_path": "approxbit.training.DigitsData", "init_args": SMALL_DATA},
+        "trainer": {
+            "default_root_dir": str(folder / "runs" / kind),
+            "accelerator": "cpu",
+            "max_steps": 2,
+            "enable_progress_bar": False,
+            "enable_model_summary": False,
+            "log_every_n_steps": 1,
+            "callbacks": [
+                {"class_path": "approxbit.training.KeepLast"},
+                {"class_path": "approxbit.training.Release", "init_args": release},
+            ],
+        },
+        **changes,
+    }
+    path = folder / f"{kind}.yaml"
+    path.write_text(json.dumps(recipe))  # JSON is YAML
+    return path
+
+
+def test_a_backbone_is_trained_measured_and_released_with_its_card(workshop):
+    card = zoo.card("digits-tiny")
+    assert card.builder == "movinet_digits"
+    assert len(card.label_names) == 240
+    assert set(card.provenance.metrics) == {"test_top1_actions", "test_top1_action_digit", "optimizer_steps"}
+    assert card.provenance.seed == 1
+    assert card.provenance.command.startswith("approxbit train")
+    fresh = zoo.build_backbone("movinet_digits", {})
+    trained = zoo.load_backbone("digits-tiny")
+    assert not torch.equal(fresh.conv7.conv_1.conv3d.weight, trained.conv7.conv_1.conv3d.weight)
+
+
+def test_logs_and_the_checkpoint_lie_in_the_root_folder(workshop):
+    root = workshop / "runs" / "backbone"
+    assert (root / "last.ckpt").exists()
+    assert "train/loss" in (root / "logs" / "metrics.csv").read_text()
+    assert list((root / "logs").glob("events.out.tfevents.*"))
+
+
+def test_all_configurations_are_trained_once_and_kept(workshop, capsys):
+    recipe = write_recipe(workshop, "codec", configurations=["4-Enc-B5", "2-NoEnc-B5"], cache_features=True)
+    main(["--config", str(recipe)])
+    assert zoo.available() == ("digits-tiny/2-NoEnc-B5", "digits-tiny/4-Enc-B5")
+    before = {path: path.stat().st_mtime_ns for path in (workshop / "checkpoints" / "digits-tiny").iterdir()}
+    main(["--config", str(recipe)])  # everything is done
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    model = zoo.load("digits-tiny/4-Enc-B5")
+    assert model(torch.zeros(1, 3, 16, 64, 64)).shape == (1, 240)
+
+
+def test_training_goes_on_from_the_last_checkpoint(workshop):
+    recipe = write_recipe(workshop, "codec")
+    root = workshop / "runs" / "resumed"
+    main(["--config", str(recipe), f"--trainer.default_root_dir={root}", "--trainer.max_steps=1"])
+    main(["--config", str(recipe), f"--trainer.default_root_dir={root}", "--trainer.max_steps=3"])
+    checkpoint = torch.load(root / "last.ckpt", weights_only=True)
+    assert checkpoint["global_step"] == 3
+    assert all(key.startswith(("model.codec.", "has_statistics")) for key in checkpoint["state_dict"])
+
+
+def test_the_same_seed_gives_the_same_codec(workshop):
+    recipe = write_recipe(workshop, "codec")
+    fingerprints = set()
+    for attempt in range(2):
+        root = workshop / "runs" / f"seeded{attempt}"
+        main(["--config", str(recipe), f"--trainer.default_root_dir={root}"])
+        fingerprints.add(zoo.card("digits-tiny/4-Enc-B5").weights.fingerprint)
+    assert len(fingerprints) == 1
+
+
+def test_only_the_codec_learns_and_the_backbone_stays_in_eval_mode(workshop):
+    module = CodecModule("digits-tiny", "4-Enc-B5")
+    module.train()
+    assert module.model.codec.training
+    assert not module.model.backbone.training
+    assert not any(part.training for part in module.model.edge_half.modules())
+    learning = {name for name, weight in module.named_parameters() if weight.requires_grad}
+    assert learning
+    assert all(name.startswith("model.codec.") for name in learning)
+    [group] = module.configure_optimizers()["optimizer"].param_groups
+    assert len(group["params"]) == len(learning)
+
+
+def test_the_loss_reaches_the_encoder_through_the_threshold_and_the_frozen_server_half(workshop):
+    module = CodecModule("digits-tiny", "4-Enc-B5").train()
+    clip, labels = next(iter(DigitsData(**SMALL_DATA).train_dataloader()))
+    parts, _ = module.compute_objective((clip, labels))
+    parts.task.backward()
+    assert module.model.codec.compressor.grid.weight.grad.abs().sum() > 0
+    assert all(weight.grad is None for weight in module.model.backbone.parameters())
+
+
+def test_cached_features_are_those_of_the_edge_half(workshop):
+    module = CodecModule("digits-tiny", "4-Enc-B5")
+    loader = DigitsData(**SMALL_DATA).loader("train")
+    dataset = compute_features(module.compute_feature, loader, "features")
+    clip, labels = next(iter(loader))
+    feature, cached_labels = dataset.__getitems__([0, 1, 2, 3])
+    assert torch.allclose(feature.grid, module.compute_feature(clip).grid, rtol=1e-3, atol=1e-3)
+    assert torch.equal(cached_labels, labels)
+    assert isinstance(dataset[0][0], Feature)
+    assert len(dataset) == 8
+
+
+def test_no_batches_no_features():
+    with pytest.raises(ValueError, match="at least one batch of clips"):
+        compute_features(None, [], "features")
+    assert len(FeatureDataset(torch.zeros(2, 1, 1, 1, 1), torch.zeros(2, 0, 1), torch.zeros(2))) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"optimizer": "sgd"}, "optimizer to be one of adam, adamw, found 'sgd'"),
+        ({"schedule": "step"}, "schedule to be one of constant, cosine, found 'step'"),
+        ({"label_set": "digits"}, "label_set to be one of actions, action_digit, found 'digits'"),
+        ({"weights": "x.safetensors"}, "digits-tiny has its own weights and classes, found weights='x.safetensors'"),
+    ],
+)
+def test_wrong_options_are_refused(workshop, change, message):
+    with pytest.raises(ValueError, match=message):
+        CodecModule("digits-tiny", "4-Enc-B5", **change)
+
+
+def test_a_builder_takes_plain_weights(workshop):
+    weights = workshop / "checkpoints" / "digits-tiny" / "backbone.safetensors"
+    backbone = find_backbone("movinet_digits", str(weights))
+    trained = zoo.load_backbone("digits-tiny")
+    assert torch.equal(backbone.conv7.conv_1.conv3d.weight, trained.conv7.conv_1.conv3d.weight)
+
+
+def test_caching_features_is_for_codecs_only(workshop):
+    recipe = write_recipe(workshop, "backbone", cache_features=True)
+    with pytest.raises(ValueError, match="cache_features needs a CodecModule"):
+        main(["--config", str(recipe)])
+
+
+def test_a_recipe_with_an_unknown_word_does_not_parse(workshop, capsys):
+    recipe = write_recipe(workshop, "codec", wings=2)
+    with pytest.raises(SystemExit):
+        parse_recipe(recipe)
+    assert "wings" in capsys.readouterr().err
