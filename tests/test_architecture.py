@@ -36,6 +36,20 @@ ALLOWED_ROOMS: dict[str, set[str]] = {
     "profiling": MODELS | {"wire", "link", "select", "data", "engines", "zoo", "edge", "server"},
     "baselines": MODELS | {"wire", "link", "select", "data", "engines", "zoo", "edge", "profiling"},
     "report": FOUNDATION | {"link", "select"},
+    "demo": MODELS
+    | {
+        "wire",
+        "link",
+        "select",
+        "data",
+        "engines",
+        "zoo",
+        "edge",
+        "server",
+        "profiling",
+        "baselines",
+        "report",
+    },
 }
 ALLOWED_ROOMS["cli"] = set(ALLOWED_ROOMS)
 ALLOWED_ROOMS["__init__"] = set(ALLOWED_ROOMS)
@@ -67,6 +81,7 @@ ALLOWED_PACKAGES: dict[str, set[str]] = {
     "profiling": {"torch", "numpy", "jaxtyping", "rich"},
     "baselines": {"torch", "numpy", "av", "jaxtyping"},
     "report": {"numpy", "matplotlib"},
+    "demo": {"numpy", "torch", "rich"},
     "cli": {"numpy", "typer", "rich"},
     "__init__": set(),
 }
