@@ -64,7 +64,8 @@ class Backbone(nn.Module, ABC):
         """
         if point not in self.offload_points:
             raise ValueError(
-                f"{type(self).__name__} has the offload points {', '.join(self.offload_points)}, found {point!r}"
+                f"{type(self).__name__} has the offload points {', '.join(self.offload_points)}, "
+                f"found {point!r}"
             )
         return self.offload_points.index(point)
 
