@@ -138,8 +138,7 @@ class Refusal:
     def __post_init__(self):
         object.__setattr__(self, "sequence", index(self.sequence))
         check_range("sequence", self.sequence, 0, 2**32 - 1)
-        check_range("status", self.status, min(Status), max(Status))
-        object.__setattr__(self, "status", Status(self.status))
+        object.__setattr__(self, "status", _checked_status(self.status))
         # A reason is shown in terminals, where control characters could do anything.
         if _CONTROL_CHARACTERS.search(self.reason):
             raise ValueError(problem("reason", "no control characters", ascii(self.reason)))
@@ -183,14 +182,14 @@ class Refusal:
     def _of_frame(cls, frame: Frame) -> Refusal:
         if frame.details[1:] != bytes(2):
             raise WireError(problem("reserved", "0000", frame.details[1:].hex()))
-        if len(frame.body) > MAX_REASON_BYTES:
-            raise WireError(problem("body_bytes", f"at most {MAX_REASON_BYTES}", len(frame.body)))
+        if not 1 <= len(frame.body) <= MAX_REASON_BYTES:
+            raise WireError(problem("body_bytes", f"1 to {MAX_REASON_BYTES}", len(frame.body)))
         try:
             reason = bytes(frame.body).decode("utf-8")
         except UnicodeDecodeError as error:
             raise WireError(problem("reason", "UTF-8", bytes(frame.body[:16]).hex())) from error
         try:
-            return cls(frame.sequence, reason, Status(frame.details[0]))
+            return cls(frame.sequence, reason, _checked_status(frame.details[0]))
         except ValueError as error:
             raise WireError(str(error)) from error
 
@@ -206,6 +205,11 @@ def read_reply(data: BytesLike) -> Answer | Refusal:
     if expect_kind(frame, Kind.ANSWER, Kind.REFUSAL) == Kind.ANSWER:
         return Answer._of_frame(frame)
     return Refusal._of_frame(frame)
+
+
+def _checked_status(number: int) -> Status:
+    check_range("status", number, min(Status), max(Status))
+    return Status(number)
 
 
 def _checked_logits(logits: np.ndarray) -> np.ndarray:

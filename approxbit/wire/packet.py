@@ -271,10 +271,14 @@ class Packet:
 
 
 def _read_configuration(kind: Kind, name: bytes, flags: int, codebook_size: int) -> Configuration | None:
-    if kind == Kind.CODE:
-        # Whatever is not ASCII becomes U+FFFD, which no offload point may hold.
-        return Configuration(name.decode("ascii", "replace"), flags == _SPATIAL_ENCODER, codebook_size)
-    found = (flags, len(name), codebook_size)
-    if found != (0, 0, 0):
-        raise ValueError(problem("flags, name_bytes and codebook_size", "0 in a clip", found))
-    return None
+    if kind == Kind.CLIP:
+        found = (flags, len(name), codebook_size)
+        if found != (0, 0, 0):
+            raise ValueError(problem("flags, name_bytes and codebook_size", "0 in a clip", found))
+        return None
+    check_range("codebook_size", codebook_size, 1, MAX_CODEBOOK_SIZE)
+    try:
+        return Configuration(name.decode("ascii"), flags == _SPATIAL_ENCODER, codebook_size)
+    except ValueError as error:
+        expected = "a letter, then letters, digits, '_' and '.'"
+        raise ValueError(problem("name of the offload point", expected, name)) from error
