@@ -1,0 +1,129 @@
+"""`FORMAT.md` says what the code does: its tables and its worked examples are read and compared."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import approxbit.wire
+from approxbit.configuration import Configuration
+from approxbit.wire import HEADER_BYTES, Answer, Kind, Packet, Refusal, Status, read_reply
+from approxbit.wire import answer as answer_module
+from approxbit.wire import frame as frame_module
+from approxbit.wire import packet as packet_module
+
+FORMAT = (Path(approxbit.wire.__file__).parent / "FORMAT.md").read_text(encoding="utf-8")
+
+PLANES = np.array([[1, 0, 1, 1, 0], [0, 1, 0, 0, 1], [1, 1, 1, 0, 0]], np.uint8)
+CODE = Packet.of_code(Configuration.parse("3-Enc-B3"), (2, 3, 3), PLANES, 1, 0x0123456789ABCDEF, 7)
+CLIP = Packet.of_clip(np.array([[[[0, 40, 80], [120, 160, 200]]]], np.uint8), fingerprint=5, sequence=8)
+ANSWER = Answer(7, np.array([1.5, -2, 0.25], np.float32), decode_ms=1.5, server_ms=20.25)
+REFUSAL = Refusal(7, "busy: 8 packets wait ≥ 1 s", Status.BUSY)
+
+# Worked out by hand, apart from the checksums; the document must hold the same bytes.
+GOLDEN = {
+    "code": "41584201 3e72a81d 00000016 01000102 00000007 0123456789abcdef 000200030003 0001 0003 4233 b278",
+    "clip": "41584201 0e002aa9 00000018 02000000 00000008 0000000000000005 000100010002 0000 0000"
+    "002850 78a0c8",
+    "answer": "41584201 45a8d497 0000001c 03000000 00000007 3ff8000000000000 4034400000000000"
+    "3fc00000 c0000000 3e800000",
+    "refusal": "41584201 c97cc85a 0000001c 04040000 00000007 62757379 3a203820 7061636b 65747320 77616974"
+    "20e289a5 20312073",
+}
+MESSAGES: dict[str, Packet | Answer | Refusal] = {
+    "code": CODE,
+    "clip": CLIP,
+    "answer": ANSWER,
+    "refusal": REFUSAL,
+}
+
+
+def examples() -> dict[str, bytes]:
+    blocks = re.findall(r"^```hex (\w+)\n(.*?)^```", FORMAT, re.MULTILINE | re.DOTALL)
+    return {
+        name: bytes.fromhex("".join(line.split(";")[0] for line in block.splitlines()))
+        for name, block in blocks
+    }
+
+
+def section(title: str) -> str:
+    start = FORMAT.index(f"\n## {title}")
+    return FORMAT[start : FORMAT.index("\n## ", start + 1)]
+
+
+def table(title: str) -> list[list[str]]:
+    rows = re.findall(r"^\| (.*) \|$", section(title), re.MULTILINE)
+    return [row.split(" | ") for row in rows if not row.startswith(("offset", "what", "status"))]
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+def test_a_golden_message_stands_in_the_document(name: str) -> None:
+    golden = bytes.fromhex(GOLDEN[name])
+    assert examples()[name].hex(" ") == golden.hex(" ")
+    assert MESSAGES[name].to_bytes().hex(" ") == golden.hex(" ")
+    read = Packet.from_bytes if name in ("code", "clip") else read_reply
+    assert read(golden) == MESSAGES[name]
+
+
+def test_the_document_has_no_other_examples() -> None:
+    assert set(examples()) == set(GOLDEN)
+
+
+def test_the_fields_of_a_packet_follow_each_other_without_a_gap() -> None:
+    rows = sorted((int(row[0]), int(row[1]), row[2]) for row in table("Frame") + table("Packet"))
+    rows.remove((13, 3, "details"))
+    assert [row[2] for row in rows] == [
+        *("magic", "version", "checksum", "body_bytes", "kind", "coding", "flags", "name_bytes", "sequence"),
+        *("fingerprint", "time", "height", "width", "num_tokens", "codebook_size"),
+    ]
+    ends = [offset + width for offset, width, _ in rows]
+    assert [offset for offset, _, _ in rows] == [0, *ends[:-1]]
+    assert ends[-1] == HEADER_BYTES
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("fingerprint", 0x0123456789ABCDEF),
+        ("num_tokens", 1),
+        ("codebook_size", 3),
+        ("time", 2),
+        ("sequence", 7),
+    ],
+)
+def test_a_field_stands_where_the_table_says(field: str, value: int) -> None:
+    offset, width = next(
+        (int(row[0]), int(row[1])) for row in table("Frame") + table("Packet") if row[2] == field
+    )
+    assert int.from_bytes(CODE.to_bytes()[offset : offset + width], "big") == value
+
+
+def test_the_bounds_are_those_of_the_code() -> None:
+    bounds = {row[0]: (int(row[1]), int(row[2])) for row in table("Bounds")}
+    assert bounds == {
+        "time, height, width": (1, 65535),
+        "num_tokens": (0, 65535),
+        "name_bytes": (1, packet_module.MAX_NAME_BYTES),
+        "codebook_size": (1, packet_module.MAX_CODEBOOK_SIZE),
+        "positions": (1, packet_module.MAX_POSITIONS),
+        "packed bytes of a code, in any coding": (1, frame_module.MAX_PAYLOAD_BYTES),
+        "bytes of a clip": (3, frame_module.MAX_PAYLOAD_BYTES),
+        "body_bytes of any message": (0, frame_module.MAX_BODY_BYTES),
+        "number of logits": (1, answer_module.MAX_CLASSES),
+        "bytes of a reason": (1, answer_module.MAX_REASON_BYTES),
+    }
+
+
+def test_the_longest_payload_fits_into_the_longest_body() -> None:
+    fields = HEADER_BYTES - frame_module.FRAME_BYTES + packet_module.MAX_NAME_BYTES
+    assert fields + frame_module.MAX_PAYLOAD_BYTES <= frame_module.MAX_BODY_BYTES
+
+
+def test_kinds_and_statuses_are_those_of_the_code() -> None:
+    kinds = next(row[3] for row in table("Frame") if row[2] == "kind")
+    assert re.findall(r"(\d+) `(\w+)`", kinds) == [(str(kind.value), kind.name) for kind in Kind]
+    statuses = re.findall(r"^\| (\d+) `(\w+)` \|", section("`REFUSAL`"), re.MULTILINE)
+    assert statuses == [(str(status.value), status.name) for status in Status]
