@@ -1,0 +1,285 @@
+"""Throw random and mutated messages at the wire format, and measure how fast codes are packed.
+
+    python benchmarks/wire_fuzz.py [--packets 200000] [--seed 0]
+
+Beside the packets, a quarter as many answers and refusals. Every message must come out exactly as it was
+sent or raise `WireError`; what was damaged and not resealed must be refused; and reading must never need
+more memory than the bytes that arrived allow (measured on every 8th message, and on every one that declares
+huge sizes). The exit status is 1 if anything else happened.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import statistics
+import struct
+import sys
+import time
+import tracemalloc
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+
+from approxbit.configuration import Configuration
+from approxbit.errors import WireError
+from approxbit.wire import HEADER_BYTES, Answer, Kind, Packet, Refusal, Status, pack, read_reply, unpack
+
+Message = Packet | Answer | Refusal
+NAMES = ("B3", "B5", "B8", "B16", "L8", "x", "blocks.11", "a" * 32)
+EDGES = (0, 1, 2, 3, 7, 8, 255, 256, 4095, 4096, 4097, 2**15, 2**16 - 1)
+HUGE = (2**16 - 1, 2**16 - 2, 2**15, 4096)
+SPEED_CONFIGURATION, SPEED_SIZE = Configuration.parse("128-NoEnc-B8"), (16, 14, 14)
+
+
+def random_bits(source: random.Random, *shape: int) -> np.ndarray:
+    count = int(np.prod(shape))
+    return np.unpackbits(np.frombuffer(source.randbytes(count // 8 + 1), np.uint8), count=count).reshape(
+        shape
+    )
+
+
+def random_packet(source: random.Random) -> Packet:
+    sequence, fingerprint = source.getrandbits(32), source.getrandbits(64)
+    size = (source.randint(1, 6), source.randint(1, 6), source.randint(1, 6))
+    if source.random() < 0.2:
+        clip = np.frombuffer(source.randbytes(3 * size[0] * size[1] * size[2]), np.uint8).reshape(*size, 3)
+        return Packet.of_clip(clip, fingerprint, sequence)
+    configuration = Configuration(source.choice(NAMES), source.random() < 0.5, source.randint(1, 40))
+    num_tokens = source.choice((0, 0, 1, 3))
+    planes = random_bits(source, configuration.codebook_size, configuration.num_positions(size, num_tokens))
+    return Packet.of_code(configuration, size, planes, num_tokens, fingerprint, sequence)
+
+
+def random_reply(source: random.Random) -> Answer | Refusal:
+    sequence = source.getrandbits(32)
+    if source.random() < 0.5:
+        logits = np.array([source.gauss(0, 10) for _ in range(source.randint(1, 12))], np.float32)
+        return Answer(sequence, logits, source.expovariate(0.1), source.expovariate(0.1))
+    reason = "".join(source.choice("abc:,. 0129äß≥漢😀") for _ in range(source.randint(1, 40)))
+    return Refusal(sequence, reason, source.choice(list(Status)))
+
+
+def reseal(data: bytes, body_bytes: int | None = None) -> bytes:
+    """The message with a body_bytes and a checksum that fit, or with the given body_bytes."""
+    count = max(0, len(data) - 20) if body_bytes is None else body_bytes
+    rest = struct.pack(">I", count) + data[12:]
+    return data[:4] + struct.pack(">I", zlib.crc32(rest, zlib.crc32(data[:4]))) + rest
+
+
+def flip_bits(source: random.Random, data: bytes, other: bytes) -> bytes:
+    damaged = bytearray(data)
+    for _ in range(source.choice((1, 1, 2, 3, 8))):
+        damaged[source.randrange(len(damaged))] ^= 1 << source.randrange(8)
+    return bytes(damaged)
+
+
+def truncate(source: random.Random, data: bytes, other: bytes) -> bytes:
+    return data[: source.randrange(len(data))]
+
+
+def extend(source: random.Random, data: bytes, other: bytes) -> bytes:
+    return data + source.choice((b"\0", source.randbytes(source.randint(1, 9)), other))
+
+
+def splice(source: random.Random, data: bytes, other: bytes) -> bytes:
+    place = source.randrange(min(len(data), len(other)))
+    return data[:place] + other[place if source.random() < 0.5 else source.randrange(len(other)) :]
+
+
+def rewrite_field(source: random.Random, data: bytes, other: bytes) -> bytes:
+    """A byte or a 16-bit number behind the checksum gets a value at the edge of something."""
+    place, value = source.randrange(12, min(len(data), 44)), source.choice(EDGES)
+    written = struct.pack(">H", value) if source.random() < 0.6 else bytes([value & 255])
+    return reseal(data[:place] + written + data[place + len(written) :])
+
+
+def random_header(source: random.Random, data: bytes, other: bytes) -> bytes:
+    """A packet whose fields are drawn one by one, small so that they often nearly fit together."""
+    name = source.choice(NAMES).encode() if source.random() < 0.9 else source.randbytes(2)
+    kind, coding = source.choice((1, 1, 1, 1, 2, source.getrandbits(8))), source.choice((0,) * 9 + (1,))
+    flags, name_bytes = source.choice((0, 1, 1, 128)), source.choice((len(name),) * 9 + (0, 33, 255))
+    sizes = [source.choice((1, 1, 2, 3, 1, 1, 2, 3, 1, 0)) for _ in range(3)]
+    num_tokens, codebook_size = source.choice((0, 0, 1, 2)), source.randint(0, 9)
+    grid = [(extent + 1) // 2 if flags else extent for extent in sizes]
+    count = codebook_size * (grid[0] * grid[1] * grid[2] + num_tokens)
+    payload = source.choice((bytes, source.randbytes))((count + 7) // 8 + source.choice((0, 0, 0, 1)))
+    head = data[:12] + bytes([kind, coding, flags, name_bytes]) + source.randbytes(4)
+    fields = struct.pack(">Q5H", source.getrandbits(64), *sizes, num_tokens, codebook_size)
+    return reseal(head + fields + name + payload)
+
+
+def huge_sizes(source: random.Random, data: bytes, other: bytes) -> bytes:
+    """A packet that declares far more than it brings, in its fields, in body_bytes or in both."""
+    kind, coding, name = source.choice((1, 1, 2)), source.choice((0, 0, 0, 1)), source.choice((b"B8", b""))
+    sizes = [source.choice(HUGE) if source.random() < 0.7 else 1 for _ in range(5)]
+    head = data[:12] + bytes([kind, coding, source.randint(0, 1), len(name)]) + bytes(4)
+    message = head + struct.pack(">Q5H", 0, *sizes) + name + source.randbytes(source.randint(0, 40))
+    return reseal(message, source.choice((None, None, 2**32 - 1, 2**26, 2**26 + 1024, 2**31)))
+
+
+def resealed(mutate: Mutation) -> Mutation:
+    """The same mutation by somebody who knows the format: body_bytes and checksum fit again."""
+    return lambda source, data, other: reseal(mutate(source, data, other).ljust(20, b"\0"))
+
+
+Mutation = Callable[[random.Random, bytes, bytes], bytes]
+DAMAGES: dict[str, Mutation] = {
+    "bits flipped": flip_bits,
+    "truncated": truncate,
+    "extended": extend,
+    "spliced": splice,
+    "random bytes": lambda source, data, other: source.randbytes(source.randint(0, 80)),
+    "random bytes after magic": lambda source, data, other: (
+        data[:4] + source.randbytes(source.randint(0, 80))
+    ),
+}
+FORGERIES: dict[str, Mutation] = {
+    "bits flipped, resealed": resealed(flip_bits),
+    "truncated, resealed": resealed(truncate),
+    "extended, resealed": resealed(extend),
+    "spliced, resealed": resealed(splice),
+    "field rewritten, resealed": rewrite_field,
+    "random header, sealed": random_header,
+    "huge sizes, sealed": huge_sizes,
+}
+MUTATIONS: dict[str, Mutation] = {"untouched": lambda source, data, other: data, **DAMAGES, **FORGERIES}
+
+
+@dataclass
+class Report:
+    """What happened to the messages of a run."""
+
+    decoded: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    num_measured: int = 0
+    largest_peak_bytes: int = 0
+    failures: list[str] = field(default_factory=list)
+
+
+def receive(data: bytes) -> Message:
+    is_reply = len(data) > 12 and data[12] in (Kind.ANSWER, Kind.REFUSAL)
+    return read_reply(data) if is_reply else Packet.from_bytes(data)
+
+
+def content_bytes(packet: Packet) -> bytes:
+    """The payload again, by way of the bits or the clip that it holds."""
+    return pack(packet.planes()) if packet.kind == Kind.CODE else packet.clip().tobytes()
+
+
+def judge(report: Report, name: str, original: Message, data: bytes, known: set[bytes]) -> None:
+    """Receive one message and note what happened; a sentence in `failures` if that must not be."""
+    try:
+        message = receive(data)
+    except WireError as error:
+        report.refused[name] += 1
+        report.reasons[str(error).split(":")[0]] += 1
+        if data in known:
+            report.failures.append(f"{name}: refused as it was sent: {error}: {data.hex()}")
+        return
+    except Exception as error:
+        report.failures.append(f"{name}: {type(error).__name__}: {error}: {data.hex()}")
+        return
+    report.decoded[name] += 1
+    if message.to_bytes() != data or (name == "untouched" and message != original):
+        report.failures.append(f"{name}: decoded to something else than was sent: {data.hex()}")
+    elif isinstance(message, Packet) and content_bytes(message) != message.payload:
+        report.failures.append(f"{name}: the payload does not come back: {data.hex()}")
+    elif name in DAMAGES and data not in known:
+        report.failures.append(f"{name}: the damage was not seen: {data.hex()}")
+
+
+def allowed_bytes(data: bytes) -> int:
+    """What reading may need at its peak: planes of 8 times the payload, copies, and Python's own objects."""
+    return 12 * len(data) + 16 * 1024
+
+
+def judge_with_memory(report: Report, name: str, original: Message, data: bytes, known: set[bytes]) -> None:
+    tracemalloc.start()
+    try:
+        judge(report, name, original, data, known)
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    report.num_measured += 1
+    report.largest_peak_bytes = max(report.largest_peak_bytes, peak_bytes)
+    if peak_bytes > allowed_bytes(data):
+        report.failures.append(f"{name}: {peak_bytes} bytes allocated for {len(data)}: {data.hex()}")
+
+
+def fuzz(num_packets: int, seed: int, shows_progress: bool = False) -> Report:
+    """Judge `num_packets` packets and a quarter as many answers and refusals."""
+    source, report, other = random.Random(seed), Report(), b"AXB\x01" + bytes(40)
+    numbers = range(num_packets + num_packets // 4)
+    for number in track(numbers, "fuzzing", console=Console(stderr=True), disable=not shows_progress):
+        original = random_reply(source) if number % 5 == 4 else random_packet(source)
+        sent = original.to_bytes()
+        name = source.choice(list(MUTATIONS))
+        data = MUTATIONS[name](source, sent, other)
+        measures = number % 8 == 0 or name.startswith("huge")
+        (judge_with_memory if measures else judge)(report, name, original, data, {sent, other})
+        other = sent
+    return report
+
+
+def median_us(call: Callable[[], object], repeats: int = 200) -> float:
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - start)
+    return 1e6 * statistics.median(seconds)
+
+
+def speeds() -> Iterator[tuple[str, float]]:
+    """Microseconds of the steps that one code of 50,176 bytes goes through."""
+    bits, positions = SPEED_CONFIGURATION.codebook_size, SPEED_CONFIGURATION.num_positions(SPEED_SIZE)
+    planes = random_bits(random.Random(0), bits, positions)
+    packet = Packet.of_code(SPEED_CONFIGURATION, SPEED_SIZE, planes)
+    data = packet.to_bytes()
+    yield "pack", median_us(lambda: pack(planes))
+    yield "unpack", median_us(lambda: unpack(packet.payload, bits, positions))
+    yield (
+        "of_code + to_bytes",
+        median_us(lambda: Packet.of_code(SPEED_CONFIGURATION, SPEED_SIZE, planes).to_bytes()),
+    )
+    yield "from_bytes + planes", median_us(lambda: Packet.from_bytes(data).planes())
+
+
+def print_report(report: Report) -> None:
+    print(f"| {'message':<26} | {'decoded':>8} | {'refused':>8} |")
+    print(f"|{'-' * 28}|{'-' * 9}:|{'-' * 9}:|")
+    for name in MUTATIONS:
+        print(f"| {name:<26} | {report.decoded[name]:>8} | {report.refused[name]:>8} |")
+    print(f"| {'all':<26} | {report.decoded.total():>8} | {report.refused.total():>8} |")
+    print(
+        "\nrefused for: " + ", ".join(f"{reason} {count}" for reason, count in report.reasons.most_common())
+    )
+    print(f"largest peak while reading: {report.largest_peak_bytes} bytes, of {report.num_measured} measured")
+    print(f"failures: {len(report.failures)}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Fuzz the wire format and time it.")
+    parser.add_argument("--packets", type=int, default=200_000)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    start = time.perf_counter()
+    report = fuzz(arguments.packets, arguments.seed, shows_progress=True)
+    print_report(report)
+    print(f"seed {arguments.seed}, {time.perf_counter() - start:.1f} s\n")
+    for name, microseconds in speeds():
+        print(f"{name:<20} {microseconds:7.1f} us  ({SPEED_CONFIGURATION}, 50176 + {HEADER_BYTES + 2} bytes)")
+    for failure in report.failures[:10]:
+        print(failure, file=sys.stderr)
+    return 1 if report.failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
