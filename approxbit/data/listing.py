@@ -1,0 +1,141 @@
+"""What the loaders of all data sets share: a checked list of (video file, class index). No torch."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Union
+
+from approxbit.errors import DatasetError
+
+PathLike = Union[str, "os.PathLike[str]"]
+
+UNLABELED = -1
+"""Class index of videos whose annotations carry no class, as in test splits."""
+
+_NAMED_IN_MESSAGES = 5
+
+
+class Listing(Sequence):
+    """A data set as a sequence of (path, class index), with the names of its classes.
+
+    Example:
+        >>> listing = Listing([(Path("1.webm"), 1)], label_names=["push", "pull"])
+        >>> listing[0], listing.label_names[listing[0][1]]
+        ((PosixPath('1.webm'), 1), 'pull')
+    """
+
+    def __init__(
+        self, samples: Iterable[tuple[Path, int]], label_names: Iterable[str], missing: Iterable[str] = ()
+    ):
+        """A listing.
+
+        Args:
+            samples: Video files with class indices into `label_names`, or `UNLABELED`.
+            label_names: Names of the classes, in the order of their indices.
+            missing: Names of annotated videos that have no file and were left out.
+        """
+        self.samples = tuple(samples)
+        self.label_names = tuple(label_names)
+        self.missing = tuple(missing)
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.samples[index]
+
+
+def find_videos(
+    folder: PathLike, extensions: Sequence[str], subfolders: Iterable[str] = ()
+) -> dict[str, Path]:
+    """Video files of a folder by name without extension, from one directory scan each.
+
+    Args:
+        folder: Where the videos are.
+        extensions: Accepted ones with their dots; of two files of one name the earlier extension wins.
+        subfolders: Further folders inside `folder`, searched where they exist.
+
+    Raises:
+        DatasetError: There is no such folder.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise DatasetError(f"{root}: expected a folder of {' or '.join(extensions)} files, found none")
+    names = set(os.listdir(root))
+    folders = [root, *(root / name for name in sorted(set(subfolders)) if name in names)]
+    found: dict[str, Path] = {}
+    for place in folders:
+        files = names if place is root else os.listdir(place)
+        for extension in reversed(extensions):
+            found.update(
+                {name[: -len(extension)]: place / name for name in files if name.endswith(extension)}
+            )
+    return found
+
+
+def check_missing(wanted: Sequence[str], found: dict[str, Path], folder: PathLike, missing: str) -> list[str]:
+    """Names in `wanted` that have no file, in order and once each.
+
+    Args:
+        wanted: Names of videos without extension.
+        found: Files by name, from `find_videos`.
+        folder: Named in messages.
+        missing: `"raise"` refuses missing files, `"skip"` counts them in a warning.
+
+    Raises:
+        DatasetError: Files are missing and `missing` is `"raise"`, or all of them are.
+        ValueError: `missing` is neither `"raise"` nor `"skip"`.
+    """
+    if missing not in ("raise", "skip"):
+        raise ValueError(f"missing must be 'raise' or 'skip', found {missing!r}")
+    unique = list(dict.fromkeys(wanted))
+    absent = [name for name in unique if name not in found]
+    if not absent:
+        return []
+    first = ", ".join(absent[:_NAMED_IN_MESSAGES]) + (", ..." if len(absent) > _NAMED_IN_MESSAGES else "")
+    count = f"{len(absent)} of {len(unique)} videos are missing: {first}"
+    if missing == "raise" or len(absent) == len(unique):
+        raise DatasetError(f"{os.fspath(folder)}: expected a file for each annotated video, {count}")
+    warnings.warn(f"{os.fspath(folder)}: skipped, {count}", stacklevel=3)
+    return absent
+
+
+def read_json(path: PathLike, kind: type, expected: str) -> Any:
+    """Content of a JSON file whose top level is of `kind`.
+
+    Args:
+        path: The file.
+        kind: `list` or `dict`.
+        expected: What the file should be, for messages.
+
+    Raises:
+        DatasetError: The file is missing, not JSON, or its top level is of another kind.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DatasetError(f"{os.fspath(path)}: expected {expected}, found {error.strerror}") from error
+    except ValueError as error:
+        raise DatasetError(f"{os.fspath(path)}: expected {expected}, found no JSON: {error}") from error
+    if not isinstance(content, kind):
+        raise DatasetError(
+            f"{os.fspath(path)}: expected {expected}, a {kind.__name__} at the top level, "
+            f"found a {type(content).__name__}"
+        )
+    return content
+
+
+def get_field(entry: Any, key: str, path: PathLike, index: int) -> Any:
+    """`entry[key]`, where `entry` is number `index` of the list in a JSON file.
+
+    Raises:
+        DatasetError: The entry is no object or has no such field.
+    """
+    if not isinstance(entry, dict) or key not in entry:
+        found = ", ".join(map(repr, entry)) if isinstance(entry, dict) else repr(entry)
+        raise DatasetError(f"{os.fspath(path)}: entry {index}: expected the field {key!r}, found {found}")
+    return entry[key]
