@@ -1,0 +1,57 @@
+"""From the name of a family to a service that is warm."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable
+
+import numpy as np
+
+from approxbit.engines.torch_runner import TorchServerRunner, TorchWholeRunner
+from approxbit.offload import OffloadedModel
+from approxbit.server.service import Service
+from approxbit.zoo import load_family
+
+_log = logging.getLogger("approxbit.server")
+
+
+def load_service(
+    family: str, checkpoints: str | os.PathLike[str] | None = None, num_threads: int | None = None
+) -> Service:
+    """A service of all configurations of a family of the zoo, over its one backbone.
+
+    Args:
+        family: Such as `digits-movinet`.
+        checkpoints: The zoo's folder, by default the one that `approxbit.load` finds.
+        num_threads: Threads for each operator; torch's own choice by default.
+
+    Raises:
+        ValueError: There is no such family.
+        WeightsError: A file of the family is missing or not what its card says.
+    """
+    models = load_family(family, checkpoints)
+    _log.info("%s: loaded %s", family, ", ".join(models))
+    service = build_service(models.values(), num_threads)
+    _log.info("%s: ready", family)
+    return service
+
+
+def build_service(models: Iterable[OffloadedModel], num_threads: int | None = None) -> Service:
+    """A service of models that share one backbone; every one has answered once, so that no clip waits for it.
+
+    Raises:
+        ValueError: There is no model, or not all have the same backbone.
+    """
+    models = list(models)
+    if len({id(model.backbone) for model in models}) != 1:
+        raise ValueError(
+            "a service needs models of one shared backbone, "
+            f"found {len({id(model.backbone) for model in models})} backbones"
+        )
+    whole = TorchWholeRunner(models[0].backbone, num_threads)
+    runners = [TorchServerRunner(model, num_threads) for model in models]
+    for runner in runners:
+        runner.run(bytes(runner.code_format.payload_bytes))
+    whole.run(whole.clip_format.prepare(np.zeros(whole.clip_format.frames_shape, np.uint8)))
+    return Service(whole, {str(runner.code_format.configuration): runner for runner in runners})

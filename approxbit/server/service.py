@@ -1,0 +1,130 @@
+"""What a server does with the bytes that reach it, however they come."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+from approxbit.edge import protocol
+from approxbit.engines.runner import CodeFormat, ServerResult, ServerRunner, WholeRunner
+from approxbit.errors import WireError
+from approxbit.wire import RAW, Answer, Kind, Packet, Refusal, Status, pack
+from approxbit.wire.answer import MAX_REASON_BYTES
+
+_log = logging.getLogger("approxbit.server")
+
+
+class Service:
+    """Many configurations of one backbone: a packet in, an answer or a refusal out.
+
+    ```
+    CODE  packet -> known configuration, size and weights -> decoder -> server half -> answer
+    CLIP  packet -> the backbone's own clip size          -> normalise -> backbone  -> answer
+    ```
+
+    Every call returns bytes, whatever came in. One packet is computed at a time, because torch uses all its
+    threads for each; the others stand in line, and when the line is full they are refused as `BUSY`.
+
+    Args:
+        whole: The unsplit model, for clips.
+        server_runners: By configuration, such as `16-Enc-B5`.
+        max_in_line: Packets that are computed or wait, at least 1.
+
+    Raises:
+        ValueError: A runner stands under another configuration's name, or `max_in_line` is below 1.
+    """
+
+    def __init__(self, whole: WholeRunner, server_runners: Mapping[str, ServerRunner], max_in_line: int = 6):
+        if max_in_line < 1:
+            raise ValueError(f"max_in_line must be at least 1, found {max_in_line}")
+        for name, runner in server_runners.items():
+            if name != str(runner.code_format.configuration):
+                raise ValueError(
+                    f"server_runners[{name!r}] is a runner of {runner.code_format.configuration}"
+                )
+        self.whole = whole
+        self.server_runners = dict(server_runners)
+        self._line = threading.BoundedSemaphore(max_in_line)
+        self._turn = threading.Lock()
+
+    def answer(self, packet: bytes, is_wanted: Callable[[], bool] = lambda: True) -> bytes:
+        """The bytes of an `Answer` or a `Refusal`; nothing is raised.
+
+        Args:
+            packet: Any bytes.
+            is_wanted: Asked when the packet's turn comes; if nobody waits any more, nothing is computed.
+        """
+        sequence = 0
+        try:
+            received = Packet.from_bytes(packet)
+            sequence = received.sequence
+            return self._reply(received, is_wanted).to_bytes()
+        except WireError as error:
+            return Refusal.of_error(sequence, error).to_bytes()
+        except Exception as error:  # whatever it is, the server goes on, and the edge must not wait in vain
+            _log.exception("packet %d", sequence)
+            reason = f"the server failed with {type(error).__name__}, its log says more"
+            return _refuse(sequence, Status.FAILED, reason).to_bytes()
+
+    def ping(self, payload: bytes) -> bytes:
+        """The same bytes."""
+        return payload
+
+    def probe(self, payload: bytes) -> bytes:
+        """How many bytes there were."""
+        return protocol.pack_count(len(payload))
+
+    def _reply(self, packet: Packet, is_wanted: Callable[[], bool]) -> Answer | Refusal:
+        objection = self._objection(packet)
+        if objection:
+            return _refuse(packet.sequence, Status.UNSUPPORTED, objection)
+        packet.check_fingerprint(self._fingerprint(packet))
+        if not self._line.acquire(blocking=False):
+            return _refuse(packet.sequence, Status.BUSY, "too many packets wait, send this one again later")
+        try:
+            with self._turn:
+                if not is_wanted():
+                    return _refuse(packet.sequence, Status.FAILED, "nobody waits for the answer any more")
+                result = self._compute(packet)
+        finally:
+            self._line.release()
+        return Answer(packet.sequence, result.logits, result.decode_ms, result.server_ms)
+
+    def _objection(self, packet: Packet) -> str:
+        """Why the packet is none that this server computes; empty if it is one."""
+        if packet.kind == Kind.CLIP:
+            expected, found = self.whole.clip_format.frames_shape[:3], packet.feature_size
+            return "" if found == expected else f"clip: expected the size {expected}, found {found}"
+        name = str(packet.configuration)
+        if name not in self.server_runners:
+            return f"configuration: found {name}, expected one of {', '.join(self.server_runners)}"
+        return _misfit(self.server_runners[name].code_format, packet)
+
+    def _fingerprint(self, packet: Packet) -> int:
+        if packet.kind == Kind.CLIP:
+            return self.whole.clip_format.fingerprint
+        return self.server_runners[str(packet.configuration)].code_format.fingerprint
+
+    def _compute(self, packet: Packet) -> ServerResult:
+        if packet.kind == Kind.CODE:
+            payload = packet.payload if packet.coding == RAW.number else pack(packet.planes())
+            return self.server_runners[str(packet.configuration)].run(payload)
+        start = time.perf_counter()
+        clip = self.whole.clip_format.prepare(packet.clip())
+        decode_ms = 1000 * (time.perf_counter() - start)
+        result = self.whole.run(clip)
+        return ServerResult(result.logits, decode_ms, result.whole_ms)
+
+
+def _misfit(expected: CodeFormat, packet: Packet) -> str:
+    """What of a packet's shape is not the runner's: no shape from outside decides how much is computed."""
+    for field in ("feature_size", "num_tokens"):
+        if getattr(packet, field) != getattr(expected, field):
+            return f"{field}: expected {getattr(expected, field)}, found {getattr(packet, field)}"
+    return ""
+
+
+def _refuse(sequence: int, status: Status, reason: str) -> Refusal:
+    return Refusal(sequence, reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore"), status)

@@ -1,0 +1,257 @@
+"""Any bytes in, an answer or a refusal out."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from approxbit import zoo
+from approxbit.engines.runner import ServerResult
+from approxbit.engines.torch_runner import TorchEdgeRunner, TorchServerRunner, TorchWholeRunner
+from approxbit.offload import OffloadedModel
+from approxbit.server import Service
+from approxbit.server.loading import build_service, load_service
+from approxbit.wire import Answer, Kind, Packet, Refusal, Status, read_reply, register_coding
+
+Models = dict[str, OffloadedModel]
+FRAMES = np.random.default_rng(1).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def service(models: Models) -> Service:
+    return build_service(models.values(), num_threads=1)
+
+
+def prepare(models: Models) -> np.ndarray:
+    return TorchWholeRunner(next(iter(models.values())).backbone).clip_format.prepare(FRAMES)
+
+
+def code_packet(model: OffloadedModel, clip: np.ndarray, sequence: int = 0) -> Packet:
+    runner = TorchEdgeRunner(model)
+    shape = runner.code_format
+    return Packet(
+        Kind.CODE,
+        shape.configuration,
+        shape.feature_size,
+        runner.run(clip).payload,
+        fingerprint=shape.fingerprint,
+        sequence=sequence,
+    )
+
+
+def refusal_of(service: Service, packet: Packet | bytes) -> Refusal:
+    reply = read_reply(service.answer(packet if isinstance(packet, bytes) else packet.to_bytes()))
+    assert isinstance(reply, Refusal), reply
+    return reply
+
+
+@pytest.mark.parametrize("name", ["5-Enc-B3", "4-NoEnc-B2"])
+def test_a_code_is_answered_as_the_model_answers_its_clip(
+    name: str, service: Service, models: Models
+) -> None:
+    clip = prepare(models)
+    answer = Answer.from_bytes(service.answer(code_packet(models[name], clip, sequence=41).to_bytes()))
+    with torch.inference_mode():
+        expected = models[name](torch.from_numpy(clip)[None])[0].numpy()
+    assert answer.sequence == 41
+    assert np.array_equal(answer.logits, expected)
+    assert answer.decode_ms > 0
+    assert answer.server_ms > 0
+
+
+def test_a_clip_is_answered_as_the_backbone_answers_it(service: Service, models: Models) -> None:
+    answer = Answer.from_bytes(service.answer(Packet.of_clip(FRAMES, sequence=42).to_bytes()))
+    with torch.inference_mode():
+        expected = models["5-Enc-B3"].backbone(torch.from_numpy(prepare(models))[None])[0].numpy()
+    assert answer.sequence == 42
+    assert np.array_equal(answer.logits, expected)
+
+
+@pytest.mark.parametrize("data", [b"", b"hello", b"AXB\x01" + bytes(40), bytes(100_000)])
+def test_bytes_that_are_no_packet_are_refused(service: Service, data: bytes) -> None:
+    refusal = refusal_of(service, data)
+    assert (refusal.status, refusal.sequence) == (Status.MALFORMED, 0)
+
+
+def test_every_packet_with_one_bit_flipped_is_refused(service: Service, models: Models) -> None:
+    packet = code_packet(models["5-Enc-B3"], prepare(models)).to_bytes()
+    for place in range(0, 8 * len(packet), 7):
+        data = bytearray(packet)
+        data[place // 8] ^= 1 << place % 8
+        assert refusal_of(service, bytes(data)).status == Status.MALFORMED
+
+
+def test_an_answer_is_no_packet(service: Service) -> None:
+    refusal = refusal_of(service, Answer(3, np.zeros(3, np.float32)).to_bytes())
+    assert refusal.status == Status.MALFORMED
+    assert "kind" in refusal.reason
+
+
+def test_an_unknown_configuration_is_refused(service: Service, models: Models) -> None:
+    packet = code_packet(models["5-Enc-B3"], prepare(models), sequence=9)
+    other = replace(packet.configuration, offload_point="B9")
+    refusal = refusal_of(service, replace(packet, configuration=other))
+    assert (refusal.status, refusal.sequence) == (Status.UNSUPPORTED, 9)
+    assert refusal.reason == "configuration: found 5-Enc-B9, expected one of 4-NoEnc-B2, 5-Enc-B3"
+
+
+def test_a_long_reason_is_cut(models: Models) -> None:
+    runner = TorchServerRunner(models["5-Enc-B3"])
+    service = Service(TorchWholeRunner(models["5-Enc-B3"].backbone), {"5-Enc-B3": runner})
+    service.server_runners = {f"{size}-Enc-Longname": runner for size in range(1, 99)}
+    packet = code_packet(models["5-Enc-B3"], prepare(models))
+    assert len(refusal_of(service, packet).reason) == 512
+
+
+@pytest.mark.parametrize(("more", "num_tokens", "field"), [(2, 0, "feature_size"), (0, 1, "num_tokens")])
+def test_a_code_of_another_shape_is_refused(
+    more: int, num_tokens: int, field: str, service: Service, models: Models
+) -> None:
+    shape = TorchEdgeRunner(models["5-Enc-B3"]).code_format
+    time, height, width = shape.feature_size
+    other = replace(shape, feature_size=(time, height, width + more), num_tokens=num_tokens)
+    planes = np.zeros((5, other.num_positions), np.uint8)
+    packet = Packet.of_code(shape.configuration, other.feature_size, planes, num_tokens, shape.fingerprint)
+    refusal = refusal_of(service, packet)
+    assert refusal.status == Status.UNSUPPORTED
+    assert refusal.reason == f"{field}: expected {getattr(shape, field)}, found {getattr(other, field)}"
+
+
+def test_a_clip_of_another_size_is_refused(service: Service) -> None:
+    refusal = refusal_of(service, Packet.of_clip(np.zeros((4, 64, 64, 3), np.uint8), sequence=5))
+    assert (refusal.status, refusal.sequence) == (Status.UNSUPPORTED, 5)
+    assert refusal.reason == "clip: expected the size (4, 32, 32), found (4, 64, 64)"
+
+
+def test_other_weights_are_refused(service: Service, models: Models) -> None:
+    code = replace(code_packet(models["5-Enc-B3"], prepare(models)), fingerprint=1)
+    clip = Packet.of_clip(FRAMES, fingerprint=1)
+    for packet in (code, clip):
+        refusal = refusal_of(service, packet)
+        assert refusal.status == Status.WRONG_WEIGHTS
+        assert "load the same weights on both sides of the link" in refusal.reason
+
+
+class Backwards:
+    """An entropy coding in name only: drops the last byte, which must be zero."""
+
+    number = 201
+
+    def encode(self, planes: np.ndarray) -> bytes:
+        return np.packbits(planes).tobytes()[:-1]
+
+    def check(self, payload: bytes, codebook_size: int, num_positions: int) -> None:
+        pass
+
+    def decode(self, payload: bytes, codebook_size: int, num_positions: int) -> np.ndarray:
+        bits = np.unpackbits(np.frombuffer(payload + b"\x00", np.uint8), count=codebook_size * num_positions)
+        return bits.reshape(codebook_size, num_positions)
+
+
+def test_a_code_in_another_coding_has_the_same_answer(service: Service, models: Models) -> None:
+    coding = Backwards()
+    register_coding(coding)
+    shape = TorchEdgeRunner(models["4-NoEnc-B2"]).code_format
+    planes = np.zeros((4, shape.num_positions), np.uint8)
+    planes[0, ::3] = 1
+    arguments = (shape.configuration, shape.feature_size, planes, 0, shape.fingerprint, 7)
+    raw, other = Packet.of_code(*arguments), Packet.of_code(*arguments, coding)
+    assert other.coding == 201
+    answers = [Answer.from_bytes(service.answer(packet.to_bytes())) for packet in (raw, other)]
+    assert np.array_equal(answers[0].logits, answers[1].logits)
+
+
+class Failing(TorchServerRunner):
+    def run(self, payload: bytes) -> ServerResult:
+        raise RuntimeError("out of luck in /secret/place")
+
+
+class NotFinite(TorchServerRunner):
+    def run(self, payload: bytes) -> ServerResult:
+        return replace(super().run(payload), logits=np.array([np.nan], np.float32))
+
+
+@pytest.mark.parametrize(("kind", "error"), [(Failing, "RuntimeError"), (NotFinite, "ValueError")])
+def test_a_server_that_fails_says_so_and_lives_on(
+    kind: type[TorchServerRunner], error: str, models: Models, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = models["5-Enc-B3"]
+    service = Service(TorchWholeRunner(model.backbone), {"5-Enc-B3": kind(model)})
+    for _ in range(8):  # more than stand in line
+        refusal = refusal_of(service, code_packet(model, prepare(models), sequence=4))
+        assert (refusal.status, refusal.sequence) == (Status.FAILED, 4)
+        assert refusal.reason == f"the server failed with {error}, its log says more"
+    assert "packet 4" in caplog.text
+    assert isinstance(read_reply(service.answer(Packet.of_clip(FRAMES).to_bytes())), Answer)
+
+
+class Slow(TorchServerRunner):
+    """Says when it has begun, and waits until it may go on."""
+
+    has_begun = threading.Event()
+    may_go_on = threading.Event()
+    num_runs = 0
+
+    def run(self, payload: bytes) -> ServerResult:
+        self.num_runs += 1
+        self.has_begun.set()
+        assert self.may_go_on.wait(60)
+        return super().run(payload)
+
+
+def test_a_full_line_is_refused_and_what_nobody_wants_is_not_computed(models: Models) -> None:
+    model = models["5-Enc-B3"]
+    runner = Slow(model)
+    service = Service(TorchWholeRunner(model.backbone), {"5-Enc-B3": runner}, max_in_line=2)
+    packet = code_packet(model, prepare(models)).to_bytes()
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(service.answer, packet)
+        assert runner.has_begun.wait(60)
+        second = pool.submit(service.answer, packet, lambda: False)
+        while service._line._value:  # until the second one stands in line
+            pass
+        busy = refusal_of(service, packet)
+        assert service.ping(b"still there") == b"still there"
+        runner.may_go_on.set()
+        assert isinstance(read_reply(first.result(60)), Answer)
+        unwanted = read_reply(second.result(60))
+    assert busy.status == Status.BUSY
+    assert isinstance(unwanted, Refusal)
+    assert unwanted.reason == "nobody waits for the answer any more"
+    assert runner.num_runs == 1
+
+
+def test_pings_and_probes_are_answered(service: Service) -> None:
+    assert service.ping(b"\x00\xff") == b"\x00\xff"
+    assert service.probe(bytes(70_000)) == (70_000).to_bytes(8, "big")
+
+
+def test_a_runner_under_another_name_is_refused(models: Models) -> None:
+    model = models["5-Enc-B3"]
+    with pytest.raises(ValueError, match=r"server_runners\['4-NoEnc-B2'\] is a runner of 5-Enc-B3"):
+        Service(TorchWholeRunner(model.backbone), {"4-NoEnc-B2": TorchServerRunner(model)})
+
+
+def test_a_line_without_places_is_refused(models: Models) -> None:
+    with pytest.raises(ValueError, match="max_in_line must be at least 1, found 0"):
+        Service(TorchWholeRunner(models["5-Enc-B3"].backbone), {}, max_in_line=0)
+
+
+def test_a_service_has_one_backbone(checkpoints: Path, models: Models) -> None:
+    strangers = zoo.load_family("toy", checkpoints)
+    with pytest.raises(ValueError, match="a service needs models of one shared backbone, found 2 backbones"):
+        build_service([models["5-Enc-B3"], strangers["4-NoEnc-B2"]])
+    with pytest.raises(ValueError, match="found 0 backbones"):
+        build_service([])
+
+
+def test_a_family_is_loaded_by_its_name(checkpoints: Path) -> None:
+    service = load_service("toy", checkpoints)
+    assert sorted(service.server_runners) == ["4-NoEnc-B2", "5-Enc-B3"]
+    assert isinstance(read_reply(service.answer(Packet.of_clip(FRAMES).to_bytes())), Answer)
