@@ -1,0 +1,203 @@
+"""The device of the demo as a process: `python -m approxbit.demo.edge`, started by `EdgeProcess`.
+
+It talks in lines of JSON: orders come in on standard input, events go out on standard output.
+
+    order {"server", "videos"}          -> times all arms, then event "ready" with the LUT's path
+    order {"relay", "phases", ...}      -> answers clips, an event "clip" for each, then event "end"
+    end of standard input               -> the process ends at once
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from itertools import count
+from pathlib import Path
+from queue import Queue
+from typing import Any
+
+import numpy as np
+
+from approxbit.data.label_sets import MARGINAL, action_logits
+from approxbit.data.something_something import SomethingSomethingV2
+from approxbit.data.video import read_clip
+from approxbit.demo.device import Device, open_device
+from approxbit.demo.measure import refresh_times
+from approxbit.edge.answer import EdgeAnswer
+from approxbit.edge.session import EdgeSession
+from approxbit.edge.transport import GrpcTransport
+from approxbit.errors import ApproxBitError
+from approxbit.select import LUT, parse_sla
+from approxbit.zoo.cards import describe_machine
+
+NUM_TIMED = 6
+SPLIT = "test"
+
+
+def main() -> int:
+    """Follow the orders; 1 if they cannot be followed, with the reason as the last line on stderr."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
+    options = _parser().parse_args()
+    orders: Queue[dict[str, Any]] = Queue()
+    threading.Thread(target=_receive, args=(orders,), daemon=True).start()
+    try:
+        device = open_device(options.family, options.checkpoints, options.threads)
+        order = orders.get()
+        videos = read_listing(order["videos"], options.label_set)
+        lut = _measure(device, options, order["server"], videos)
+        _emit(
+            "ready",
+            machine=describe_machine(),
+            raw_bytes=int(np.prod(device.clip_format.frames_shape)),
+            num_frames=device.clip_format.num_frames,
+            feature_bytes=device.feature_bytes,
+        )
+        _run(device, options, lut, videos, orders.get())
+    except (ApproxBitError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m approxbit.demo.edge")
+    parser.add_argument("--family", required=True)
+    parser.add_argument("--checkpoints")
+    parser.add_argument("--label-set", required=True)
+    parser.add_argument("--lut", required=True, help="read; replaced by the LUT with the times of this run")
+    parser.add_argument("--slowdown", type=float, required=True)
+    parser.add_argument("--threads", type=int, required=True)
+    return parser
+
+
+def read_listing(folder: str, label_set: str) -> SomethingSomethingV2:
+    """The videos that `write_videos` wrote into a folder, with the classes of a label set."""
+    root = Path(folder)
+    return SomethingSomethingV2(
+        root / "videos", root / f"{label_set}-labels.json", root / f"{label_set}-{SPLIT}.json"
+    )
+
+
+def name_answer(logits: np.ndarray, label_set: str, names: tuple[str, ...] | list[str]) -> str:
+    """The class that joint logits answer in a label set.
+
+    Raises:
+        ValueError: There are not as many logits as classes.
+    """
+    if label_set == MARGINAL and len(logits) != len(names):
+        logits = action_logits(logits)
+    if len(logits) != len(names):
+        raise ValueError(
+            f"the model must know the {len(names)} classes of {label_set}, found {len(logits)} logits"
+        )
+    return names[int(logits.argmax())]
+
+
+def _measure(device: Device, options: argparse.Namespace, server: str, videos: SomethingSomethingV2) -> LUT:
+    clips = [read_clip(path, device.clip_format.num_frames) for path, _ in list(videos)[:NUM_TIMED]]
+    clips = [clips[index % len(clips)] for index in range(NUM_TIMED)]
+    with GrpcTransport(server) as transport:
+        lut = refresh_times(LUT.load(options.lut), device, transport, clips, describe_machine())
+    lut = lut.scaled(options.slowdown)
+    lut.save(options.lut)
+    return lut
+
+
+def _run(
+    device: Device,
+    options: argparse.Namespace,
+    lut: LUT,
+    videos: SomethingSomethingV2,
+    order: Mapping[str, Any],
+) -> None:
+    slow = device.slowed(options.slowdown)
+    phases = [(start_s, parse_sla(text)) for start_s, text in order["phases"]]
+    with (
+        GrpcTransport(order["relay"]) as transport,
+        EdgeSession(slow.runners, transport, lut, phases[0][1], slow.clip_format, slow.whole) as session,
+    ):
+        names = list(videos.label_names)
+        for index, clock in _ticks(order["interval_s"], order["duration_s"]):
+            path, label = videos[index % len(videos)]
+            frames = read_clip(path, device.clip_format.num_frames)
+            session.sla = [sla for start_s, sla in phases if start_s <= clock()][-1]
+            probed = session.refresh()
+            second, sla = clock(), str(session.sla)
+            answer = session.answer(frames)
+            unsplit = device.whole.run(device.clip_format.prepare(frames))
+            _emit(
+                "clip",
+                second=round(second, 3),
+                sla=sla,
+                video=path.name,
+                file_bytes=path.stat().st_size,
+                arm_accuracy=lut.row(answer.arm).accuracy,
+                feature_bytes=device.feature_bytes.get(answer.arm, 0),
+                probe_bytes=probed.num_bytes + answer.probing.num_bytes,
+                label=names[label],
+                answer=name_answer(answer.logits, options.label_set, names),
+                unsplit_answer=name_answer(unsplit.logits, options.label_set, names),
+                **_facts(answer),
+            )
+    _emit("end")
+
+
+def _facts(answer: EdgeAnswer) -> dict[str, Any]:
+    parts, choice = answer.parts, answer.choice
+    device_ms = parts.prepare_ms + parts.edge_ms + parts.encode_ms + parts.lost_ms
+    return {
+        "measured_mbps": round(answer.bandwidth_mbps, 3),
+        "round_trip_ms": round(answer.round_trip_ms, 3),
+        "arm": answer.arm,
+        "payload_bytes": answer.payload_bytes,
+        "packet_bytes": answer.packet_bytes,
+        "device_ms": round(device_ms, 3),
+        "link_ms": round(parts.link_ms, 3),
+        "server_ms": round(parts.decode_ms + parts.server_ms, 3),
+        "latency_ms": round(answer.latency_ms, 3),
+        "expected_ms": None if choice is None else round(choice.latency_ms, 3),
+        "meets_sla": answer.meets_sla,
+        "sla_is_feasible": choice is not None and choice.meets_sla,
+        "fell_back": answer.fell_back,
+    }
+
+
+def _ticks(interval_s: float, duration_s: float) -> Iterator[tuple[int, Callable[[], float]]]:
+    """Yield (number, clock) every `interval_s` seconds; a clip that comes late delays all after it."""
+    start = time.monotonic()
+
+    def clock() -> float:
+        return time.monotonic() - start
+
+    due_s = 0.0
+    for index in count():
+        time.sleep(max(0.0, due_s - clock()))
+        if clock() >= duration_s:
+            return
+        due_s = max(due_s, clock()) + interval_s
+        yield index, clock
+
+
+def _emit(event: str, **facts: Any) -> None:
+    sys.stdout.write(json.dumps({"event": event, **facts}) + "\n")
+    sys.stdout.flush()
+
+
+def _receive(orders: Queue[dict[str, Any]]) -> None:
+    """Hand over the lines of standard input; at its end, the parent is gone, and so must this process."""
+    rest = b""
+    while data := os.read(0, 65536):
+        *lines, rest = (rest + data).split(b"\n")
+        for line in lines:
+            orders.put(json.loads(line))
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
