@@ -1,0 +1,55 @@
+"""The command line: each command is a typed function in a file of its own.
+
+Progress goes to standard error, results to standard output. Heavy rooms are imported inside the commands, so
+that `approxbit --help` works on a device that has nothing but the base install.
+"""
+
+import os
+from typing import List, Optional
+
+import typer
+
+from approxbit.cli.console import fail
+from approxbit.cli.demo import demo
+from approxbit.cli.models import inspect, list_models
+from approxbit.cli.profile import profile
+from approxbit.cli.run import run
+from approxbit.cli.select import select
+from approxbit.cli.serve import serve
+from approxbit.cli.train import train
+from approxbit.errors import ApproxBitError
+
+app = typer.Typer(
+    help="Video models shared by an edge device and a server through learned binary codes.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(demo)
+app.command()(run)
+app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(train)
+app.command()(profile)
+app.command()(serve)
+app.command()(select)
+app.command("list")(list_models)
+app.command()(inspect)
+
+WRONG_USE = 1
+NOT_INSTALLED = 2
+
+
+def main(arguments: Optional[List[str]] = None) -> None:
+    """Run one command and exit: 0, or 1 after an error, or 2 when the command line or a package is lacking.
+
+    An error is one line on standard error; APPROXBIT_TRACEBACK=1 shows where it came from.
+    """
+    try:
+        app(args=arguments, prog_name="approxbit")
+    except (ApproxBitError, ValueError, OSError, ImportError) as error:
+        if os.environ.get("APPROXBIT_TRACEBACK"):
+            raise
+        if not isinstance(error, ImportError):
+            fail(str(error), WRONG_USE)
+        if error.name is None:  # one of ours, which already names what to install
+            fail(str(error), NOT_INSTALLED)
+        fail(f"this needs the package {error.name}: pip install 'approxbit[train]'", NOT_INSTALLED)

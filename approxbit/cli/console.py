@@ -1,0 +1,57 @@
+"""What all commands print with, and the options that they share."""
+
+import json
+import sys
+from typing import Any, Iterable, NoReturn, Sequence
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+FAMILY = typer.Option("digits-movinet", help="Checkpoints to use; `approxbit list` names them.")
+THREADS = typer.Option(1, min=1, help="Threads for each operator of the models.")
+PIPE_WIDTH = 1000
+JSON = typer.Option(False, "--json", help="Print one line of JSON instead.")
+
+
+def progress() -> Console:
+    """Where people read how things go: standard error."""
+    return Console(stderr=True)
+
+
+def print_json(value: Any) -> None:
+    """One line of JSON on standard output."""
+    sys.stdout.write(json.dumps(value) + "\n")
+
+
+def print_text(text: str) -> None:
+    """Plain text on standard output."""
+    sys.stdout.write(text + "\n")
+
+
+def print_table(header: Sequence[str], rows: Iterable[Sequence[str]], num_text_columns: int = 1) -> None:
+    """A table on standard output; the columns after the first ones hold numbers. No header, no header line."""
+    cells = [list(row) for row in rows]
+    table = Table(box=None, pad_edge=False, show_header=bool(header))
+    for index in range(max(map(len, [header, *cells]))):
+        name = header[index] if header else ""
+        table.add_column(name, justify="left" if index < num_text_columns else "right", overflow="fold")
+    for row in cells:
+        table.add_row(*map(escape, row))
+    console = Console()
+    if console.is_terminal:
+        console.print(table, highlight=False)
+        return
+    wide = Console(width=PIPE_WIDTH)  # never fold what a program may read
+    with wide.capture() as capture:
+        wide.print(table, highlight=False)
+    print_text("\n".join(line.rstrip() for line in capture.get().splitlines()))
+
+
+def fail(message: str, code: int) -> NoReturn:
+    """One line on standard error, then exit. Of a longer message, the first and the last line."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()] or ["unknown error"]
+    text = lines[0] if len(lines) == 1 else f"{lines[0]} {lines[-1]}"
+    sys.stderr.write(f"approxbit: {text}\n")
+    raise SystemExit(code)

@@ -1,0 +1,42 @@
+"""`approxbit profile`."""
+
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Optional
+
+import typer
+
+from approxbit.cli.console import FAMILY, JSON, THREADS, print_json, print_text, progress
+from approxbit.cli.select import print_lut
+
+CLIPS = typer.Option(2400, min=1, help="Test clips for the accuracies.")
+TIMED = typer.Option(60, min=1, help="Test clips for the latencies.")
+OUT = typer.Option(None, help="Where to write the LUT; by default beside the family's checkpoints.")
+
+
+def profile(
+    family: str = FAMILY,
+    clips: int = CLIPS,
+    timed_clips: int = TIMED,
+    threads: int = THREADS,
+    out: Optional[Path] = OUT,
+    as_json: bool = JSON,
+) -> None:
+    """Measure the LUT of a family on this machine: latency parts, bytes and accuracy of every arm."""
+    import json
+    import sys
+
+    from approxbit.profiling import profile_family
+    from approxbit.zoo import find_checkpoints
+
+    path = out if out is not None else find_checkpoints() / family / "lut.json"
+    progress().print(f"profiling {family}", highlight=False, markup=False)
+    with redirect_stdout(sys.stderr):  # progress bars
+        lut = profile_family(family, num_clips=clips, num_timed=timed_clips, num_threads=threads)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lut.save(path)
+    if as_json:
+        print_json(json.loads(path.read_text(encoding="utf-8")))
+        return
+    print_lut(lut)
+    print_text(f"LUT: {path}")

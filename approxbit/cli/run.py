@@ -1,0 +1,176 @@
+"""`approxbit run`: the user's own videos over the whole path."""
+
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
+
+import typer
+
+from approxbit.cli.console import FAMILY, JSON, THREADS, print_json, print_table, progress
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from approxbit.demo.device import Device
+    from approxbit.edge.answer import EdgeAnswer
+    from approxbit.select import LUT, SLA
+
+VIDEO = typer.Option(None, help="A video file; may be repeated, and more files may follow.")
+FILES = typer.Argument(None, help="More video files.")
+CONFIGURATION = typer.Option("", help="Such as 16-Enc-B5; by default the family's most accurate one.")
+SLA_TEXT = typer.Option(
+    "", "--sla", help="Let the selector choose: 'latency<=60ms' or 'accuracy>=92'; needs the family's LUT."
+)
+BANDWIDTH = typer.Option(0.0, min=0.0, help="Shape the uplink to so many Mbps; 0 leaves it as it is.")
+TOP = typer.Option(5, min=1, help="How many classes to print for each file.")
+NUM_TIMED = 4
+LOOSE_MS = 1e9
+
+
+def run(
+    video: Optional[List[Path]] = VIDEO,
+    files: Optional[List[Path]] = FILES,
+    family: str = FAMILY,
+    configuration: str = CONFIGURATION,
+    sla: str = SLA_TEXT,
+    bandwidth_mbps: float = BANDWIDTH,
+    top: int = TOP,
+    threads: int = THREADS,
+    as_json: bool = JSON,
+) -> None:
+    """Answer your own video files: edge half and encoder here, the rest in a server process.
+
+    A file that cannot be read is named and left out; the command then ends with 1.
+    """
+    paths = [*(video or []), *(files or [])]
+    if not paths:
+        raise ValueError("expected at least one video: approxbit run --video FILE")
+    if configuration and sla:
+        raise ValueError("expected --configuration or --sla, found both")
+    clips, failures = _read(paths, family)
+    rows: List[Dict[str, Any]] = []
+    if clips:
+        rows = _answer_all(clips, family, configuration, sla, bandwidth_mbps, top, threads)
+    if as_json:
+        print_json({"answers": rows, "failures": failures})
+    elif rows:
+        _print(rows)
+    if failures:
+        raise SystemExit(1)
+
+
+def _read(paths: List[Path], family: str) -> "Tuple[List[Tuple[Path, np.ndarray]], Dict[str, str]]":
+    """Frames of the files that can be read, and what is wrong with the others."""
+    from approxbit.data.video import read_clip
+    from approxbit.errors import VideoError
+    from approxbit.zoo import available, build_backbone, card
+
+    names = [name for name in available() if name.partition("/")[0] == family]
+    if not names:
+        raise ValueError(f"there is no family {family!r} with a configuration: see approxbit list")
+    owner: Any = card(getattr(card(names[0]), "backbone", family))
+    num_frames = build_backbone(owner.builder, owner.arguments).clip_shape[1]
+    clips, failures = [], {}
+    for path in paths:
+        try:
+            clips.append((path, read_clip(path, num_frames)))
+        except VideoError as error:
+            failures[str(path)] = str(error)
+            sys.stderr.write(f"approxbit: {error}\n")
+    return clips, failures
+
+
+def _answer_all(
+    clips: "List[Tuple[Path, np.ndarray]]",
+    family: str,
+    configuration: str,
+    sla: str,
+    bandwidth_mbps: float,
+    top: int,
+    threads: int,
+) -> List[Dict[str, Any]]:
+    from approxbit.demo.device import open_device
+    from approxbit.demo.measure import refresh_times
+    from approxbit.edge.session import EdgeSession
+    from approxbit.edge.transport import GrpcTransport
+    from approxbit.link import RelayProcess, Trace
+    from approxbit.select import LatencySLA, parse_sla
+    from approxbit.server.process import ServerProcess
+
+    wanted: SLA = parse_sla(sla) if sla else LatencySLA(LOOSE_MS)
+    device = open_device(family, num_threads=threads)
+    lut = _load_lut(family) if sla else _single_arm(device, configuration or _most_accurate(family, device))
+    server = ServerProcess.for_family(family, num_threads=threads)
+    with ExitStack() as stack:
+        progress().print(f"starting a server for {family}", highlight=False, markup=False)
+        stack.callback(server.stop)
+        server.start()
+        address = server.address
+        if sla:
+            with GrpcTransport(address) as direct:
+                frames = [clips[0][1]] * NUM_TIMED
+                lut = refresh_times(lut, device, direct, frames, "this machine")
+        if bandwidth_mbps:
+            relay = stack.enter_context(RelayProcess(address, Trace.constant(bandwidth_mbps)))
+            address = relay.address
+        transport = stack.enter_context(GrpcTransport(address))
+        session = stack.enter_context(
+            EdgeSession(device.runners, transport, lut, wanted, device.clip_format, device.whole)
+        )
+        return [_describe(path, session.answer(frames), device, top, bool(sla)) for path, frames in clips]
+
+
+def _load_lut(family: str) -> "LUT":
+    from approxbit.zoo import load_lut
+
+    return load_lut(family)
+
+
+def _most_accurate(family: str, device: "Device") -> str:
+    """By the family's LUT; without one, the configuration that the family lists first."""
+    try:
+        rows = [row for row in _load_lut(family).rows if row.arm in device.runners]
+    except ValueError:
+        rows = []
+    return max(rows, key=lambda row: row.accuracy).arm if rows else next(iter(device.runners))
+
+
+def _single_arm(device: "Device", configuration: str) -> "LUT":
+    """A LUT that leaves the selector no choice."""
+    from approxbit.select import LUT, LUTRow
+
+    if configuration not in device.runners:
+        known = ", ".join(device.runners)
+        raise ValueError(f"expected --configuration to be one of {known}, found {configuration!r}")
+    row = LUTRow(configuration, 0, 0, device.runners[configuration].code_format.payload_bytes, 0, 0, 0)
+    return LUT((row,), device="", backend="", date="1970-01-01", num_clips=1)
+
+
+def _describe(path: Path, answer: "EdgeAnswer", device: "Device", top: int, has_sla: bool) -> Dict[str, Any]:
+    best = device.rank(answer.logits)[:top]
+    facts: Dict[str, Any] = {
+        "video": str(path),
+        "answer": best[0][0],
+        "top": [{"label": label, "probability": round(share, 4)} for label, share in best],
+        "arm": answer.arm,
+        "payload_bytes": answer.payload_bytes,
+        "packet_bytes": answer.packet_bytes,
+        "latency_ms": round(answer.latency_ms, 3),
+        "fell_back": answer.fell_back,
+        "reason": answer.reason,
+    }
+    if has_sla:
+        facts["meets_sla"] = answer.meets_sla
+    return facts
+
+
+def _print(rows: List[Dict[str, Any]]) -> None:
+    header = ["video", "answer", "arm", "bytes", "latency"]
+    cells = []
+    for row in rows:
+        arm = row["arm"] + (" (fallback)" if row["fell_back"] else "")
+        first, *others = (f"{each['label']} {100 * each['probability']:.1f} %" for each in row["top"])
+        cells.append([row["video"], first, arm, str(row["payload_bytes"]), f"{row['latency_ms']:.1f} ms"])
+        cells += [["", other, "", "", ""] for other in others]
+    print_table(header, cells, num_text_columns=3)
