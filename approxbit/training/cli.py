@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,16 @@ from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from approxbit.configuration import Configuration
+from approxbit.training.checkpoints import last_checkpoint
 from approxbit.training.codec_module import CodecModule
 from approxbit.training.features import FeatureData
 from approxbit.training.memory import keep_freed_memory
+
+_HARMLESS = (
+    "LightningCLI's args parameter",  # it suspects that the command line is read twice; it is read here only
+    r"\s*By default only one Jsonargparse",  # Lightning 2.6 uses names that jsonargparse is about to drop
+    r"(?s).*was deprecated in v4\.\d+\.\d+ and will be removed in v5",
+)
 
 
 class TrainingCLI(LightningCLI):
@@ -31,12 +39,13 @@ class TrainingCLI(LightningCLI):
         trainer = self.config.trainer
         if trainer.logger is None:
             root = trainer.default_root_dir or "runs"
+            # Each start gets a version of its own, so that a resumed training keeps its earlier logs.
             trainer.logger = [
                 Namespace(
                     class_path=f"lightning.pytorch.loggers.{kind}",
-                    init_args=Namespace(save_dir=root, name="logs", version=""),
+                    init_args=Namespace(save_dir=root, name=name),
                 )
-                for kind in ("CSVLogger", "TensorBoardLogger")
+                for kind, name in (("CSVLogger", "csv"), ("TensorBoardLogger", "tensorboard"))
             ]
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -54,15 +63,18 @@ def read_recipe(arguments: Sequence[str], instantiate: bool = True) -> TrainingC
         instantiate: Whether to build what the recipe describes.
     """
     kind = TrainingCLI if instantiate else _ParsedCLI
-    return kind(
-        model_class=L.LightningModule,
-        datamodule_class=L.LightningDataModule,
-        subclass_mode_model=True,
-        subclass_mode_data=True,
-        save_config_callback=None,
-        args=list(arguments),
-        run=False,
-    )
+    with warnings.catch_warnings():
+        for harmless in _HARMLESS:
+            warnings.filterwarnings("ignore", message=harmless)
+        return kind(
+            model_class=L.LightningModule,
+            datamodule_class=L.LightningDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            save_config_callback=None,
+            args=list(arguments),
+            run=False,
+        )
 
 
 class _ParsedCLI(TrainingCLI):
@@ -111,8 +123,9 @@ def _fit(cli: TrainingCLI, features: FeatureData | None = None) -> FeatureData |
         if not isinstance(cli.model, CodecModule):
             raise ValueError("cache_features needs a CodecModule, whose edge half is frozen")
         data = features or FeatureData(data, cli.model.compute_feature, data.batch_size)
-    last = Path(cli.trainer.default_root_dir) / "last.ckpt"
-    cli.trainer.fit(cli.model, datamodule=data, ckpt_path=str(last) if last.exists() else None)
+    last = last_checkpoint(cli.trainer.default_root_dir)
+    resume = str(last) if last.exists() else None
+    cli.trainer.fit(cli.model, datamodule=data, ckpt_path=resume, weights_only=True)
     if cli.trainer.interrupted:
         raise KeyboardInterrupt
     return data if cli.config.cache_features else None
