@@ -19,6 +19,7 @@ class Link:
         self.now_s = 0.0
         self.probes: list[int] = []
         self.num_pings = 0
+        self.delays_ms: list[float] = []
 
     def clock(self) -> float:
         return self.now_s
@@ -41,7 +42,7 @@ class Link:
 
     def probe(self, num_bytes: int, timeout_s: float = 1.0) -> float:
         self.probes.append(num_bytes)
-        return self._take(self.call_ms(num_bytes))
+        return self._take(self.call_ms(num_bytes) + (self.delays_ms.pop() if self.delays_ms else 0))
 
     def close(self) -> None:
         pass
@@ -51,31 +52,42 @@ def make_meter(link: Link, **policy: float) -> LinkMeter:
     return LinkMeter(link, BandwidthEstimator(clock=link.clock), ProbePolicy(**policy), link.clock)
 
 
-def test_a_slow_link_is_measured_by_one_small_probe() -> None:
+def test_a_slow_link_is_measured_by_small_probes() -> None:
     link = Link(mbps=3)
     meter = make_meter(link)
     assert meter.is_stale
     assert meter.bandwidth_mbps == 0
     probing = meter.refresh()
-    assert link.probes == [4096]
+    assert link.probes == [4096, 4096]  # nothing is expected yet
     assert meter.bandwidth_mbps == pytest.approx(3)
     assert meter.round_trip_ms == 10
-    assert probing.num_bytes == 4096
-    assert probing.total_ms == pytest.approx(3 * 10 + 10 + 8 * 4.096 / 3)
+    assert probing.num_bytes == 2 * 4096
+    assert probing.total_ms == pytest.approx(3 * 10 + 2 * (10 + 8 * 4.096 / 3))
     assert not meter.is_stale
+    assert meter.refresh().num_bytes == 4096
 
 
 def test_a_quick_link_takes_longer_probes() -> None:
     link = Link(mbps=50)
     meter = make_meter(link)
+    assert meter.refresh().num_bytes == 2 * (4096 + 16384 + 65536)
     assert meter.refresh().num_bytes == 4096 + 16384 + 65536
     assert meter.bandwidth_mbps == pytest.approx(50)
+
+
+def test_a_probe_that_a_busy_machine_delays_is_repeated() -> None:
+    link = Link(mbps=3)
+    meter = make_meter(link)
+    meter.refresh()
+    link.delays_ms = [30.0]
+    assert meter.refresh().num_bytes == 2 * 4096
+    assert meter.bandwidth_mbps == pytest.approx(3)
 
 
 def test_no_probe_is_longer_than_the_longest() -> None:
     link = Link(mbps=1e6)
     make_meter(link, longest_bytes=10_000).refresh()
-    assert link.probes == [4096, 10_000]
+    assert link.probes == [4096, 4096, 10_000, 10_000]
 
 
 def test_an_estimate_gets_stale_with_age() -> None:
