@@ -52,6 +52,7 @@ ALLOWED_ROOMS: dict[str, set[str]] = {
     },
 }
 ALLOWED_ROOMS["cli"] = set(ALLOWED_ROOMS)
+ALLOWED_ROOMS["__main__"] = {"cli"}
 ALLOWED_ROOMS["__init__"] = set(ALLOWED_ROOMS)
 
 ALLOWED_PACKAGES: dict[str, set[str]] = {
@@ -83,6 +84,7 @@ ALLOWED_PACKAGES: dict[str, set[str]] = {
     "report": {"numpy", "matplotlib"},
     "demo": {"numpy", "torch", "rich"},
     "cli": {"numpy", "typer", "rich"},
+    "__main__": set(),
     "__init__": set(),
 }
 
