@@ -29,7 +29,7 @@ class Configuration:
             raise ValueError(
                 "a configuration needs a codebook_size of at least 1 and an offload_point that starts with a "
                 "letter and holds letters, digits, '_' and '.', "
-                "found codebook_size={!r}, offload_point={!r}".format(self.codebook_size, self.offload_point)
+                f"found codebook_size={self.codebook_size!r}, offload_point={self.offload_point!r}"
             )
 
     @classmethod
@@ -45,15 +45,13 @@ class Configuration:
         """
         match = _PATTERN.fullmatch(text)
         if match is None:
-            raise ValueError(
-                "expected a configuration such as '64-Enc-B8' or '16-NoEnc-B5', found {!r}".format(text)
-            )
+            raise ValueError(f"expected a configuration such as '64-Enc-B8' or '16-NoEnc-B5', found {text!r}")
         codebook_size, encoder, offload_point = match.groups()
         return cls(offload_point, encoder == "Enc", int(codebook_size))
 
     def __str__(self) -> str:
         encoder = "Enc" if self.spatial_encoder else "NoEnc"
-        return "{}-{}-{}".format(self.codebook_size, encoder, self.offload_point)
+        return f"{self.codebook_size}-{encoder}-{self.offload_point}"
 
     def grid_size(self, feature_size: Shape3) -> Shape3:
         """Time, height and width of the code of a feature whose time, height and width are given.

@@ -51,9 +51,7 @@ class Backbone(nn.Module, ABC):
         """The layers after `point`."""
 
     @abstractmethod
-    def forward(
-        self, clip: Float[Tensor, "batch 3 time height width"]
-    ) -> Float[Tensor, "batch class"]:
+    def forward(self, clip: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch class"]:
         """Logits (before any softmax) of a batch of clips."""
 
     def check_point(self, point: str) -> int:

@@ -37,7 +37,7 @@ def action_of(label: Labels) -> Labels:
         >>> action_of(27)
         2
     """
-    return label // NUM_DIGITS  # type: ignore[operator]
+    return label // NUM_DIGITS  # type: ignore[operator, return-value]
 
 
 @dataclass(frozen=True)
