@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 from approxbit import zoo
+from approxbit.training.memory import keep_freed_memory
 from approxbit.training.objective import LABEL_SETS, answer_for, compute_top1, joint_task_loss
 from approxbit.training.schedule import warmup_cosine
 
@@ -54,6 +55,10 @@ class BackboneModule(L.LightningModule):
         shape = (1, 3, 1, 1, 1)
         self.register_buffer("mean", torch.tensor(self.backbone.mean).view(shape), persistent=False)
         self.register_buffer("std", torch.tensor(self.backbone.std).view(shape), persistent=False)
+
+    def on_fit_start(self) -> None:
+        """Where the allocator allows it, keep the memory of the large activations between steps."""
+        keep_freed_memory()
 
     def forward(self, clip: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch class"]:
         """Logits of clips of RGB in [0, 1]."""

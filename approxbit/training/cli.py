@@ -16,7 +16,6 @@ from approxbit.configuration import Configuration
 from approxbit.training.checkpoints import last_checkpoint
 from approxbit.training.codec_module import CodecModule
 from approxbit.training.features import FeatureData
-from approxbit.training.memory import keep_freed_memory
 
 _HARMLESS = (
     "LightningCLI's args parameter",  # it suspects that the command line is read twice; it is read here only
@@ -97,7 +96,6 @@ def main(arguments: Sequence[str]) -> None:
     Lightning's checkpoints lie in the trainer's `default_root_dir`, one folder for each configuration;
     a codec that has its card there already is done and is not trained again.
     """
-    keep_freed_memory()
     parsed = read_recipe(arguments, instantiate=False).config
     if parsed.threads:
         torch.set_num_threads(parsed.threads)

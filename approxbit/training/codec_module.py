@@ -100,7 +100,8 @@ class CodecModule(L.LightningModule):
         return (clip - mean) / std
 
     def on_fit_start(self) -> None:
-        """Measure the per-channel statistics of the features, once and before the first step."""
+        """Put the codec in training mode; measure the features' statistics before the first step."""
+        self.train()  # Lightning leaves modes as they are, and in eval mode the bits have no gradient
         if bool(self.has_statistics):
             return
         statistics = FeatureStatistics()

@@ -113,6 +113,18 @@ def test_training_goes_on_from_the_last_checkpoint(workshop):
     assert all(key.startswith(("model.codec.", "has_statistics")) for key in checkpoint["state_dict"])
 
 
+def test_the_encoder_learns_in_a_run_without_the_binary_loss(workshop):
+    """In eval mode, which Lightning would leave the codec in, its bits have no gradient."""
+    recipe = write_recipe(workshop, "codec")
+    weights = []
+    for steps in (1, 2):
+        root = workshop / "runs" / f"learns{steps}"
+        change = ["--model.init_args.binary_weight=0", f"--trainer.max_steps={steps}"]
+        main(["--config", str(recipe), f"--trainer.default_root_dir={root}", *change])
+        weights.append(zoo.load("digits-tiny/4-Enc-B5").codec.compressor.grid.weight)
+    assert not torch.equal(*weights)
+
+
 def test_the_same_seed_gives_the_same_codec(workshop):
     recipe = write_recipe(workshop, "codec")
     fingerprints = set()
