@@ -23,6 +23,9 @@ class Backbone(nn.Module, ABC):
 
     num_classes: int
 
+    fingerprint: int = 0
+    """Hash of the weights, set by the zoo; 0 until then."""
+
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     """What is subtracted from RGB in [0, 1] before the model sees a clip."""
 

@@ -118,8 +118,7 @@ def clip_format(backbone: Backbone) -> ClipFormat:
     _, num_frames, height, width = backbone.clip_shape
     if height != width:
         raise ValueError(f"clips must be square, found a clip_shape of {tuple(backbone.clip_shape)}")
-    fingerprint = getattr(backbone, "fingerprint", 0)
-    return ClipFormat(num_frames, height, backbone.mean, backbone.std, fingerprint)
+    return ClipFormat(num_frames, height, backbone.mean, backbone.std, backbone.fingerprint)
 
 
 class _TorchThreads:

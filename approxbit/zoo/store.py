@@ -155,6 +155,7 @@ def load_backbone(family: str, checkpoints: Folder | None = None) -> Backbone:
     backbone_card = _backbone_card(root, family)
     backbone = build_backbone(backbone_card.builder, backbone_card.arguments)
     load_weights(_weights_of(locate_backbone(root, family)), backbone, backbone_card.weights)
+    backbone.fingerprint = int(backbone_card.weights.fingerprint, 16)
     return backbone.requires_grad_(False)
 
 
