@@ -17,6 +17,9 @@ from approxbit.link import BandwidthEstimator
 from approxbit.select import EDGE_ONLY, LUT, SERVER_ONLY, SLA, Choice, LatencySLA, select
 
 NUM_SEQUENCES = 2**32
+SHORTEST_WAIT_MS = 1.0
+"""With less than this left, a clip is not worth breaking off for."""
+
 PATIENCE = 1.5
 """How many times its expected time an offload gets at least, before the device answers by itself."""
 
@@ -217,7 +220,7 @@ class EdgeSession:
             alone_ms = self._lut.row(EDGE_ONLY).edge_ms
             expected_ms = max(0.0, choice.latency_ms - choice.row.edge_ms - choice.row.encode_ms)
             left_ms = self.sla.max_ms - spent_ms - alone_ms
-            if left_ms >= PATIENCE * expected_ms:
+            if left_ms >= max(SHORTEST_WAIT_MS, PATIENCE * expected_ms):
                 limit_ms = min(limit_ms, left_ms)
         return limit_ms / 1000
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import cycle, islice
 from statistics import median
 
 import numpy as np
@@ -50,7 +51,7 @@ def measure_times(
     whole_ms: list[float] = []
     parts: dict[str, list[tuple[float, float, float, float]]] = {name: [] for name in models}
     payload_bytes: dict[str, int] = {}
-    for clip in track([*clips[:_WARM_UP], *clips], "times of all configurations"):
+    for clip in track([*islice(cycle(clips), _WARM_UP), *clips], "times of all configurations"):
         whole_ms.append(whole.run(clip).whole_ms)
         for name, edge in edges.items():
             sent = edge.run(clip)

@@ -106,9 +106,9 @@ def test_features_of_mvitv2_b_are_those_of_the_paper():
 def test_features_of_the_digits_variant_are_equal_at_both_offload_points():
     model = on_meta(mvitv2_digits)
     assert model.offload_points == ("B1", "B2", "B3", "B4", "B5", "B6", "B7", "B8")
-    assert model.feature_shape("B1") == (32, 8, 16, 16)
-    assert model.feature_shape("B3") == model.feature_shape("B6") == (64, 8, 8, 8)
-    assert model.feature_shape("B8") == (128, 8, 4, 4)
+    assert model.feature_shape("B1") == (32, 4, 16, 16)
+    assert model.feature_shape("B3") == model.feature_shape("B6") == (64, 4, 8, 8)
+    assert model.feature_shape("B8") == (128, 4, 4, 4)
 
 
 @torch.no_grad()

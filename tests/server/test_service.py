@@ -65,8 +65,12 @@ def test_a_code_is_answered_as_the_model_answers_its_clip(
     assert answer.server_ms > 0
 
 
+def clip_packet(models: Models, sequence: int = 0) -> Packet:
+    return Packet.of_clip(FRAMES, fingerprint=models["5-Enc-B3"].backbone.fingerprint, sequence=sequence)
+
+
 def test_a_clip_is_answered_as_the_backbone_answers_it(service: Service, models: Models) -> None:
-    answer = Answer.from_bytes(service.answer(Packet.of_clip(FRAMES, sequence=42).to_bytes()))
+    answer = Answer.from_bytes(service.answer(clip_packet(models, sequence=42).to_bytes()))
     with torch.inference_mode():
         expected = models["5-Enc-B3"].backbone(torch.from_numpy(prepare(models))[None])[0].numpy()
     assert answer.sequence == 42
@@ -188,7 +192,7 @@ def test_a_server_that_fails_says_so_and_lives_on(
         assert (refusal.status, refusal.sequence) == (Status.FAILED, 4)
         assert refusal.reason == f"the server failed with {error}, its log says more"
     assert "packet 4" in caplog.text
-    assert isinstance(read_reply(service.answer(Packet.of_clip(FRAMES).to_bytes())), Answer)
+    assert isinstance(read_reply(service.answer(clip_packet(models).to_bytes())), Answer)
 
 
 class Slow(TorchServerRunner):
@@ -251,7 +255,7 @@ def test_a_service_has_one_backbone(checkpoints: Path, models: Models) -> None:
         build_service([])
 
 
-def test_a_family_is_loaded_by_its_name(checkpoints: Path) -> None:
+def test_a_family_is_loaded_by_its_name(checkpoints: Path, models: Models) -> None:
     service = load_service("toy", checkpoints)
     assert sorted(service.server_runners) == ["4-NoEnc-B2", "5-Enc-B3"]
-    assert isinstance(read_reply(service.answer(Packet.of_clip(FRAMES).to_bytes())), Answer)
+    assert isinstance(read_reply(service.answer(clip_packet(models).to_bytes())), Answer)
