@@ -31,7 +31,7 @@ def print_text(text: str) -> None:
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[str]], num_text_columns: int = 1) -> None:
-    """A table on standard output; the columns after the first ones hold numbers. No header, no header line."""
+    """A table on standard output; an empty header makes none, and columns after the first hold numbers."""
     cells = [list(row) for row in rows]
     table = Table(box=None, pad_edge=False, show_header=bool(header))
     for index in range(max(map(len, [header, *cells]))):

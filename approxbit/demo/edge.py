@@ -3,7 +3,8 @@
 It talks in lines of JSON: orders come in on standard input, events go out on standard output.
 
     order {"server", "videos"}          -> times all arms, then event "ready" with the LUT's path
-    order {"relay", "phases", ...}      -> answers clips, an event "clip" for each, then event "end"
+    order {"relay", "phases", ...}      -> looks at the link, then event "connected"
+    order {}                            -> answers clips, an event "clip" for each, then event "end"
     end of standard input               -> the process ends at once
 """
 
@@ -16,7 +17,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 from queue import Queue
@@ -58,7 +59,7 @@ def main() -> int:
             num_frames=device.clip_format.num_frames,
             feature_bytes=device.feature_bytes,
         )
-        _run(device, options, lut, videos, orders.get())
+        _run(device, options, lut, videos, orders)
     except (ApproxBitError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -114,15 +115,18 @@ def _run(
     options: argparse.Namespace,
     lut: LUT,
     videos: SomethingSomethingV2,
-    order: Mapping[str, Any],
+    orders: Queue[dict[str, Any]],
 ) -> None:
-    slow = device.slowed(options.slowdown)
+    order, slow = orders.get(), device.slowed(options.slowdown)
     phases = [(start_s, parse_sla(text)) for start_s, text in order["phases"]]
     with (
         GrpcTransport(order["relay"]) as transport,
         EdgeSession(slow.runners, transport, lut, phases[0][1], slow.clip_format, slow.whole) as session,
     ):
         names = list(videos.label_names)
+        session.refresh()
+        _emit("connected")
+        orders.get()
         for index, clock in _ticks(order["interval_s"], order["duration_s"]):
             path, label = videos[index % len(videos)]
             frames = read_clip(path, device.clip_format.num_frames)

@@ -14,6 +14,7 @@ from typing import IO, Any
 
 from approxbit.errors import LinkError
 
+MODULE = ("-m", "approxbit.demo.edge")
 NUM_LAST_LINES = 20
 
 
@@ -27,7 +28,7 @@ class EdgeProcess:
     """
 
     def __init__(self, options: Sequence[str]):
-        self._command = [sys.executable, "-m", "approxbit.demo.edge", *options]
+        self._command = [sys.executable, *MODULE, *options]
         self._process: subprocess.Popen[str] | None = None
         self._last_lines: deque[str] = deque(maxlen=NUM_LAST_LINES)
         self._reader: threading.Thread | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import os
 import tempfile
 import time
 from contextlib import ExitStack
@@ -23,7 +22,7 @@ from approxbit.link import RelayProcess
 from approxbit.report import ClipRecord, Report, summarise
 from approxbit.select import EDGE_ONLY, LUT
 from approxbit.server.process import ServerProcess
-from approxbit.zoo import card, find_checkpoints, load_lut
+from approxbit.zoo import find_checkpoints, load_lut
 
 PAPER_SLOWDOWN = 7.0
 """Edge-only takes 466.9 ms on a Jetson AGX Orin; server-only on an A100 takes 67 ms beside the transfer
@@ -79,8 +78,13 @@ def run_demo(settings: Settings, screen: Screen) -> Report:
     start = time.monotonic()
     _check(settings)
     root = find_checkpoints()
-    label_set = settings.label_set or family_label_set(settings.family, root)
-    lut = load_lut(settings.family, root).with_accuracy(label_set)
+    lut = load_lut(settings.family, root)
+    label_set = settings.label_set or lut.accuracy_names[0]
+    if label_set not in (JOINT, MARGINAL):
+        raise ValueError(
+            f"label_set must be {MARGINAL!r} or {JOINT!r} for the demo's videos, found {label_set!r}"
+        )
+    lut = lut.with_accuracy(label_set)
     with tempfile.TemporaryDirectory(prefix="approxbit-demo-") as scratch:
         lut_path = Path(scratch) / "lut.json"
         lut.save(lut_path)
@@ -103,17 +107,6 @@ def run_demo(settings: Settings, screen: Screen) -> Report:
         date=datetime.date.today().isoformat(),
         notes=write_notes(settings.slowdown, label_set, lut, plan, ready),
     )
-
-
-def family_label_set(family: str, checkpoints: str | os.PathLike[str] | None = None) -> str:
-    """The label set that the configurations of a family were trained for.
-
-    Raises:
-        ValueError: There is no such family, or it has no LUT.
-    """
-    lut = load_lut(family, checkpoints)
-    arms = [row.arm for row in lut.rows if row.configuration is not None]
-    return card(f"{family}/{arms[0]}", checkpoints).label_set if arms else lut.accuracy_names[0]
 
 
 class _Run:
@@ -148,10 +141,12 @@ class _Run:
 
     def _collect(self, plan: Plan, relay: RelayProcess) -> list[ClipRecord]:
         phases = [(start_s, str(sla)) for start_s, sla in plan.phases]
-        relay.restart_clock()
         self._edge.order(
             relay=relay.address, phases=phases, interval_s=plan.interval_s, duration_s=plan.duration_s
         )
+        self._edge.next_event()
+        relay.restart_clock()
+        self._edge.order()
         records = []
         while (event := self._edge.next_event()).pop("event") != "end":
             records.append(ClipRecord(**event, true_mbps=plan.trace.bandwidth_at(event["second"])))
@@ -176,8 +171,6 @@ def _check(settings: Settings) -> None:
         raise ValueError(f"threads must be at least 1, found {settings.num_threads}")
     if settings.seed < 0:
         raise ValueError(f"seed must be 0 or more, found {settings.seed}")
-    if settings.label_set not in ("", JOINT, MARGINAL):
-        raise ValueError(f"label_set must be {MARGINAL!r} or {JOINT!r}, found {settings.label_set!r}")
 
 
 def _options(settings: Settings, root: Path, label_set: str, lut_path: Path) -> list[str]:

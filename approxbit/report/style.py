@@ -96,5 +96,5 @@ def format_bytes(num_bytes: float) -> str:
     for size, unit in ((1e6, "MB"), (1e3, "kB")):
         if num_bytes >= size:
             value = num_bytes / size
-            return f"{value:.0f} {unit}" if value >= 100 else f"{value:.1f} {unit}"
+            return f"{value:.0f} {unit}" if value >= 99.95 else f"{value:.1f} {unit}"
     return f"{num_bytes:.0f} B"

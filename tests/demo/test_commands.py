@@ -1,0 +1,148 @@
+"""Commands that need a model: `run`, `list`, `inspect`, `profile` and `serve`."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from approxbit import cli, profiling
+from approxbit.data.video import write_video
+from approxbit.edge.transport import GrpcTransport
+from approxbit.select import LUT
+
+
+def run(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as exit_:
+        cli.main([str(argument) for argument in arguments])
+    assert isinstance(exit_.value.code, int)
+    return exit_.value.code
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two videos of another size and shape than the model's."""
+    folder = tmp_path_factory.mktemp("videos")
+    generator = np.random.default_rng(0)
+    paths = [folder / "a.mp4", folder / "b.avi"]
+    for path, num_frames in zip(paths, (10, 5), strict=True):
+        frames = generator.integers(0, 256, (num_frames, 48, 80, 3), dtype=np.uint8)
+        write_video(path, frames, frame_rate=8)
+    return paths
+
+
+def test_run_answers_what_it_can_read_and_names_what_it_cannot(
+    family: str, videos: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video")
+    first, second = videos
+    words = ["--family", family, "--configuration", "8-Enc-B3", "--top", 3, "--json"]
+    assert run("run", "--video", first, broken, second, *words) == 1
+    output, errors = capsys.readouterr()
+    result = json.loads(output)
+    assert [answer["video"] for answer in result["answers"]] == [str(first), str(second)]
+    assert list(result["failures"]) == [str(broken)]
+    assert f"approxbit: {broken}: expected a video" in errors
+    for answer in result["answers"]:
+        assert (answer["arm"], answer["payload_bytes"], answer["fell_back"]) == ("8-Enc-B3", 8, False)
+        shares = [each["probability"] for each in answer["top"]]
+        assert len(shares) == 3
+        assert shares == sorted(shares, reverse=True)
+        assert answer["answer"] == answer["top"][0]["label"]
+
+
+def test_run_lets_the_selector_choose_and_shapes_the_link(
+    family: str, videos: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--family", family, "--sla", "accuracy>=82", "--bandwidth-mbps", 3, "--top", 1]
+    assert run("run", videos[0], *words) == 0
+    text = capsys.readouterr().out
+    assert "a.mp4" in text
+    assert "4-NoEnc-B5" in text or "edge-only" in text
+
+
+def test_run_of_unreadable_files_only_starts_nothing(
+    family: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("run", tmp_path / "none.mp4", "--family", family) == 1
+    output, errors = capsys.readouterr()
+    assert output == ""
+    assert "none.mp4: expected a video file, found none" in errors
+
+
+def test_run_names_families_and_configurations_that_are_not_there(
+    family: str, videos: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("run", videos[0], "--family", "nothing") == 1
+    assert "there is no family 'nothing'" in capsys.readouterr().err
+    assert run("run", videos[0], "--family", family, "--configuration", "9-Enc-B9") == 1
+    assert "expected --configuration to be one of" in capsys.readouterr().err
+
+
+def test_list_names_models_with_their_measurements(family: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("list", "--json") == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {row["model"]: (row["bytes"], row["accuracy"], row["unsplit"]) for row in rows} == {
+        "digits-tiny/8-Enc-B3": (8, 80, 90),
+        "digits-tiny/4-NoEnc-B5": (8, 85, 90),
+    }
+    assert run("list") == 0
+    assert "digits-tiny/8-Enc-B3" in capsys.readouterr().out
+
+
+def test_inspect_shows_a_card_and_where_the_backbone_can_be_cut(
+    family: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, kind in ((family, "backbone"), (f"{family}/8-Enc-B3", "codec")):
+        assert run("inspect", name, "--json") == 0
+        facts = json.loads(capsys.readouterr().out)
+        assert (facts["name"], facts["kind"]) == (name, kind)
+        points = {point["offload_point"]: point for point in facts["offload_points"]}
+        assert "B5" in points
+        shape = points["B3"]["feature_shape"]
+        assert points["B3"]["float32_bytes"] == 4 * int(np.prod(shape))
+    assert run("inspect", family) == 0
+    text = capsys.readouterr().out
+    assert "Apache-2.0" in text
+    assert "B3" in text
+
+
+def test_profile_saves_and_prints_the_lut(
+    family: str, lut: LUT, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: dict[str, object] = {}
+
+    def fake(name: str, **options: object) -> LUT:
+        asked.update(options, family=name)
+        print("a progress bar")
+        return lut
+
+    monkeypatch.setattr(profiling, "profile_family", fake)
+    path = tmp_path / "new" / "lut.json"
+    words = ["--family", family, "--clips", 7, "--timed-clips", 5, "--threads", 2, "--out", path]
+    assert run("profile", *words) == 0
+    output, errors = capsys.readouterr()
+    assert asked == {"family": family, "num_clips": 7, "num_timed": 5, "num_threads": 2}
+    assert LUT.load(path) == lut
+    assert "8-Enc-B3" in output
+    assert "a progress bar" in errors
+    assert run("profile", *words, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["family"] == family
+
+
+def test_serve_says_its_port_and_ends_when_interrupted(family: str) -> None:
+    command = [sys.executable, "-m", "approxbit", "serve", "--family", family, "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        with GrpcTransport(f"127.0.0.1:{json.loads(server.stdout.readline())['port']}") as transport:
+            assert transport.ping() > 0
+        server.send_signal(signal.SIGINT)
+        output, errors = server.communicate(timeout=120)
+    assert (server.returncode, output) == (0, "")
+    assert "Traceback" not in errors

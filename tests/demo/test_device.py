@@ -1,0 +1,103 @@
+"""What the device computes with, and the times that are measured on it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from approxbit.data.digits import ACTION_CLASSES, JOINT_CLASSES
+from approxbit.demo.device import Device, open_device
+from approxbit.demo.measure import refresh_times
+from approxbit.edge.transport import GrpcTransport, LocalTransport
+from approxbit.engines.emulated import EmulatedDevice
+from approxbit.select import LUT, LUTRow
+from approxbit.server.loading import load_service
+from approxbit.zoo import load_backbone
+
+
+@pytest.fixture(scope="module")
+def device(checkpoints: Path) -> Device:
+    return open_device("digits-tiny", checkpoints)
+
+
+@pytest.fixture(scope="module")
+def clips() -> list[np.ndarray]:
+    generator = np.random.default_rng(0)
+    return list(generator.integers(0, 256, (3, 4, 64, 64, 3), dtype=np.uint8))
+
+
+def test_a_device_knows_its_arms(device: Device, checkpoints: Path) -> None:
+    assert set(device.runners) == {"8-Enc-B3", "4-NoEnc-B5"}
+    assert device.clip_format.frames_shape == (4, 32, 32, 3)
+    assert device.label_names == JOINT_CLASSES
+    feature_shape = load_backbone("digits-tiny", checkpoints).feature_shape("B3")
+    assert device.feature_bytes["8-Enc-B3"] == 4 * math.prod(feature_shape)
+
+
+def test_a_slowed_device_gives_the_same_answers(device: Device, clips: list[np.ndarray]) -> None:
+    clip = device.clip_format.prepare(clips[0])
+    slow = device.slowed(1.5)
+    assert isinstance(slow.whole, EmulatedDevice)
+    assert np.array_equal(slow.whole.run(clip).logits, device.whole.run(clip).logits)
+    assert slow.runners["8-Enc-B3"].run(clip).payload == device.runners["8-Enc-B3"].run(clip).payload
+    assert device.slowed(1) is device
+
+
+def test_a_family_without_configurations_is_no_device(checkpoints: Path, tmp_path: Path) -> None:
+    (tmp_path / "bare").mkdir()
+    for name in ("backbone.json", "backbone.safetensors"):
+        (tmp_path / "bare" / name).write_bytes((checkpoints / "digits-tiny" / name).read_bytes())
+    with pytest.raises(ValueError, match="bare must have at least one configuration"):
+        open_device("bare", tmp_path)
+
+
+def test_answers_are_ranked_by_probability(device: Device) -> None:
+    logits = np.zeros(len(JOINT_CLASSES), np.float32)
+    logits[[31, 7]] = 9, 8
+    ranked = device.rank(logits)
+    assert [label for label, _ in ranked[:2]] == [JOINT_CLASSES[31], JOINT_CLASSES[7]]
+    assert sum(share for _, share in ranked) == pytest.approx(1)
+
+
+def test_codecs_for_the_actions_answer_with_actions(device: Device) -> None:
+    logits = np.zeros(len(JOINT_CLASSES), np.float32)
+    logits[40:50] = 3  # action 4, whichever digit
+    logits[99] = 4
+    ranked = replace(device, label_set="actions").rank(logits)
+    assert len(ranked) == len(ACTION_CLASSES)
+    assert ranked[0][0] == ACTION_CLASSES[4]
+
+
+def test_classes_without_names_have_numbers(device: Device) -> None:
+    ranked = replace(device, label_names=()).rank(np.array([0.0, 1.0]))
+    assert [label for label, _ in ranked] == ["class 1", "class 0"]
+
+
+def test_times_are_measured_and_accuracies_kept(
+    device: Device, checkpoints: Path, clips: list[np.ndarray], lut: LUT
+) -> None:
+    transport = LocalTransport(load_service("digits-tiny", checkpoints, 1))
+    extra = replace(lut, rows=(*lut.rows, LUTRow("h264", 1, 1, 1, 1, 1, 50)))
+    fresh = refresh_times(extra, device, transport, clips, "this machine")
+    assert fresh.arms == lut.arms
+    assert [row.accuracies for row in fresh.rows] == [row.accuracies for row in lut.rows]
+    assert "this machine" in fresh.device
+    assert "accuracies of 2026-01-01" in fresh.device
+    assert [row.payload_bytes for row in fresh.rows] == [0, 12288, 8, 8]
+    for row in fresh.rows:
+        assert row.edge_ms + row.server_ms > 0
+        assert row.arm == "server-only" or row.edge_ms > 0
+        assert row.arm == "edge-only" or row.server_ms > 0
+
+
+def test_times_need_an_arm_and_clips(device: Device, clips: list[np.ndarray], lut: LUT) -> None:
+    transport = GrpcTransport("127.0.0.1:1")  # never called
+    other = replace(lut, rows=(LUTRow("h264", 1, 1, 1, 1, 1, 50),))
+    with pytest.raises(ValueError, match="must have an arm that the device can run, found h264"):
+        refresh_times(other, device, transport, clips, "")
+    with pytest.raises(ValueError, match="expected more than 1 clips, found 1"):
+        refresh_times(lut, device, transport, clips[:1], "")

@@ -1,0 +1,99 @@
+"""The device's process, and the end of the pipe to it."""
+
+from __future__ import annotations
+
+import os
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from approxbit.data.digits import ACTION_CLASSES, JOINT_CLASSES, write_videos
+from approxbit.demo import edge, edge_process
+from approxbit.demo.edge_process import EdgeProcess
+from approxbit.errors import LinkError
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_the_listing_is_that_of_the_written_videos(tmp_path: Path) -> None:
+    paths = write_videos(tmp_path, "test", 2, first=5)
+    for label_set, classes in (("actions", ACTION_CLASSES), ("action_digit", JOINT_CLASSES)):
+        listing = edge.read_listing(str(tmp_path), label_set)
+        assert [path for path, _ in listing] == paths
+        assert tuple(listing.label_names) == classes
+
+
+def test_joint_logits_answer_both_label_sets() -> None:
+    logits = np.zeros(len(JOINT_CLASSES), np.float32)
+    logits[40:50] = 3  # action 4, whichever digit
+    logits[99] = 4
+    assert edge.name_answer(logits, "actions", ACTION_CLASSES) == ACTION_CLASSES[4]
+    assert edge.name_answer(logits, "action_digit", JOINT_CLASSES) == JOINT_CLASSES[99]
+
+
+def test_a_model_of_other_classes_has_no_answer() -> None:
+    with pytest.raises(ValueError, match="must know the 24 classes of actions, found 3 logits"):
+        edge.name_answer(np.zeros(30), "actions", ACTION_CLASSES)
+    with pytest.raises(ValueError, match="must know the 240 classes of action_digit, found 24 logits"):
+        edge.name_answer(np.zeros(24), "action_digit", JOINT_CLASSES)
+
+
+def test_a_clip_comes_in_every_interval_until_the_end() -> None:
+    seconds = [clock() for _, clock in edge._ticks(interval_s=0.05, duration_s=0.19)]
+    assert len(seconds) == 4
+    assert seconds == pytest.approx([0, 0.05, 0.1, 0.15], abs=0.04)
+
+
+def test_a_clip_that_takes_too_long_delays_the_others_without_a_burst() -> None:
+    seconds = []
+    for index, clock in edge._ticks(interval_s=0.05, duration_s=0.3):
+        seconds.append(clock())
+        time.sleep(0.15 if index == 0 else 0)
+    assert seconds[1] >= 0.15
+    assert all(later - earlier > 0.04 for earlier, later in pairwise(seconds[1:]))
+
+
+@pytest.fixture
+def fake_edge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A stand-in for the device's process: it needs no torch."""
+    script = tmp_path / "fake.py"
+    monkeypatch.setattr(edge_process, "MODULE", (str(script),))
+    return script
+
+
+def test_orders_go_in_and_events_come_out(fake_edge: Path) -> None:
+    fake_edge.write_text(
+        "import json, sys\n"
+        "for line in sys.stdin: print(json.dumps({'event': 'echo', **json.loads(line)}), flush=True)\n"
+    )
+    with EdgeProcess([]) as process:
+        process.order(videos=Path("a/b"), number=1.5)
+        assert process.next_event() == {"event": "echo", "videos": "a/b", "number": 1.5}
+        pid = process.pid
+        assert pid is not None
+    assert not is_alive(pid)
+    assert process.pid is None
+
+
+def test_a_process_that_ends_early_says_why(fake_edge: Path) -> None:
+    fake_edge.write_text("import sys; sys.exit('first line\\nno such family')")
+    with EdgeProcess([]) as process, pytest.raises(LinkError, match="edge process has ended: no such family"):
+        process.next_event()
+
+
+def test_an_order_to_a_process_that_is_gone_is_refused(fake_edge: Path) -> None:
+    fake_edge.write_text("import sys; sys.stdin.close()")
+    with EdgeProcess([]) as process:
+        with pytest.raises(LinkError, match="it wrote nothing to standard error"):
+            process.next_event()
+        with pytest.raises(LinkError, match="the edge process has ended"):
+            process.order(number=1)
