@@ -11,7 +11,7 @@ from approxbit.cli.console import FAMILY, JSON, THREADS, print_json, print_table
 if TYPE_CHECKING:
     from approxbit.report import Report
 
-CLIPS = typer.Option(16, min=1, help="About so many clips for each of the six segments of the link.")
+CLIPS = typer.Option(32, min=1, help="About so many clips for each of the six segments of the link.")
 FOLDER = typer.Option(Path("report"), help="Folder for the report.")
 SEED = typer.Option(0, min=0, help="Picks the videos and the fluctuation of the link.")
 LABEL_SET = typer.Option("", help="actions or action_digit; by default what the family was trained for.")

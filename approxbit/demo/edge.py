@@ -31,13 +31,15 @@ from approxbit.data.video import read_clip
 from approxbit.demo.device import Device, open_device
 from approxbit.demo.measure import refresh_times
 from approxbit.edge.answer import EdgeAnswer
-from approxbit.edge.session import EdgeSession
+from approxbit.edge.meter import ProbePolicy
+from approxbit.edge.session import EdgeSession, SessionPolicy
 from approxbit.edge.transport import GrpcTransport
 from approxbit.errors import ApproxBitError
 from approxbit.select import LUT, parse_sla
 from approxbit.zoo.cards import describe_machine
 
-NUM_TIMED = 6
+NUM_TIMED = 8
+PROBE_EVERY_S = 0.5  # the segments are short
 SPLIT = "test"
 
 
@@ -119,9 +121,12 @@ def _run(
 ) -> None:
     order, slow = orders.get(), device.slowed(options.slowdown)
     phases = [(start_s, parse_sla(text)) for start_s, text in order["phases"]]
+    policy = SessionPolicy(probes=ProbePolicy(every_s=PROBE_EVERY_S))
     with (
         GrpcTransport(order["relay"]) as transport,
-        EdgeSession(slow.runners, transport, lut, phases[0][1], slow.clip_format, slow.whole) as session,
+        EdgeSession(
+            slow.runners, transport, lut, phases[0][1], slow.clip_format, slow.whole, policy=policy
+        ) as session,
     ):
         names = list(videos.label_names)
         session.refresh()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import time
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from statistics import median
@@ -20,12 +21,18 @@ NUM_WARM_UP = 1
 
 
 def refresh_times(
-    lut: LUT, device: Device, transport: Transport, clips: Sequence[np.ndarray], machine: str
+    lut: LUT,
+    device: Device,
+    transport: Transport,
+    clips: Sequence[np.ndarray],
+    machine: str,
+    pause_s: float = 0.1,
 ) -> LUT:
     """The same arms and accuracies with the times of here and now: medians over some clips.
 
     The device must not be slowed and the link must not be shaped: `LUT.scaled` and Eq. 1 account for both.
-    Arms take turns on every clip, so that a busy spell of the machine falls on all of them alike.
+    Arms take turns on every clip, so that a busy spell of the machine falls on all of them alike. Each is
+    preceded by a pause, as in the run: a processor that has rested is slower (measured: 20 percent).
 
     Args:
         lut: What is known about accuracies; arms that the device cannot run are left out.
@@ -33,6 +40,7 @@ def refresh_times(
         transport: Straight to the server.
         clips: Frames as `read_clip` gives them; the first ones only warm up.
         machine: The kind of this machine, in words.
+        pause_s: Before each answer.
 
     Raises:
         ValueError: The LUT has no arm that the device can run, or there are no clips to measure.
@@ -46,6 +54,7 @@ def refresh_times(
     outcomes: dict[str, list[Offload]] = {row.arm: [] for row in rows}
     for sequence, frames in enumerate(clips):
         for row in rows:
+            time.sleep(pause_s)
             outcomes[row.arm].append(_answer(row.arm, device, transport, frames, sequence))
     date = datetime.date.today().isoformat()
     return replace(

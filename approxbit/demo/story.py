@@ -47,7 +47,7 @@ class Settings:
 
     family: str
     folder: Path
-    clips_per_segment: int = 16
+    clips_per_segment: int = 32
     seed: int = 0
     label_set: str = ""
     slowdown: float = PAPER_SLOWDOWN

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from approxbit.report.style import INK, Look, looks_of, make_figure, save, sort_arms, tidy
+from approxbit.report.style import INK, Look, looks_of, make_figure, save, scale_by_factors, sort_arms, tidy
 from approxbit.select import LUT, latency_ms, pareto
 
 BANDWIDTHS_MBPS = (3.0, 6.0, 50.0)
@@ -64,5 +64,5 @@ def _draw_panel(axes: Any, lut: LUT, looks: Mapping[str, Look], mbps: float, rou
     tidy(axes)
     axes.set_title(f"{mbps:g} Mbps", fontsize=11)
     axes.set_xlabel("latency (ms)")
-    axes.set_xlim(0, 1.08 * max(latency_ms(row, mbps, round_trip_ms) for row in lut.rows))
-    axes.margins(y=0.12)
+    scale_by_factors(axes.xaxis)
+    axes.margins(x=0.12, y=0.12)

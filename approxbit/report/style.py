@@ -9,6 +9,7 @@ from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from approxbit.configuration import Configuration
 from approxbit.select import EDGE_ONLY, SERVER_ONLY
@@ -79,6 +80,14 @@ def tidy(axes: Any) -> None:
     for side in ("left", "bottom"):
         axes.spines[side].set_color(GREY)
     axes.tick_params(colors=INK, labelsize=9)
+
+
+def scale_by_factors(axis: Any) -> None:
+    """A logarithmic axis with plain numbers at 1, 2 and 5 times the powers of ten."""
+    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_locator(NullLocator())
 
 
 def save(figure: Figure, path: str | os.PathLike[str]) -> None:

@@ -9,7 +9,17 @@ from typing import Any
 
 from approxbit.link import Trace
 from approxbit.report.records import ClipRecord
-from approxbit.report.style import GREY, INK, Look, looks_of, make_figure, save, sort_arms, tidy
+from approxbit.report.style import (
+    GREY,
+    INK,
+    Look,
+    looks_of,
+    make_figure,
+    save,
+    scale_by_factors,
+    sort_arms,
+    tidy,
+)
 from approxbit.select import AccuracySLA, LatencySLA, parse_sla
 
 _BOUND = {"color": "#B00020", "linestyle": (0, (1, 1.2)), "linewidth": 2.2}
@@ -77,8 +87,8 @@ def _draw_bandwidth(axes: Any, records: Sequence[ClipRecord], trace: Trace, end_
 def _draw_latency(axes: Any, records: Sequence[ClipRecord], looks: Mapping[str, Look]) -> None:
     _scatter(axes, records, looks, [record.latency_ms for record in records])
     axes.plot([], [], label="SLA", **_BOUND)
-    axes.set_ylim(bottom=0)
     axes.set_ylabel("latency (ms)")
+    scale_by_factors(axes.yaxis)
 
 
 def _draw_accuracy(axes: Any, records: Sequence[ClipRecord], looks: Mapping[str, Look]) -> None:
