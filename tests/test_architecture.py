@@ -31,7 +31,7 @@ ALLOWED_ROOMS: dict[str, set[str]] = {
     "engines": MODELS | {"wire", "data"},
     "zoo": MODELS | {"select"},
     "edge": FOUNDATION | {"wire", "link", "select", "data", "engines"},
-    "server": MODELS | {"wire", "data", "engines", "zoo", "edge"},  # of edge, the names of the gRPC methods
+    "server": MODELS | {"wire", "data", "engines", "zoo"},
     "training": MODELS | {"data", "zoo"},
     "profiling": MODELS | {"wire", "link", "select", "data", "engines", "zoo", "edge", "server"},
     "baselines": MODELS | {"wire", "link", "select", "data", "engines", "zoo", "edge", "profiling"},

@@ -6,8 +6,8 @@ from typing import Any, Callable, Dict, List, Protocol, Tuple
 
 import grpc
 
-from approxbit.edge import protocol
 from approxbit.errors import LinkError, LinkTimeoutError
+from approxbit.wire import protocol
 
 PING_TIMEOUT_S = 2.0
 PROBE_TIMEOUT_S = 10.0

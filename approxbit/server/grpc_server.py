@@ -8,9 +8,9 @@ from typing import Any
 
 import grpc
 
-from approxbit.edge import protocol
 from approxbit.errors import LinkError
 from approxbit.server.service import Service
+from approxbit.wire import protocol
 
 MAX_CALLS_IN_FLIGHT = 64
 

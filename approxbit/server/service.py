@@ -7,10 +7,9 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 
-from approxbit.edge import protocol
 from approxbit.engines.runner import CodeFormat, ServerResult, ServerRunner, WholeRunner
 from approxbit.errors import WireError
-from approxbit.wire import RAW, Answer, Kind, Packet, Refusal, Status, pack
+from approxbit.wire import RAW, Answer, Kind, Packet, Refusal, Status, pack, protocol
 from approxbit.wire.answer import MAX_REASON_BYTES
 
 _log = logging.getLogger("approxbit.server")
