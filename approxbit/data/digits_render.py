@@ -14,6 +14,10 @@ from approxbit.data.digits_actions import ACTIONS, Scene, Stage, Track
 
 GLYPH = 48
 _CELL = 36
+_BEND = 3.0
+"""Most that the pen of a training digit strays, as a standard deviation in pixels of a glyph."""
+_THICKEN = 0.12
+"""Most that the strokes of a training digit gain or lose, in brightness of the scanned digit."""
 SPLITS = {"train": (0, 1200), "validation": (1200, 1397), "test": (1397, 1797)}
 """Which digit images each split draws from; the last 400 come from other writers than the first."""
 
@@ -23,13 +27,11 @@ class Glyphs:
     """Handwritten digits, enlarged.
 
     Attributes:
-        ink: Opacity of the strokes, 0 to 1, shape `[image, GLYPH, GLYPH]`.
-        halo: Opacity of the dark halo that sets a digit off its background, same shape.
+        scan: Brightness of the scanned digits, about 0 to 1, shape `[image, GLYPH, GLYPH]`.
         value: The digit each image shows, shape `[image]`.
     """
 
-    ink: NDArray[np.float32]
-    halo: NDArray[np.float32]
+    scan: NDArray[np.float32]
     value: NDArray[np.int64]
 
 
@@ -41,9 +43,24 @@ def glyphs() -> Glyphs:
     large = ndimage.zoom(small, (1, _CELL / 8, _CELL / 8), order=3)
     margin = (GLYPH - _CELL) // 2
     large = np.pad(large, ((0, 0), (margin, margin), (margin, margin)))
-    ink = np.clip((large - 0.3) / 0.45, 0.0, 1.0)
-    halo = np.clip(2.2 * ndimage.gaussian_filter(ink, (0, 2.5, 2.5)), 0.0, 1.0)
-    return Glyphs(ink.astype(np.float32), halo.astype(np.float32), values.astype(np.int64))
+    return Glyphs(large.astype(np.float32), values.astype(np.int64))
+
+
+def _write(image: int, rng: np.random.Generator | None) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Opacity of a digit's strokes and of the dark halo that sets it off, each `[GLYPH, GLYPH]`, 0 to 1.
+
+    With `rng` the digit is written anew, bent and thickened at random: 1,200 digits by a few writers are too
+    few to learn what other writers do.
+    """
+    scan, threshold = glyphs().scan[image], 0.3
+    if rng is not None:
+        stray = ndimage.zoom(rng.normal(size=(2, 4, 4)), (1, GLYPH / 4, GLYPH / 4), order=3)
+        pen = np.indices(scan.shape) + rng.uniform(0.0, _BEND) * stray
+        scan = ndimage.map_coordinates(scan, pen, order=1)
+        threshold += rng.uniform(-_THICKEN, _THICKEN)
+    ink = np.clip((scan - threshold) / 0.45, 0.0, 1.0)
+    halo = np.clip(2.2 * ndimage.gaussian_filter(ink, 2.5), 0.0, 1.0)
+    return ink, halo
 
 
 @dataclass(frozen=True)
@@ -80,7 +97,7 @@ def render_clip(split: str, index: int, num_frames: int = 16, size: int = 64) ->
     rng = np.random.default_rng([list(SPLITS).index(split), index])
     action = index % len(ACTIONS)
     # Drawing the scene first keeps it the same at every number of frames.
-    scene_rng, look_rng, shake_rng = rng.spawn(3)
+    scene_rng, look_rng, shake_rng, pen_rng = rng.spawn(4)
     digit = int(rng.integers(10))
     stage = Stage(scene_rng, num_frames)
     scene = list(ACTIONS.values())[action](stage)
@@ -88,7 +105,8 @@ def render_clip(split: str, index: int, num_frames: int = 16, size: int = 64) ->
     camera = _camera_way(scene, stage, shake_rng)
     frames = _background(look_rng, camera, size)
     for track, image in zip(tracks, images, strict=True):
-        _draw(frames, track, image, camera, look_rng)
+        written = _write(image, pen_rng if split == "train" else None)
+        _draw(frames, track, written, camera, look_rng)
     frames += look_rng.normal(0.0, look_rng.uniform(0.0, 0.03), frames.shape).astype(np.float32)
     return RenderedClip((np.clip(frames, 0.0, 1.0) * 255 + 0.5).astype(np.uint8), action, digit)
 
@@ -145,7 +163,7 @@ def _background(rng: np.random.Generator, camera: NDArray[np.float64], size: int
 def _draw(
     frames: NDArray[np.float32],
     track: Track,
-    image: int,
+    written: tuple[NDArray[np.float32], NDArray[np.float32]],
     camera: NDArray[np.float64],
     rng: np.random.Generator,
 ) -> None:
@@ -161,9 +179,8 @@ def _draw(
     u, v = cosine * x + sine * y, cosine * y - sine * x
     u = (u + shear * v) / aspect
     coordinates = np.stack([v, u]) * _CELL + (GLYPH - 1) / 2
-    shape = glyphs()
+    ink, halo = written
     opacity = track.opacity[:, None, None].astype(np.float32)
-    halo = ndimage.map_coordinates(shape.halo[image], coordinates, order=1) * opacity
-    ink = ndimage.map_coordinates(shape.ink[image], coordinates, order=1) * opacity
-    frames *= 1 - 0.8 * halo
-    frames += ink * (np.float32(brightness) - frames)
+    frames *= 1 - 0.8 * opacity * ndimage.map_coordinates(halo, coordinates, order=1)
+    shown = opacity * ndimage.map_coordinates(ink, coordinates, order=1)
+    frames += shown * (np.float32(brightness) - frames)
