@@ -29,6 +29,10 @@ class BackboneModule(L.LightningModule):
         warmup: Share of the steps over which the rate rises.
         label_smoothing: Of the plain joint cross-entropy when `marginals` is off.
         marginals: Also train the marginal answers (action alone, digit alone).
+        start: A family of the zoo (`digits-movinet`) whose backbone to go on from, instead of from scratch.
+
+    Raises:
+        ValueError: The backbone of `start` does not have the weights of `backbone`.
     """
 
     mean: Tensor
@@ -42,11 +46,14 @@ class BackboneModule(L.LightningModule):
         warmup: float = 0.08,
         label_smoothing: float = 0.0,
         marginals: bool = True,
+        start: str | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
         # The layout in which depthwise 3D convolutions are twice as fast on a CPU.
         self.backbone = zoo.build_backbone(backbone, {}).train().to(memory_format=torch.channels_last_3d)
+        if start is not None:
+            self._go_on_from(start)
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.warmup = warmup
@@ -55,6 +62,12 @@ class BackboneModule(L.LightningModule):
         shape = (1, 3, 1, 1, 1)
         self.register_buffer("mean", torch.tensor(self.backbone.mean).view(shape), persistent=False)
         self.register_buffer("std", torch.tensor(self.backbone.std).view(shape), persistent=False)
+
+    def _go_on_from(self, family: str) -> None:
+        try:
+            self.backbone.load_state_dict(zoo.load_backbone(family).state_dict())
+        except RuntimeError as error:
+            raise ValueError(f"the weights of {family} are not those of this backbone: {error}") from error
 
     def on_fit_start(self) -> None:
         """Where the allocator allows it, keep the memory of the large activations between steps."""
