@@ -34,6 +34,9 @@ _SEEK_BEYOND_S = 10.0
 
 _TIME_SLACK_S = 1e-6
 
+# Titles and comments in odd encodings must not stop a video from being read; from 19 on PyAV lets them pass.
+_LENIENT: dict[str, Any] = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
+
 
 class VideoInfo(NamedTuple):
     """What is really in a video file, counted over its decoded frames."""
@@ -236,7 +239,7 @@ def _opened(path: PathLike) -> Iterator[tuple[Any, Any]]:
         raise VideoError(f"{name}: expected a video file, found an empty one")
     try:
         # The absolute path keeps FFmpeg from reading a protocol into a name such as "concat:a.mp4".
-        with av.open(os.path.abspath(name), metadata_errors="ignore") as container:
+        with av.open(os.path.abspath(name), **_LENIENT) as container:
             if not container.streams.video:
                 # Asking a damaged stream for its type has crashed PyAV 12; counting the audible ones is safe.
                 found = "sound only" if container.streams.audio else "none"
