@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from approxbit.edge import GrpcTransport, LocalTransport, Transport, protocol
+from approxbit.edge import GrpcTransport, LocalTransport, Transport
 from approxbit.errors import LinkError, LinkTimeoutError
 from approxbit.server import GrpcServer
+from approxbit.wire import protocol
 
 PATIENCE_S = 60.0
 
