@@ -18,7 +18,7 @@ class OffloadedModel(nn.Module):
 
     ```
     EDGE    clip -> edge half -> codec.encode -> code
-    SERVER  code -> codec.decode -> server half -> logits
+    SERVER  code -> codec.decode -> server half -> answer
     ```
 
     The backbone's parameters are frozen and it stays in eval mode, whatever `train()` says: only the codec
@@ -67,8 +67,8 @@ class OffloadedModel(nn.Module):
 
     def answer(
         self, code: Code, feature_size: tuple[int, int, int] | None = None
-    ) -> Float[Tensor, "batch class"]:
-        """What the server computes: the logits of a batch of codes.
+    ) -> Float[Tensor, "batch ..."]:
+        """What the server computes: the answer to a batch of codes, such as logits [batch, class].
 
         Args:
             code: What `encode` returned.
@@ -79,8 +79,8 @@ class OffloadedModel(nn.Module):
         """
         return self.server_half(self.codec.decode(code, feature_size))
 
-    def forward(self, clip: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch class"]:
-        """Logits of a batch of clips: `answer(encode(clip))`."""
+    def forward(self, clip: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch ..."]:
+        """The answer to a batch of clips: `answer(encode(clip))`."""
         feature: Feature = self.edge_half(clip)
         _, _, time, height, width = feature.grid.shape
         return self.answer(self.codec.encode(feature), (time, height, width))

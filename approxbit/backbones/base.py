@@ -22,6 +22,7 @@ class Backbone(nn.Module, ABC):
     """(channel, time, height, width) of the clips that the model was made for."""
 
     num_classes: int
+    """Length of the logits; 0 where the answer is not logits."""
 
     fingerprint: int = 0
     """Hash of the weights, set by the zoo; 0 until then."""
@@ -54,8 +55,12 @@ class Backbone(nn.Module, ABC):
         """The layers after `point`."""
 
     @abstractmethod
-    def forward(self, clip: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch class"]:
-        """Logits (before any softmax) of a batch of clips."""
+    def forward(self, clip: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch ..."]:
+        """The answer to a batch of clips.
+
+        Of a classifier, logits [batch, class] before any softmax; of a video-language model, the visual
+        embeddings [batch, token, channel] that its language model goes on with.
+        """
 
     def check_point(self, point: str) -> int:
         """Index of `point` in `offload_points`.
@@ -80,8 +85,8 @@ class EdgeHalf(nn.Module, ABC):
 
 
 class ServerHalf(nn.Module, ABC):
-    """The layers of a backbone after an offload point: feature -> logits."""
+    """The layers of a backbone after an offload point: feature -> answer."""
 
     @abstractmethod
-    def forward(self, feature: Feature) -> Float[Tensor, "batch class"]:
-        """Logits of a batch of features."""
+    def forward(self, feature: Feature) -> Float[Tensor, "batch ..."]:
+        """The answer to a batch of features, as the whole backbone gives it."""
