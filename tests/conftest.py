@@ -10,7 +10,9 @@ from types import ModuleType
 import pytest
 from jaxtyping import install_import_hook
 
-install_import_hook(["approxbit.backbones", "approxbit.codec", "approxbit.offload"], "beartype.beartype")
+install_import_hook(
+    ["approxbit.backbones", "approxbit.codec", "approxbit.offload", "approxbit.streaming"], "beartype.beartype"
+)
 
 
 def load_golden() -> ModuleType:

@@ -8,22 +8,21 @@ Keys of the state dict are those of Atze00/MoViNet-pytorch.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterable
-from itertools import accumulate
+from typing import Literal, overload
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from approxbit.backbones.base import Backbone, EdgeHalf, ServerHalf
-from approxbit.backbones.feature import Feature, FeatureShape
+from approxbit.backbones.base import EdgeHalf, ServerHalf
+from approxbit.backbones.feature import Feature
+from approxbit.backbones.movinet_family import STEM_STRIDE, MoViNetFamily, stack_layers
 from approxbit.backbones.movinet_layers import Bottleneck, Convolution
+from approxbit.backbones.movinet_stream import MoViNetStream
 from approxbit.backbones.movinet_table import ARCHITECTURES, Architecture
 
-STEM_STRIDE = 2
 
-
-class MoViNet(Backbone):
+class MoViNet(MoViNetFamily):
     """A MoViNet whose layers see the whole clip at once. Clips are RGB in [0, 1], not normalised further.
 
     Args:
@@ -41,12 +40,9 @@ class MoViNet(Backbone):
         clip_shape: tuple[int, int, int, int] | None = None,
         dropout: float = 0.2,
     ) -> None:
-        super().__init__()
-        self.architecture = architecture
-        self.num_classes = num_classes
-        self.clip_shape = clip_shape or architecture.clip_shape
+        super().__init__(architecture, num_classes, clip_shape)
         self.conv1 = Convolution(3, architecture.stem_channels, (1, 3, 3), STEM_STRIDE)
-        self.blocks = nn.Sequential(_layers(architecture))
+        self.blocks = stack_layers(architecture, Bottleneck)
         self.conv7 = Convolution(architecture.blocks[-1].channels, architecture.head_channels)
         self.classifier = nn.Sequential(
             Convolution(
@@ -57,40 +53,13 @@ class MoViNet(Backbone):
             Convolution(architecture.hidden_channels, num_classes, has_norm=False, has_swish=False),
         )
 
-    @property
-    def offload_points(self) -> tuple[str, ...]:
-        """`B1` after the stem, `B{i + 2}` after the layers `b{i}_l*`."""
-        return tuple(f"B{number}" for number in range(1, len(self.architecture.blocks) + 2))
-
-    def feature_shape(self, point: str, clip_shape: tuple[int, int, int, int] | None = None) -> FeatureShape:
-        """Shape of the feature at `point`, by arithmetic: every stride rounds up.
-
-        Raises:
-            ValueError: The model has no such offload point.
-        """
-        blocks = self.architecture.blocks[: self.check_point(point)]
-        _, time, height, width = clip_shape or self.clip_shape
-        for stride in (STEM_STRIDE, *(block.stride for block in blocks)):
-            height, width = -(-height // stride), -(-width // stride)
-        channels = blocks[-1].channels if blocks else self.architecture.stem_channels
-        return FeatureShape(channels, time, height, width)
-
-    def num_tokens(self, point: str) -> int:
-        """Always 0: a MoViNet has no class token.
-
-        Raises:
-            ValueError: The model has no such offload point.
-        """
-        self.check_point(point)
-        return 0
-
     def edge_half(self, point: str) -> MoViNetEdgeHalf:
         """The stem and the blocks before `point`.
 
         Raises:
             ValueError: The model has no such offload point.
         """
-        half = MoViNetEdgeHalf(self._trunk()[: self._num_modules_before(point)])
+        half = MoViNetEdgeHalf([self.conv1, *self.blocks[: self.num_layers_before(point)]])
         half.training = self.training  # train() would also reach into the shared layers
         return half
 
@@ -100,21 +69,14 @@ class MoViNet(Backbone):
         Raises:
             ValueError: The model has no such offload point.
         """
-        layers = self._trunk()[self._num_modules_before(point) :]
+        layers = self.blocks[self.num_layers_before(point) :]
         half = MoViNetServerHalf(layers, self.conv7, self.classifier)
         half.training = self.training
         return half
 
     def forward(self, clip: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch class"]:
         """Logits of a batch of clips, before any softmax."""
-        return classify(run_through(self._trunk(), clip), self.conv7, self.classifier)
-
-    def _trunk(self) -> list[nn.Module]:
-        return [self.conv1, *self.blocks]
-
-    def _num_modules_before(self, point: str) -> int:
-        lengths = accumulate((1, *(len(block.layers) for block in self.architecture.blocks)))
-        return list(lengths)[self.check_point(point)]
+        return classify(run_through(self.blocks, self.conv1(clip)), self.conv7, self.classifier)
 
 
 class MoViNetEdgeHalf(EdgeHalf):
@@ -160,23 +122,36 @@ def classify(
     return classifier(conv7(grid).mean(dim=(2, 3, 4), keepdim=True)).flatten(1)
 
 
-def _layers(architecture: Architecture) -> OrderedDict[str, nn.Module]:
-    layers: OrderedDict[str, nn.Module] = OrderedDict()
-    channels = architecture.stem_channels
-    for block_index, block in enumerate(architecture.blocks):
-        for layer_index, spec in enumerate(block.layers):
-            layers[f"b{block_index}_l{layer_index}"] = Bottleneck(channels, block.channels, spec)
-            channels = block.channels
-    return layers
+@overload
+def movinet(
+    name: str,
+    streaming: Literal[False] = False,
+    num_classes: int = 600,
+    clip_shape: tuple[int, int, int, int] | None = None,
+) -> MoViNet: ...
+
+
+@overload
+def movinet(
+    name: str,
+    streaming: Literal[True],
+    num_classes: int = 600,
+    clip_shape: tuple[int, int, int, int] | None = None,
+) -> MoViNetStream: ...
 
 
 def movinet(
-    name: str, num_classes: int = 600, clip_shape: tuple[int, int, int, int] | None = None
-) -> MoViNet:
+    name: str,
+    streaming: bool = False,
+    num_classes: int = 600,
+    clip_shape: tuple[int, int, int, int] | None = None,
+) -> MoViNet | MoViNetStream:
     """An untrained MoViNet of the published sizes.
 
     Args:
         name: `a0` to `a5`, or `digits`.
+        streaming: Whether it is the stream variant: causal, and able to go frame by frame. That of A0 to A2
+            is the published one; the official A3 to A5 also encode the position of a frame, this does not.
         num_classes: Length of the logits; 600 for Kinetics-600.
         clip_shape: (3, time, height, width); by default the one that the architecture was published for.
 
@@ -192,6 +167,8 @@ def movinet(
     """
     if name not in ARCHITECTURES:
         raise ValueError(f"movinet has the architectures {', '.join(ARCHITECTURES)}, found {name!r}")
+    if streaming:
+        return MoViNetStream(ARCHITECTURES[name], num_classes, clip_shape)
     return MoViNet(ARCHITECTURES[name], num_classes, clip_shape)
 
 
@@ -199,4 +176,4 @@ def movinet_digits(
     num_classes: int = 240, clip_shape: tuple[int, int, int, int] = (3, 16, 64, 64)
 ) -> MoViNet:
     """An untrained MoViNet for Digits-in-Motion that trains from scratch on two CPU cores."""
-    return movinet("digits", num_classes, clip_shape)
+    return movinet("digits", num_classes=num_classes, clip_shape=clip_shape)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
+import torch
 from jaxtyping import Float
-from torch import Tensor, nn, ones
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from approxbit.backbones.movinet_table import LayerSpec
@@ -41,6 +42,11 @@ def round_to_eight(width: float) -> int:
     return rounded + 8 if rounded < 0.9 * width else rounded
 
 
+def is_exported() -> bool:
+    """Whether a graph is being exported. It should show the plain layers, which engines know how to merge."""
+    return torch.compiler.is_exporting()
+
+
 class SameConv3d(nn.Conv3d):
     """A Conv3d that pads height and width by `same_padding` and time symmetrically, all with zeros."""
 
@@ -48,6 +54,15 @@ class SameConv3d(nn.Conv3d):
         self, grid: Float[Tensor, "batch channel time height width"]
     ) -> Float[Tensor, "batch channel_out time height_out width_out"]:
         """`[batch, channel, T, H, W]` to `[batch, channel_out, T, ceil(H / stride), ceil(W / stride)]`."""
+        return self.convolve(grid, self.weight, self.bias)
+
+    def convolve(
+        self,
+        grid: Float[Tensor, "batch channel time height width"],
+        weight: Float[Tensor, "channel_out group_channel length rows columns"],
+        bias: Float[Tensor, " channel_out"] | None,
+    ) -> Float[Tensor, "batch channel_out time height_out width_out"]:
+        """`forward` with another weight and bias of the same shapes."""
         top, bottom = same_padding(grid.shape[3], self.kernel_size[1], self.stride[1])
         left, right = same_padding(grid.shape[4], self.kernel_size[2], self.stride[2])
         padding = [self.kernel_size[0] // 2, top, left]
@@ -55,34 +70,70 @@ class SameConv3d(nn.Conv3d):
             # A convolution can only pad both sides alike, so the longer side is laid out first.
             grid = F.pad(grid, (left, right, top, bottom))
             padding[1:] = [0, 0]
-        return F.conv3d(grid, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+        is_depthwise = self.groups == self.in_channels == self.out_channels
+        if is_depthwise and self.kernel_size[0] == 1 and not is_exported():
+            return self._convolve_frames(grid, weight, bias, padding[1:])
+        return F.conv3d(grid, weight, bias, self.stride, padding, self.dilation, self.groups)
+
+    def _convolve_frames(
+        self, grid: Tensor, weight: Tensor, bias: Tensor | None, padding: list[int]
+    ) -> Float[Tensor, "batch channel_out time height_out width_out"]:
+        """A depthwise kernel of one frame as a 2-D convolution, for which CPUs have faster code.
+
+        Every frame of a channel is a channel of its own, with the same kernel, so nothing is moved.
+        `benchmarks/movinet_speed.py` measures it.
+        """
+        channels, time = grid.shape[1:3]
+        weight = weight[:, :, 0].repeat_interleave(time, dim=0)
+        bias = None if bias is None else bias.repeat_interleave(time)
+        planes = F.conv2d(grid.flatten(1, 2), weight, bias, self.stride[1:], padding, groups=channels * time)
+        return planes.unflatten(1, (channels, time))
 
 
 class SameAveragePool(nn.Module):
     """Halves height and width by 3x3 means that do not count the padding."""
 
     def forward(
-        self, grid: Float[Tensor, "batch channel time height width"]
-    ) -> Float[Tensor, "batch channel time height_out width_out"]:
-        """`[batch, channel, T, H, W]` to `[batch, channel, T, ceil(H / 2), ceil(W / 2)]`."""
-        height, width = grid.shape[3:]
+        self, grid: Float[Tensor, "*batch channel height width"]
+    ) -> Float[Tensor, "*batch channel height_out width_out"]:
+        """`[..., H, W]` to `[..., ceil(H / 2), ceil(W / 2)]`."""
+        height, width = grid.shape[-2:]
         edges = (*same_padding(width, 3, 2), *same_padding(height, 3, 2))
         # Laid out here, since the pool's own padding refuses grids below 3x3 and exporters differ on it.
-        ones = F.pad(grid.new_ones(1, 1, 1, height, width), edges)
-        counted = F.avg_pool3d(ones, (1, 3, 3), (1, 2, 2))
-        return F.avg_pool3d(F.pad(grid, edges), (1, 3, 3), (1, 2, 2)) / counted
+        ones = F.pad(grid.new_ones(1, 1, height, width), edges)
+        counted = F.avg_pool2d(ones, 3, 2)
+        planes = F.avg_pool2d(F.pad(grid.flatten(0, -3)[None], edges), 3, 2) / counted
+        return planes[0].unflatten(0, grid.shape[:-2])
 
 
 class ConvolutionUnit(nn.Sequential):
     """Convolution, then batch norm and swish where they are wanted; the one step of a base `Convolution`."""
 
-    def __init__(self, convolution: nn.Conv3d, has_norm: bool, has_swish: bool) -> None:
+    conv3d: SameConv3d
+
+    def __init__(self, convolution: SameConv3d, has_norm: bool, has_swish: bool) -> None:
         parts: list[tuple[str, nn.Module]] = [("conv3d", convolution)]
         if has_norm:
             parts.append(("norm", nn.BatchNorm3d(convolution.out_channels, eps=BATCH_NORM_EPSILON)))
         if has_swish:
             parts.append(("swish", nn.SiLU()))
         super().__init__(OrderedDict(parts))
+
+    def forward(
+        self, grid: Float[Tensor, "batch channel time height width"]
+    ) -> Float[Tensor, "batch channel_out time height_out width_out"]:
+        """`swish(norm(conv3d(grid)))`, or as much of it as there is.
+
+        In eval mode the norm is a scale and a shift, which the convolution takes into its weight and bias:
+        one pass over the grid less, the same values but for rounding.
+        """
+        norm = getattr(self, "norm", None)
+        if norm is None or norm.training or is_exported():
+            return super().forward(grid)
+        scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+        weight = self.conv3d.weight * scale[:, None, None, None, None]
+        grid = self.conv3d.convolve(grid, weight, norm.bias - norm.running_mean * scale)
+        return F.silu(grid) if hasattr(self, "swish") else grid
 
 
 class Convolution(nn.Sequential):
@@ -138,7 +189,7 @@ class Bottleneck(nn.Module):
         super().__init__()
         # ReZero starts at 0. From 1, training on Digits-in-Motion left chance level in a quarter of the
         # steps (one pair of runs), and ended no worse.
-        self.alpha = nn.Parameter(ones(()))
+        self.alpha = nn.Parameter(torch.ones(()))
         self.expand = Convolution(in_channels, spec.expand)
         self.deep = Convolution(spec.expand, spec.expand, spec.kernel, spec.stride, groups=spec.expand)
         self.se = SqueezeExcite(spec.expand)

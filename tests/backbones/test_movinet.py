@@ -9,7 +9,13 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from approxbit.backbones.movinet import MoViNet, movinet, movinet_digits
-from approxbit.backbones.movinet_layers import SameAveragePool, SameConv3d, round_to_eight, same_padding
+from approxbit.backbones.movinet_layers import (
+    ConvolutionUnit,
+    SameAveragePool,
+    SameConv3d,
+    round_to_eight,
+    same_padding,
+)
 from approxbit.backbones.movinet_table import ARCHITECTURES, Architecture, block
 
 POINTS = ("B1", "B2", "B3", "B4", "B5", "B6")
@@ -175,13 +181,75 @@ def test_an_unknown_architecture_is_refused_by_name():
         movinet("A2")
 
 
+def plain(unit: ConvolutionUnit, grid: torch.Tensor) -> torch.Tensor:
+    """What the unit computes, one layer after the other, on a padded grid."""
+    convolution = unit.conv3d
+    edges = []
+    for axis in (2, 1):  # F.pad counts from the last axis
+        length, stride = grid.shape[axis + 2], convolution.stride[axis]
+        total = max((-(-length // stride) - 1) * stride + convolution.kernel_size[axis] - length, 0)
+        edges += [total // 2, total - total // 2]
+    edges += [convolution.kernel_size[0] // 2] * 2
+    weight, bias, groups = convolution.weight, convolution.bias, convolution.groups
+    grid = F.conv3d(F.pad(grid, edges), weight, bias, convolution.stride, groups=groups)
+    for layer in list(unit)[1:]:
+        grid = layer(grid)
+    return grid
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kernel", [(1, 1, 1), (1, 5, 5), (3, 3, 3), (5, 3, 3)])
+@pytest.mark.parametrize("groups", [1, 6])
+@pytest.mark.parametrize("has_norm", [True, False])
+def test_a_merged_unit_is_its_layers_one_after_the_other(kernel, groups, has_norm):
+    convolution = SameConv3d(6, 6, kernel, (1, 2, 2), groups=groups, bias=not has_norm)
+    unit = ConvolutionUnit(convolution, has_norm, has_swish=True).eval()
+    for name, value in unit.state_dict().items():
+        if name.startswith("norm.") and value.ndim:
+            value.copy_(0.5 + torch.rand(6))
+    for grid in (torch.randn(2, 6, 4, 9, 8), torch.randn(1, 6, 1, 1, 2)):
+        torch.testing.assert_close(unit(grid), plain(unit, grid), atol=1e-5, rtol=1e-5)
+
+
+def test_norms_take_the_statistics_of_the_batch_in_training():
+    unit = ConvolutionUnit(SameConv3d(6, 6, (1, 3, 3), bias=False), has_norm=True, has_swish=True).train()
+    grid = torch.randn(2, 6, 4, 9, 8)
+    torch.testing.assert_close(unit(grid), plain(unit, grid))
+    assert unit.norm.num_batches_tracked == 2
+
+
+def test_gradients_pass_through_a_merged_unit():
+    unit = ConvolutionUnit(
+        SameConv3d(6, 6, (1, 3, 3), groups=6, bias=False), has_norm=True, has_swish=True
+    ).eval()
+    grid = torch.randn(2, 6, 4, 9, 8, requires_grad=True)
+    wanted = (grid, *unit.parameters())
+    found = torch.autograd.grad(unit(grid).square().mean(), wanted)
+    torch.testing.assert_close(found, torch.autograd.grad(plain(unit, grid).square().mean(), wanted))
+
+
+@torch.no_grad()
+def test_an_exported_graph_shows_the_plain_layers():
+    edge_half = lively(MoViNet(TINY, num_classes=7)).edge_half("B3")
+    clip = torch.rand(1, 3, 3, 16, 16)
+    exported = torch.export.export(edge_half, (clip,))
+    calls = [str(node.target) for node in exported.graph.nodes if node.op == "call_function"]
+    modules = list(edge_half.modules())
+    assert calls.count("aten.conv3d.default") == sum(isinstance(each, SameConv3d) for each in modules)
+    assert not any(call.startswith("aten.conv2d") for call in calls)
+    num_norms = sum(isinstance(each, nn.BatchNorm3d) for each in modules)
+    assert sum(call.startswith("aten.batch_norm") for call in calls) == num_norms
+    torch.testing.assert_close(exported.module()(clip)[0], edge_half(clip).grid, atol=1e-5, rtol=0)
+
+
 @pytest.mark.parametrize("kernel", [1, 3, 5])
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("size", [1, 2, 7, 8])
-def test_same_convolution_is_a_plain_one_on_a_padded_grid(kernel, stride, size):
-    layer = SameConv3d(2, 4, (3, kernel, kernel), (1, stride, stride), groups=2)
+@pytest.mark.parametrize(("length", "num_out"), [(3, 4), (1, 4), (1, 2)])
+def test_same_convolution_is_a_plain_one_on_a_padded_grid(kernel, stride, size, length, num_out):
+    layer = SameConv3d(2, num_out, (length, kernel, kernel), (1, stride, stride), groups=2)
     grid = torch.rand(1, 2, 5, size, size + 1)
-    edges = [0, 0, 0, 0, 1, 1]
+    edges = [0, 0, 0, 0, length // 2, length // 2]
     for axis, length in enumerate((size + 1, size)):  # F.pad counts from the last axis
         total = max((-(-length // stride) - 1) * stride + kernel - length, 0)
         edges[2 * axis : 2 * axis + 2] = [total // 2, total - total // 2]
