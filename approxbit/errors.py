@@ -5,9 +5,12 @@
     │   └── FingerprintError    a packet made by other codec weights than the receiver's
     ├── LinkError               the other side could not be reached or did not answer
     │   └── LinkTimeoutError    it did not answer in time
+    ├── StreamError             a code of a stream that does not follow the last one
     ├── VideoError              a video file that cannot be read, or is too short
     ├── DatasetError            a labels file or folder that is not in its official format
     ├── LUTError                a LUT file that cannot be read
+    ├── ExportError             a model that cannot become the graphs that its profile asks for
+    │   └── GateError           a graph that its target would refuse, or that gives other numbers
     └── WeightsError            weights that do not match what they are loaded into
         ├── HashMismatchError   the file is not the one that its card describes
         ├── MissingKeyError     keys are missing from, or unknown to, the model
@@ -38,6 +41,10 @@ class LinkTimeoutError(LinkError):
     """The other side did not answer in time."""
 
 
+class StreamError(ApproxBitError):
+    """A code that does not follow the last one of its stream: some are missing, or it came before."""
+
+
 class VideoError(ApproxBitError):
     """A video file that cannot be read, or holds too few frames. The message names the file."""
 
@@ -48,6 +55,14 @@ class DatasetError(ApproxBitError):
 
 class LUTError(ApproxBitError):
     """A LUT file that cannot be read. The message names the file and the entry."""
+
+
+class ExportError(ApproxBitError):
+    """A model that cannot become the graphs that its profile asks for."""
+
+
+class GateError(ExportError):
+    """An exported graph that its target would refuse, or that gives other numbers than its model."""
 
 
 class WeightsError(ApproxBitError):
