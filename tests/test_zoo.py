@@ -351,7 +351,63 @@ def test_an_interrupted_save_leaves_the_old_file(tmp_path: Path, monkeypatch: py
 @pytest.mark.parametrize("name", sorted(zoo.BUILDERS))
 def test_every_builder_needs_no_argument(name: str) -> None:
     with torch.device("meta"):
-        assert zoo.build_backbone(name, {}).num_classes > 0
+        backbone = zoo.build_backbone(name, {})
+    assert backbone.offload_points
+    assert not backbone.training
+
+
+@pytest.mark.parametrize("builder", zoo.PAPER_CONFIGURATIONS)
+def test_every_configuration_of_the_paper_is_built_by_name(builder: str) -> None:
+    with torch.device("meta"):
+        models = zoo.build_family(builder)
+    assert tuple(models) == zoo.PAPER_CONFIGURATIONS[builder]
+    for name, model in models.items():
+        assert str(model.codec.configuration) == name
+
+
+@pytest.mark.parametrize(
+    ("name", "payload_bytes"),
+    [
+        ("mvitv2_b/64-Enc-B8", 3136),
+        ("mvitv2_b/64-NoEnc-B8", 25088),
+        ("mvitv2_b/128-Enc-B8", 6272),
+        ("mvitv2_b/128-NoEnc-B8", 50176),
+        ("mvitv2_b/64-Enc-B16", 3136),
+        ("mvitv2_b/64-NoEnc-B16", 25088),
+        ("mvitv2_b/128-Enc-B16", 6272),
+        ("mvitv2_b/128-NoEnc-B16", 50176),
+        ("movinet_a2/32-NoEnc-B5", 39200),
+        ("movinet_a2/32-Enc-B5", 4900),
+        ("movinet_a2/16-Enc-B5", 2450),
+        ("movinet_a2/16-Enc-B3", 9800),
+        ("video_llava_7b/128-Enc-L8", 4096),
+        ("video_llava_7b/128-NoEnc-L8", 32768),
+        ("video_llava_7b/256-Enc-L8", 8192),
+        ("video_llava_7b/256-NoEnc-L8", 65536),
+        ("llava_onevision_0_5b/128-Enc-L8", 50176),
+        ("llava_onevision_0_5b/128-NoEnc-L8", 373248),
+        ("llava_onevision_0_5b/256-Enc-L8", 100352),
+        ("llava_onevision_0_5b/256-NoEnc-L8", 746496),
+    ],
+)
+def test_payloads_are_those_of_the_paper_to_the_byte(name: str, payload_bytes: int) -> None:
+    """Tables 1 to 3, APPROXBIT; class tokens, which the paper does not count, come on top."""
+    with torch.device("meta"):
+        codec = zoo.build(name).codec
+    assert codec.configuration.payload_bytes(codec.feature_shape) == payload_bytes
+
+
+def test_what_is_no_name_of_a_model_is_refused() -> None:
+    with pytest.raises(ValueError, match="expected a builder and a configuration"):
+        zoo.build("mvitv2_b")
+    with pytest.raises(ValueError, match="expected one of the builders"):
+        zoo.build("mvitv3/64-Enc-B8")
+    with pytest.raises(ValueError, match="offload points B1"):
+        zoo.build("movinet_digits/64-Enc-B9")
+    with pytest.raises(ValueError, match="arguments have no use: found num_classes"):
+        zoo.build("movinet_digits/8-Enc-B5", zoo.build_backbone("movinet_digits", {}), num_classes=3)
+    with pytest.raises(ValueError, match="the paper has mvitv2_b"):
+        zoo.build_family("movinet_digits")
 
 
 def test_every_shipped_checkpoint_loads_and_has_the_shapes_of_its_card() -> None:

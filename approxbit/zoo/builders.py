@@ -9,6 +9,7 @@ from typing import Any
 from approxbit.backbones.base import Backbone
 from approxbit.backbones.movinet import movinet, movinet_digits
 from approxbit.backbones.mvitv2 import mvitv2_b, mvitv2_digits, mvitv2_s
+from approxbit.backbones.vlm import llava_onevision, video_llava
 
 BUILDERS: dict[str, Callable[..., Backbone]] = {
     "movinet_digits": movinet_digits,
@@ -16,6 +17,12 @@ BUILDERS: dict[str, Callable[..., Backbone]] = {
     "mvitv2_b": mvitv2_b,
     "mvitv2_s": mvitv2_s,
     **{f"movinet_{size}": partial(movinet, size) for size in ("a0", "a1", "a2", "a3", "a4", "a5")},
+    **{
+        f"movinet_{size}_stream": partial(movinet, size, streaming=True)
+        for size in ("a0", "a1", "a2", "a3", "a4", "a5")
+    },
+    "video_llava_7b": video_llava,
+    "llava_onevision_0_5b": llava_onevision,
 }
 
 
