@@ -17,7 +17,7 @@ MAX_FUNCTION_LINES = 60
 
 # From the ground up: a room may import the rooms named beside it, and all of them stand above it.
 FOUNDATION = {"errors", "configuration"}
-MODELS = FOUNDATION | {"backbones", "codec", "offload"}
+MODELS = FOUNDATION | {"backbones", "codec", "offload", "streaming"}
 ALLOWED_ROOMS: dict[str, set[str]] = {
     "errors": set(),
     "configuration": set(),
@@ -27,6 +27,7 @@ ALLOWED_ROOMS: dict[str, set[str]] = {
     "backbones": FOUNDATION,
     "codec": FOUNDATION | {"backbones"},
     "offload": FOUNDATION | {"backbones", "codec"},
+    "streaming": FOUNDATION | {"backbones", "codec", "offload"},
     "data": FOUNDATION,
     "engines": MODELS | {"wire", "data"},
     "zoo": MODELS | {"select"},
@@ -61,11 +62,23 @@ ALLOWED_PACKAGES: dict[str, set[str]] = {
     "wire": {"numpy", "bitarray", "zstandard", "constriction"},
     "link": {"numpy"},
     "select": {"numpy"},
-    "backbones": {"torch", "torchvision", "transformers", "jaxtyping"},
+    "backbones": {"torch", "torchvision", "transformers", "safetensors", "jaxtyping", "numpy", "tensorflow"},
     "codec": {"torch", "jaxtyping"},
     "offload": {"torch", "jaxtyping"},
+    "streaming": {"torch", "jaxtyping"},
     "data": {"torch", "torchvision", "numpy", "scipy", "sklearn", "av", "pytorchvideo", "jaxtyping", "rich"},
-    "engines": {"torch", "numpy", "jaxtyping", "onnx", "onnxruntime", "tensorrt"},
+    "engines": {
+        "torch",
+        "torchvision",
+        "transformers",
+        "numpy",
+        "jaxtyping",
+        "onnx",
+        "onnxruntime",
+        "onnxscript",
+        "onnxslim",
+        "tensorrt",
+    },
     "zoo": {"torch", "safetensors"},
     "edge": {"numpy", "av", "grpc"},
     "server": {"torch", "numpy", "grpc", "ray"},
@@ -96,7 +109,17 @@ TORCH_FREE_MODULES = {
     "approxbit.data.preprocess",
     "approxbit.data.sampling",
     "approxbit.engines",
+    "approxbit.engines.artefact",
+    "approxbit.engines.artefact_card",
+    "approxbit.engines.artefact_file",
+    "approxbit.engines.build_script",
     "approxbit.engines.runner",
+    "approxbit.engines.tensorrt_runner",
+    "approxbit.engines.tensorrt",
+    *(
+        f"approxbit.engines.tensorrt.{name}"
+        for name in "build check cuda errors layers library network session store trtexec".split()
+    ),
 }
 # Names that Python 3.8 lacks at run time, though its parser takes them.
 TOO_NEW_NAMES = {"removeprefix", "removesuffix", "pairwise", "bit_count", "slots", "kw_only", "strict"}

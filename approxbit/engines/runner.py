@@ -8,7 +8,6 @@ from typing import Protocol
 import numpy as np
 
 from approxbit.configuration import Configuration, Shape3, Shape4
-from approxbit.data.preprocess import centre_crop, preprocess, resize_short_side
 
 
 @dataclass(frozen=True)
@@ -43,6 +42,8 @@ class ClipFormat:
         Raises:
             ValueError: Frames of another type or shape, or another number of them.
         """
+        from approxbit.data.preprocess import centre_crop, resize_short_side  # needs PyAV
+
         if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[::3] != (self.num_frames, 3):
             raise ValueError(
                 f"expected {self.num_frames} frames, uint8 of shape [time, height, width, 3], "
@@ -56,6 +57,8 @@ class ClipFormat:
         Raises:
             ValueError: The frames are not uint8 of shape `[time, height, width, 3]`.
         """
+        from approxbit.data.preprocess import preprocess  # needs PyAV
+
         return preprocess(frames, self.size, self.mean, self.std)
 
 

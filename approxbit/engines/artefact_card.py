@@ -1,0 +1,173 @@
+"""The card of an exported artefact: what its graphs take and give, and how they were made."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any
+
+from approxbit.engines.runner import ClipFormat, CodeFormat
+from approxbit.errors import ApproxBitError
+
+GRAPHS = ("edge", "server")
+PRECISIONS = ("fp32", "weak-fp16", "strong-fp16")
+CODE_TYPES = ("uint8", "int32")
+
+
+class ArtefactError(ApproxBitError):
+    """An artefact that is broken, or is not the one its card describes. The message names the entry."""
+
+
+@dataclass(frozen=True)
+class TensorCard:
+    """One input or output of a graph.
+
+    Attributes:
+        name: As in the graph.
+        dtype: numpy's name of the type.
+        shape: None stands for a dimension that may vary: the batch.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...]
+
+    def __str__(self) -> str:
+        sizes = ", ".join("batch" if size is None else str(size) for size in self.shape)
+        return f"{self.name} {self.dtype} [{sizes}]"
+
+
+@dataclass(frozen=True)
+class GraphCard:
+    """One ONNX file of an artefact.
+
+    Attributes:
+        file: Its name in the folder.
+        sha256: Of the file, 64 hexadecimal digits.
+        opset: Of the default operator set, as read from the file.
+        ir: ONNX's file version, as read from the file.
+        inputs: `clip` of the edge half, `packed` of the server half.
+        outputs: `packed` of the edge half, `answer` of the server half.
+        float32_layers: Nodes that must compute in FP32 where TensorRT chooses the types (`weak-fp16`).
+        external_data: sha256 by name of the files beside the graph that hold its weights, if they do not
+            lie in the graph.
+    """
+
+    file: str
+    sha256: str
+    opset: int
+    ir: int
+    inputs: tuple[TensorCard, ...]
+    outputs: tuple[TensorCard, ...]
+    float32_layers: tuple[str, ...] = ()
+    external_data: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def files(self) -> dict[str, str]:
+        """sha256 by name of every file that the graph consists of."""
+        return {self.file: self.sha256, **self.external_data}
+
+    @property
+    def digest(self) -> str:
+        """One sha256 for all files of the graph; that of the file itself where there is only one."""
+        if not self.external_data:
+            return self.sha256
+        return hashlib.sha256("".join(sorted(self.files.values())).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How far an engine may be from the reference before it is refused.
+
+    Attributes:
+        max_flipped_share: Share of the code's bits that may differ, 0 to 1.
+        max_answer_error: Largest difference of an answer, in units of the reference's largest magnitude.
+    """
+
+    max_flipped_share: float = 0.005
+    max_answer_error: float = 0.02
+
+
+@dataclass(frozen=True)
+class Card:
+    """What an artefact holds and how it was made.
+
+    Attributes:
+        name: Checkpoint, such as `digits-movinet/16-Enc-B5`.
+        profile: The whole device profile that the graphs were exported for, as in `export/profiles`.
+        clip_format: What `clip` is; its fingerprint is the backbone's.
+        code_format: What `packed` is; its fingerprint is the codec's.
+        label_names: Of the answer's classes; empty for a model that does not end in classes.
+        graphs: `edge` and `server`.
+        tolerance: When to refuse an engine.
+        gate: What the check of the graphs reported.
+        tools: Version by package.
+        date: Day of the export, `YYYY-MM-DD`.
+
+    Raises:
+        ArtefactError: The parts do not fit each other. The message names the entry.
+    """
+
+    name: str
+    profile: dict[str, Any]
+    clip_format: ClipFormat
+    code_format: CodeFormat
+    label_names: tuple[str, ...]
+    graphs: dict[str, GraphCard]
+    tolerance: Tolerance
+    gate: dict[str, Any]
+    tools: dict[str, str]
+    date: str
+
+    def __post_init__(self) -> None:
+        _check_card(self)
+
+    @property
+    def precision(self) -> str:
+        """`fp32`, `weak-fp16` (TensorRT chooses types) or `strong-fp16` (the graph says them)."""
+        return str(self.profile["precision"])
+
+    @property
+    def max_batch(self) -> int:
+        """Largest batch of the server half."""
+        return int(self.profile.get("dynamic_batch") or 1)
+
+
+def _check_card(card: Card) -> None:
+    if sorted(card.graphs) != sorted(GRAPHS):
+        raise ArtefactError(f"graphs: expected edge and server, found {sorted(card.graphs)}")
+    _check_profile(card.profile)
+    tolerance = card.tolerance
+    if not 0 <= tolerance.max_flipped_share <= 1 or not tolerance.max_answer_error >= 0:
+        expected = "a share from 0 to 1 and an error of at least 0"
+        raise ArtefactError(f"tolerance: expected {expected}, found {tolerance}")
+    for entry, expected_tensor in _expected_tensors(card).items():
+        graph, side = entry.split(".")
+        found = getattr(card.graphs[graph], side)
+        if found != (expected_tensor,):
+            text = "; ".join(map(str, found)) or "nothing"
+            raise ArtefactError(f"graphs.{entry}: expected {expected_tensor}, found {text}")
+
+
+def _check_profile(profile: dict[str, Any]) -> None:
+    for key, choices in (("precision", PRECISIONS), ("output_type", CODE_TYPES)):
+        if profile.get(key) not in choices:
+            found = repr(profile[key]) if key in profile else "nothing"
+            raise ArtefactError(f"profile.{key}: expected one of {', '.join(choices)}, found {found}")
+    batch = profile.get("dynamic_batch")
+    if batch is not None and (type(batch) is not int or batch < 1):
+        raise ArtefactError(f"profile.dynamic_batch: expected at least 1, or null, found {batch!r}")
+
+
+def _expected_tensors(card: Card) -> dict[str, TensorCard]:
+    clip, payload_bytes = card.clip_format, card.code_format.payload_bytes
+    outputs = card.graphs["server"].outputs
+    answer_shape = outputs[0].shape[1:] if outputs else ()  # classes, or tokens and channels
+    batch = None if card.profile.get("dynamic_batch") else 1
+    clip_shape = (1, 3, clip.num_frames, clip.size, clip.size)
+    return {
+        "edge.inputs": TensorCard("clip", "float32", clip_shape),
+        "edge.outputs": TensorCard("packed", card.profile["output_type"], (1, payload_bytes)),
+        "server.inputs": TensorCard("packed", "uint8", (batch, payload_bytes)),
+        "server.outputs": TensorCard("answer", "float32", (batch, *answer_shape)),
+    }

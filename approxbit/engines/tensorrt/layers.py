@@ -1,0 +1,36 @@
+"""How long each layer of an engine takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from approxbit.engines.tensorrt.session import EngineSession
+
+
+def layer_times(
+    trt: Any, session: EngineSession, run: Callable[[], object], num_runs: int
+) -> dict[str, float]:
+    """Mean milliseconds of each layer, the slowest first.
+
+    TensorRT waits after every layer to measure it, which makes the whole slower: never take the time of an
+    inference from such a run.
+
+    Args:
+        trt: TensorRT's bindings.
+        session: What is measured.
+        run: One inference of the session.
+        num_runs: How often to run it, at least 1.
+    """
+    total: dict[str, float] = {}
+
+    class Profiler(trt.IProfiler):  # type: ignore[misc]  # the bindings are not typed
+        """TensorRT calls it after every layer of every run."""
+
+        def report_layer_time(self, layer_name: str, ms: float) -> None:
+            total[layer_name] = total.get(layer_name, 0.0) + ms
+
+    session.profile_layers(Profiler())
+    for _ in range(num_runs):
+        run()
+    return {name: ms / num_runs for name, ms in sorted(total.items(), key=lambda item: -item[1])}

@@ -1,0 +1,162 @@
+"""Where built engines lie: each beside a record of what it was built of and how it compared.
+
+An engine runs on one kind of GPU, with one version of TensorRT. Its file's name therefore ends in a hash of
+both, of the graph and of the options; the record beside it, in JSON, has them in words.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from approxbit.engines.tensorrt.errors import EngineError
+
+FORMAT = "approxbit-engine"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class EngineKey:
+    """All that decides which engine comes out of a build.
+
+    Attributes:
+        graph: `edge` or `server`.
+        graph_digest: `GraphCard.digest`.
+        gpu: Its name.
+        compute_capability: Such as `8.7`.
+        tensorrt: Its full version.
+        options: The fields of `BuildOptions`.
+    """
+
+    graph: str
+    graph_digest: str
+    gpu: str
+    compute_capability: str
+    tensorrt: str
+    options: dict[str, Any]
+
+    @property
+    def hash(self) -> str:
+        """16 hexadecimal digits."""
+        return hashlib.sha256(json.dumps(vars(self), sort_keys=True).encode()).hexdigest()[:16]
+
+    def runs_where(self, other: EngineKey) -> bool:
+        """Whether both are engines of one graph for one machine, built with whatever options."""
+        return all(getattr(self, name) == getattr(other, name) for name in vars(self) if name != "options")
+
+
+@dataclass(frozen=True)
+class EngineRecord:
+    """What the file beside an engine says.
+
+    Attributes:
+        key: What the engine was built of.
+        engine_sha256: Of the engine's bytes.
+        built: Time of the build, UTC, `YYYY-MM-DDThh:mm:ss`.
+        build_seconds: How long it took.
+        accepted: Whether the engine agreed with the reference.
+        report: The comparison and the times, in numbers.
+    """
+
+    key: EngineKey
+    engine_sha256: str
+    built: str
+    build_seconds: float
+    accepted: bool
+    report: dict[str, Any]
+
+
+class EngineStore:
+    """A folder of engines and their records.
+
+    Args:
+        folder: Made when the first engine is saved.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def engine_path(self, key: EngineKey) -> Path:
+        """Where the engine of a key lies, or would lie."""
+        return self.folder / f"{key.graph}-{key.hash}.engine"
+
+    def load(self, key: EngineKey) -> tuple[bytes, EngineRecord] | None:
+        """The accepted engine of a key; None if there is none, or its file is not the recorded one."""
+        path = self.engine_path(key)
+        try:
+            record = read_record(path.with_suffix(".json"))
+            plan = path.read_bytes()
+        except (OSError, EngineError):
+            return None
+        whole = record.key == key and record.engine_sha256 == hashlib.sha256(plan).hexdigest()
+        return (plan, record) if whole and record.accepted else None
+
+    def save(self, plan: bytes, record: EngineRecord) -> Path:
+        """Write an engine and its record; a refused engine is named `.rejected`, where no runner looks.
+
+        Returns:
+            Where the engine lies now.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.engine_path(record.key)
+        rejected = path.with_suffix(".rejected")
+        document = {"format": FORMAT, "version": VERSION, **vars(record), "key": vars(record.key)}
+        write_bytes(path.with_suffix(".json"), (json.dumps(document, indent=2) + "\n").encode())
+        write_bytes(path if record.accepted else rejected, plan)
+        stale = rejected if record.accepted else path
+        if stale.exists():
+            stale.unlink()
+        return path if record.accepted else rejected
+
+    def find(self, key: EngineKey) -> Path:
+        """The newest accepted engine of the key's graph for its machine, whatever its options.
+
+        Raises:
+            EngineError: There is none. The message says how to build one.
+        """
+        found = []
+        for path in sorted(self.folder.glob(f"{key.graph}-*.json")):
+            record, engine_path = read_record(path), path.with_suffix(".engine")
+            if record.accepted and engine_path.exists() and record.key.runs_where(key):
+                found.append((record.built, str(engine_path)))
+        if not found:
+            raise EngineError(
+                f"{self.folder} holds no accepted {key.graph} engine of this export for {key.gpu} and "
+                f"TensorRT {key.tensorrt}: build it here with build_engine.py"
+            )
+        return Path(max(found)[1])
+
+
+def read_record(path: Path) -> EngineRecord:
+    """Read what `EngineStore.save` wrote beside an engine.
+
+    Raises:
+        EngineError: The file cannot be read or is not a record.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if (document.pop("format"), document.pop("version")) != (FORMAT, VERSION):
+            raise ValueError("another format or version")
+        return EngineRecord(**{**document, "key": EngineKey(**document["key"])})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise EngineError(f"{path}: expected the record of an engine, found {error}") from error
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file that appears whole or not at all: a device may lose power at any time."""
+    handle, temporary = tempfile.mkstemp(dir=str(path.parent), prefix=".")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)  # mkstemp makes private files
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise

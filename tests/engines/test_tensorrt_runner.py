@@ -1,0 +1,110 @@
+"""Engines behind the protocols of `runner`, on a machine that seems to have TensorRT and CUDA."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from approxbit.engines.artefact import load_artefact, load_reference
+from approxbit.engines.tensorrt.errors import EngineError
+from approxbit.engines.tensorrt_runner import TensorRTEdgeRunner, TensorRTServerRunner
+from approxbit.errors import WireError
+
+MakeArtefact = Callable[..., Path]
+Device = Callable[[str], ModuleType]
+
+
+@pytest.mark.parametrize("output_type", ["uint8", "int32"])
+def test_the_edge_runner_gives_the_reference_codes(
+    output_type: str, small_artefact: MakeArtefact, device: Device, build_script: ModuleType
+) -> None:
+    device("8.5.2.2")
+    folder = small_artefact(output_type=output_type)
+    build_script.main([str(folder)])
+    reference = load_reference(load_artefact(folder))
+    with TensorRTEdgeRunner(folder) as runner:
+        results = [runner.run(clip) for clip in reference.clip]
+        assert runner.code_format.payload_bytes == 8
+        assert runner.clip_format.num_frames == 2
+    assert [result.payload for result in results] == [row.tobytes() for row in reference.packed]
+    assert all(result.edge_ms > 0 and result.encode_ms == 0 for result in results)
+
+
+@pytest.mark.parametrize("dynamic_batch", [None, 4])
+def test_the_server_runner_gives_the_reference_answers(
+    dynamic_batch: int | None, small_artefact: MakeArtefact, device: Device, build_script: ModuleType
+) -> None:
+    device("10.3.0")
+    folder = small_artefact(precision="strong-fp16", dynamic_batch=dynamic_batch)
+    build_script.main([str(folder), "--graph", "server"])
+    reference = load_reference(load_artefact(folder))
+    with TensorRTServerRunner(folder) as runner:
+        results = [runner.run(row.tobytes()) for row in reference.packed]
+    for result, expected in zip(results, reference.answer, strict=True):
+        np.testing.assert_allclose(result.logits, expected, rtol=1e-5)  # also: the next run changes no result
+        assert result.server_ms > 0
+        assert result.decode_ms == 0
+
+
+def test_nothing_is_allocated_while_it_runs(
+    small_artefact: MakeArtefact, device: Device, build_script: ModuleType, cudart: Path
+) -> None:
+    device("8.6.2")
+    folder = small_artefact()
+    build_script.main([str(folder)])
+    live_blocks = ctypes.CDLL(str(cudart)).standin_live_blocks
+    clip = load_reference(load_artefact(folder)).clip[0]
+    with TensorRTEdgeRunner(folder) as runner:
+        before = live_blocks()
+        addresses = [(buffer.device, buffer.host) for buffer in runner.session.inputs.values()]
+        for _ in range(3):
+            runner.run(clip)
+        assert live_blocks() == before
+        assert addresses == [(buffer.device, buffer.host) for buffer in runner.session.inputs.values()]
+
+
+def test_what_is_no_clip_or_no_code_is_refused(
+    small_artefact: MakeArtefact, device: Device, build_script: ModuleType
+) -> None:
+    device("8.6.2")
+    folder = small_artefact()
+    build_script.main([str(folder), "--graph", "both"])
+    with TensorRTEdgeRunner(folder) as edge, TensorRTServerRunner(folder) as server:
+        with pytest.raises(ValueError, match=r"clip: expected float32 \[1, 3, 2, 2, 2\], found float64"):
+            edge.run(np.zeros((3, 2, 2, 2)))
+        with pytest.raises(WireError, match="8 bytes"):
+            server.run(b"1234567")
+
+
+def test_an_engine_of_another_machine_is_not_taken(
+    small_artefact: MakeArtefact, device: Device, build_script: ModuleType
+) -> None:
+    device("8.6.2")
+    folder = small_artefact()
+    build_script.main([str(folder)])
+    device("8.6.3")
+    with pytest.raises(
+        EngineError, match=r"no accepted edge engine .* for Orin and TensorRT 8.6.3: build it"
+    ):
+        TensorRTEdgeRunner(folder)
+    (engine,) = (folder / "engines").glob("*.engine")
+    with pytest.raises(EngineError, match=r"TensorRT 8.6.3 cannot read the engine: it was built by another"):
+        TensorRTEdgeRunner(folder, engine)
+    device("8.6.2")
+    with TensorRTEdgeRunner(folder, engine) as runner:
+        assert runner.engine_path == engine
+
+
+def test_a_refused_engine_is_not_taken(
+    small_artefact: MakeArtefact, device: Device, build_script: ModuleType
+) -> None:
+    device("8.6.2").spoil = lambda name, array: ~array
+    folder = small_artefact()
+    assert build_script.main([str(folder)]) == 3
+    with pytest.raises(EngineError, match="no accepted edge engine"):
+        TensorRTEdgeRunner(folder)
