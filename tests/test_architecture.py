@@ -62,7 +62,16 @@ ALLOWED_PACKAGES: dict[str, set[str]] = {
     "wire": {"numpy", "bitarray", "zstandard", "constriction"},
     "link": {"numpy"},
     "select": {"numpy"},
-    "backbones": {"torch", "torchvision", "transformers", "safetensors", "jaxtyping", "numpy", "tensorflow"},
+    "backbones": {
+        "torch",
+        "torchvision",
+        "transformers",
+        "safetensors",
+        "jaxtyping",
+        "numpy",
+        "rich",
+        "tensorflow",
+    },
     "codec": {"torch", "jaxtyping"},
     "offload": {"torch", "jaxtyping"},
     "streaming": {"torch", "jaxtyping"},
@@ -116,10 +125,16 @@ TORCH_FREE_MODULES = {
     "approxbit.engines.runner",
     "approxbit.engines.tensorrt_runner",
     "approxbit.engines.tensorrt",
-    *(
-        f"approxbit.engines.tensorrt.{name}"
-        for name in "build check cuda errors layers library network session store trtexec".split()
-    ),
+    "approxbit.engines.tensorrt.build",
+    "approxbit.engines.tensorrt.check",
+    "approxbit.engines.tensorrt.cuda",
+    "approxbit.engines.tensorrt.errors",
+    "approxbit.engines.tensorrt.layers",
+    "approxbit.engines.tensorrt.library",
+    "approxbit.engines.tensorrt.network",
+    "approxbit.engines.tensorrt.session",
+    "approxbit.engines.tensorrt.store",
+    "approxbit.engines.tensorrt.trtexec",
 }
 # Names that Python 3.8 lacks at run time, though its parser takes them.
 TOO_NEW_NAMES = {"removeprefix", "removesuffix", "pairwise", "bit_count", "slots", "kw_only", "strict"}

@@ -1,4 +1,4 @@
-"""Names of MViTv2's weights in facebookresearch/SlowFast, and what they are called here."""
+"""Names of MViTv2's weights in facebookresearch/SlowFast and mmaction2, and what they are called here."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from torch import Tensor
 
 from approxbit.errors import MissingKeyError, WrongShapeError
 
+CLASS_TOKEN = "pos_encoding.class_token"
+
 # SlowFast's key as a pattern, and its name in torchvision. Together they cover all 589 keys of MViTv2-B.
 RENAMES = tuple(
     (re.compile(pattern), name)
     for pattern, name in (
-        (r"cls_token", "pos_encoding.class_token"),
+        (r"cls_token", CLASS_TOKEN),
         (r"patch_embed\.proj\.(weight|bias)", r"conv_proj.\1"),
         (r"(blocks\.\d+\.(?:norm1|norm2|attn\.qkv)\.(?:weight|bias))", r"\1"),
         (r"(blocks\.\d+\.attn\.rel_pos_[hwt])", r"\1"),
@@ -28,12 +30,46 @@ RENAMES = tuple(
     )
 )
 
+# mmaction2 calls the modules as SlowFast does, but for these.
+MMACTION2_PREFIXES = (
+    ("backbone.patch_embed.projection.", "patch_embed.proj."),
+    ("backbone.norm3.", "norm."),
+    ("backbone.cls_token", "cls_token"),
+    ("backbone.blocks.", "blocks."),
+    ("cls_head.fc_cls.", "head.projection."),
+)
+
+
+def rename_slowfast(key: str) -> str | None:
+    """The name here of a key of SlowFast's MViTv2; None for any other key.
+
+    Example:
+        >>> rename_slowfast("blocks.7.mlp.fc2.bias")
+        'blocks.7.mlp.3.bias'
+    """
+    matches = ((pattern.fullmatch(key), name) for pattern, name in RENAMES)
+    return next((match.expand(name) for match, name in matches if match), None)
+
+
+def rename_mmaction2(key: str) -> str | None:
+    """The name here of a key of mmaction2's MViTv2; None for any other key.
+
+    Example:
+        >>> rename_mmaction2("backbone.blocks.7.mlp.fc2.bias"), rename_mmaction2("cls_head.fc_cls.bias")
+        ('blocks.7.mlp.3.bias', 'head.1.bias')
+    """
+    for theirs, slowfast in MMACTION2_PREFIXES:
+        if key.startswith(theirs):
+            return rename_slowfast(slowfast + key.removeprefix(theirs))
+    return None
+
 
 def convert_slowfast_keys(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """SlowFast's state dict of an MViTv2 under the keys of `MViTv2`. The tensors are not copied.
 
     Only the class token changes its shape, from (1, 1, channel) to (channel,). That nothing is missing is for
     the strict `load_state_dict` to say: the mapping alone does not know how many blocks there must be.
+    `load_official` reads whole checkpoints, and checks that too.
 
     Args:
         state_dict: The entry `model_state` of a SlowFast checkpoint.
@@ -47,7 +83,7 @@ def convert_slowfast_keys(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]
         >>> list(convert_slowfast_keys({"blocks.7.mlp.fc2.bias": torch.zeros(384)}))
         ['blocks.7.mlp.3.bias']
     """
-    names = {key: _renamed(key) for key in state_dict}
+    names = {key: rename_slowfast(key) for key in state_dict}
     unknown = [key for key, name in names.items() if name is None]
     if unknown:
         raise MissingKeyError(
@@ -55,21 +91,21 @@ def convert_slowfast_keys(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]
             f"found {len(unknown)} unknown keys: {_shortened(unknown)}"
         )
     converted = {str(name): state_dict[key] for key, name in names.items()}
-    if "cls_token" in state_dict:
-        converted["pos_encoding.class_token"] = _flat_class_token(state_dict["cls_token"])
+    if CLASS_TOKEN in converted:
+        converted[CLASS_TOKEN] = flatten_class_token(converted[CLASS_TOKEN])
     return converted
 
 
-def _renamed(key: str) -> str | None:
-    matches = ((pattern.fullmatch(key), name) for pattern, name in RENAMES)
-    return next((match.expand(name) for match, name in matches if match), None)
+def flatten_class_token(token: Tensor) -> Tensor:
+    """The class token of SlowFast and mmaction2, (1, 1, channel), as the (channel,) of torchvision.
+
+    Raises:
+        WrongShapeError: It has another shape.
+    """
+    if token.ndim != 3 or token.shape[:2] != (1, 1):
+        raise WrongShapeError(f"cls_token must be of shape (1, 1, channel), found {tuple(token.shape)}")
+    return token.flatten()
 
 
 def _shortened(keys: list[str], num_shown: int = 5) -> str:
     return ", ".join(keys[:num_shown]) + (", ..." if len(keys) > num_shown else "")
-
-
-def _flat_class_token(token: Tensor) -> Tensor:
-    if token.ndim != 3 or token.shape[:2] != (1, 1):
-        raise WrongShapeError(f"cls_token must be of shape (1, 1, channel), found {tuple(token.shape)}")
-    return token.flatten()

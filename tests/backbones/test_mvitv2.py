@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -187,10 +189,31 @@ def test_rates_of_training_are_passed_on():
     assert on_meta(mvitv2_digits).head[0].p == 0.0
 
 
-def test_layer_norms_have_slowfasts_epsilon():
-    norms = [module for module in on_meta(mvitv2_b).modules() if isinstance(module, nn.LayerNorm)]
-    assert len(norms) == 24 * 5 + 1
+@pytest.mark.parametrize(("build", "num_blocks"), [(mvitv2_b, 24), (mvitv2_s, 16)])
+def test_layer_norms_have_slowfasts_epsilon(build, num_blocks):
+    # With PyTorch's 1e-5 the logits move by 2e-5 only: the golden case would not notice.
+    norms = [module for module in on_meta(build).modules() if isinstance(module, nn.LayerNorm)]
+    assert len(norms) == num_blocks * 5 + 1
     assert {norm.eps for norm in norms} == {1e-6}
+
+
+@torch.no_grad()
+def test_logits_come_before_any_softmax(digits):
+    clip = clip_of(digits.clip_shape)
+    twice = copy.deepcopy(digits)
+    twice.head[1].weight.mul_(2)
+    twice.head[1].bias.mul_(2)
+    assert torch.equal(twice(clip), 2 * digits(clip))
+    assert (digits(clip) < 0).any()
+
+
+def test_blocks_of_mvitv2_s_have_tables_of_the_published_sizes():
+    model = on_meta(mvitv2_s)
+    assert [len(block.attn.rel_pos_h) for block in model.blocks] == [111, 55, 55] + [27] * 12 + [13]
+    assert [len(block.attn.rel_pos_w) for block in model.blocks] == [111, 55, 55] + [27] * 12 + [13]
+    assert {block.attn.rel_pos_t.shape for block in model.blocks} == {(15, 96)}
+    assert model.offload_points == tuple(f"B{number}" for number in range(1, 17))
+    assert model.feature_shape("B4") == model.feature_shape("B14") == (384, 8, 14, 14)
 
 
 def test_clips_are_normalised_as_slowfast_does():

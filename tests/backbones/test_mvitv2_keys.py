@@ -7,10 +7,19 @@ import pytest
 import torch
 
 from approxbit.backbones.mvitv2 import mvitv2_b
-from approxbit.backbones.mvitv2_keys import convert_slowfast_keys
+from approxbit.backbones.mvitv2_keys import convert_slowfast_keys, rename_mmaction2, rename_slowfast
 from approxbit.errors import MissingKeyError, WrongShapeError
 
 KEYS_FILE = Path(__file__).parents[1] / "golden" / "mvit_b_112.keys.json"
+
+
+MMACTION2 = (
+    ("cls_token", "backbone.cls_token"),
+    ("patch_embed.proj.", "backbone.patch_embed.projection."),
+    ("blocks.", "backbone.blocks."),
+    ("norm.", "backbone.norm3."),
+    ("head.projection.", "cls_head.fc_cls."),
+)
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +36,19 @@ def test_all_589_keys_map_one_to_one_onto_the_model(slowfast):
     assert {key: tensor.shape for key, tensor in converted.items()} == {
         key: tensor.shape for key, tensor in model.state_dict().items()
     }
+
+
+def test_all_589_keys_of_mmaction2_map_to_the_same_names(slowfast):
+    for key in slowfast:
+        (start, theirs), *_ = [pair for pair in MMACTION2 if key.startswith(pair[0])]
+        assert rename_mmaction2(theirs + key.removeprefix(start)) == rename_slowfast(key), key
+
+
+@pytest.mark.parametrize(
+    "key", ["backbone.norm.weight", "head.projection.weight", "backbone.pos_embed", "meta"]
+)
+def test_keys_that_mmaction2_does_not_have_get_no_name(key):
+    assert rename_mmaction2(key) is None
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,53 @@
+"""What `load_official` says that it did."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Keys that were not loaded, or were left as they are, and why."""
+
+    keys: tuple[str, ...]
+    reason: str
+
+    def __str__(self) -> str:
+        shown = ", ".join(self.keys[:4]) + (", ..." if len(self.keys) > 4 else "")
+        return f"{len(self.keys)} {'key' if len(self.keys) == 1 else 'keys'} ({self.reason}): {shown}"
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What was loaded into a backbone, and from where.
+
+    Attributes:
+        source: The path, the URL or the name that was asked for.
+        sha256: Of the file, 64 hexadecimal digits; None for a TensorFlow checkpoint of several files.
+        origin: `slowfast`, `mmaction2`, `torchvision`, `atze00`, `tensorflow` or `approxbit`: whose names
+            the keys of the file follow.
+        num_tensors: How many tensors were loaded, buffers included.
+        num_parameters: How many numbers the parameters among them hold.
+        left_out: All keys of the file or of the backbone that this leaves.
+    """
+
+    source: str
+    sha256: str | None
+    origin: str
+    num_tensors: int
+    num_parameters: int
+    left_out: tuple[LeftOut, ...]
+
+    def __str__(self) -> str:
+        """One paragraph.
+
+        Example:
+            >>> print(LoadReport("a.pyth", None, "slowfast", 2, 96, (LeftOut(("cfg",), "a text"),)))
+            Loaded 2 tensors (96 parameters) of origin slowfast from a.pyth. Left out: 1 key (a text): cfg.
+        """
+        digest = f" (SHA-256 {self.sha256})" if self.sha256 else ""
+        left_out = "; ".join(str(each) for each in self.left_out) or "nothing"
+        return (
+            f"Loaded {self.num_tensors} tensors ({self.num_parameters:,} parameters) of origin {self.origin} "
+            f"from {self.source}{digest}. Left out: {left_out}."
+        )
