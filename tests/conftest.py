@@ -11,7 +11,8 @@ import pytest
 from jaxtyping import install_import_hook
 
 install_import_hook(
-    ["approxbit.backbones", "approxbit.codec", "approxbit.offload", "approxbit.streaming"], "beartype.beartype"
+    ["approxbit.backbones", "approxbit.codec", "approxbit.offload", "approxbit.streaming"],
+    "beartype.beartype",
 )
 
 

@@ -6,7 +6,9 @@ import typer
 
 from approxbit.cli.console import JSON, print_json, print_table
 
-NAME = typer.Argument(..., help="A family (digits-movinet) or a model (digits-movinet/16-Enc-B5).")
+NAME = typer.Argument(
+    ..., help="A family (digits-movinet), a model (digits-movinet/16-Enc-B5) or a builder (mvitv2_b)."
+)
 
 
 def list_models(as_json: bool = JSON) -> None:
@@ -45,26 +47,43 @@ def _describe(name: str) -> Dict[str, Any]:
 
 
 def inspect(name: str = NAME, as_json: bool = JSON) -> None:
-    """Show the card of a backbone or a codec, and where its backbone can be cut."""
-    from approxbit.zoo import build_backbone, card
+    """Show where a backbone can be cut, and what each cut costs; of what is shipped, its card too.
 
-    shown = card(name)
-    backbone_card = shown if "/" not in name else card(getattr(shown, "backbone", name))
-    backbone = build_backbone(getattr(backbone_card, "builder", ""), getattr(backbone_card, "arguments", {}))
-    points: List[Dict[str, Any]] = []
-    for point in backbone.offload_points:
-        shape = list(backbone.feature_shape(point))
-        tokens = backbone.num_tokens(point)
-        size = shape[0] * (shape[1] * shape[2] * shape[3] + tokens)
-        points.append(
-            {"offload_point": point, "feature_shape": shape, "num_tokens": tokens, "float32_bytes": 4 * size}
-        )
-    facts = _card_facts(shown)
+    FLOPs are those of convolutions, matrix products and attention for one clip, 2 for each multiply-add.
+    """
+    from approxbit.zoo import BUILDERS, card, list_offload_points
+
+    if name in BUILDERS:
+        facts: Dict[str, Any] = {"name": name, "kind": "builder"}
+        builder, arguments = name, {}
+    else:
+        shown: Any = _find_card(name)
+        owner: Any = card(getattr(shown, "backbone", name))
+        builder, arguments = owner.builder, owner.arguments
+        facts = _card_facts(shown)
+    points: List[Dict[str, Any]] = [
+        {
+            "offload_point": point.name,
+            "feature_shape": list(point.feature_shape),
+            "num_tokens": point.num_tokens,
+            "float32_bytes": point.feature_bytes,
+            "edge_flops": point.edge_flops,
+            "edge_flops_share": round(point.edge_flops_share, 4),
+        }
+        for point in list_offload_points(builder, arguments)
+    ]
     if as_json:
         print_json({**facts, "offload_points": points})
         return
     print_table([], [[key, str(value)] for key, value in facts.items()], num_text_columns=2)
-    header = ["offload point", "feature [channel, time, height, width]", "class tokens", "float32 bytes"]
+    header = [
+        "offload point",
+        "feature [channel, time, height, width]",
+        "class tokens",
+        "float32 bytes",
+        "edge GFLOPs",
+        "share of FLOPs",
+    ]
     print_table(
         header,
         [
@@ -73,11 +92,22 @@ def inspect(name: str = NAME, as_json: bool = JSON) -> None:
                 str(point["feature_shape"]),
                 str(point["num_tokens"]),
                 f"{point['float32_bytes']:,}",
+                f"{point['edge_flops'] / 1e9:,.3g}",
+                f"{100 * point['edge_flops_share']:.1f} %",
             ]
             for point in points
         ],
         num_text_columns=2,
     )
+
+
+def _find_card(name: str) -> Any:
+    from approxbit.zoo import BUILDERS, card
+
+    try:
+        return card(name)
+    except ValueError as error:
+        raise ValueError(f"{error}; and there are the builders {', '.join(sorted(BUILDERS))}") from error
 
 
 def _card_facts(card: Any) -> Dict[str, Any]:

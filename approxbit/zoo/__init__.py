@@ -1,6 +1,6 @@
 """Release cards -> verified, loaded backbones and codecs."""
 
-from approxbit.zoo.builders import BUILDERS, build_backbone
+from approxbit.zoo.builders import BUILDERS, build_backbone, list_offload_points
 from approxbit.zoo.cards import BackboneCard, CodecCard, Provenance
 from approxbit.zoo.folder import available, find_checkpoints
 from approxbit.zoo.paper import PAPER_CONFIGURATIONS, build, build_family
@@ -21,6 +21,7 @@ __all__ = [
     "card",
     "compute_fingerprint",
     "find_checkpoints",
+    "list_offload_points",
     "load",
     "load_backbone",
     "load_family",

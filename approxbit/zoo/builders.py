@@ -6,9 +6,12 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+import torch
+
 from approxbit.backbones.base import Backbone
 from approxbit.backbones.movinet import movinet, movinet_digits
 from approxbit.backbones.mvitv2 import mvitv2_b, mvitv2_digits, mvitv2_s
+from approxbit.backbones.splitting import OffloadPoint, offload_points
 from approxbit.backbones.vlm import llava_onevision, video_llava
 
 BUILDERS: dict[str, Callable[..., Backbone]] = {
@@ -40,3 +43,15 @@ def build_backbone(builder: str, arguments: Mapping[str, Any]) -> Backbone:
         raise ValueError(f"expected one of the builders {', '.join(sorted(BUILDERS))}, found {builder!r}")
     plain = {name: tuple(value) if isinstance(value, list) else value for name, value in arguments.items()}
     return BUILDERS[builder](**plain).eval()
+
+
+def list_offload_points(builder: str, arguments: Mapping[str, Any]) -> list[OffloadPoint]:
+    """Where a builder's model can be cut, and what each cut costs; no weight is made and nothing computed.
+
+    Raises:
+        ValueError: There is no such builder.
+    """
+    with torch.device("meta"):
+        backbone = build_backbone(builder, arguments)
+        clip = torch.empty(1, *backbone.clip_shape)
+    return offload_points(backbone, clip)

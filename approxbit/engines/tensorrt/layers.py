@@ -24,7 +24,7 @@ def layer_times(
     """
     total: dict[str, float] = {}
 
-    class Profiler(trt.IProfiler):  # type: ignore[misc]  # the bindings are not typed
+    class Profiler(trt.IProfiler):  # the bindings are not typed
         """TensorRT calls it after every layer of every run."""
 
         def report_layer_time(self, layer_name: str, ms: float) -> None:
