@@ -11,6 +11,7 @@ import typer
 
 from approxbit.cli.console import fail
 from approxbit.cli.demo import demo
+from approxbit.cli.export import export
 from approxbit.cli.models import inspect, list_models
 from approxbit.cli.profile import profile
 from approxbit.cli.run import run
@@ -29,6 +30,7 @@ app.command()(demo)
 app.command()(run)
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(train)
 app.command()(profile)
+app.command()(export)
 app.command()(serve)
 app.command()(select)
 app.command("list")(list_models)

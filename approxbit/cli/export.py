@@ -1,0 +1,53 @@
+"""`approxbit export`: a model for a device."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from approxbit.cli.console import progress
+
+if TYPE_CHECKING:
+    from approxbit.offload import OffloadedModel
+
+CONFIG = typer.Option(
+    ..., "--config", help="Such as digits-movinet/16-Enc-B5; mvitv2_b/64-Enc-B8 is a builder's, untrained."
+)
+PROFILE = typer.Option("onnxruntime", help="The target: a name under export/profiles, or a JSON file.")
+OUT = typer.Option(..., help="Folder for the artefact; an older export in it is replaced.")
+WHOLE = typer.Option(False, "--whole", help="Also write whole.onnx, for a device that falls back to itself.")
+TRITON = typer.Option(None, help="Also write a model repository of the Triton Inference Server here.")
+
+
+def export(
+    config: str = CONFIG,
+    profile: str = PROFILE,
+    out: Path = OUT,
+    whole: bool = WHOLE,
+    triton: Path = TRITON,
+) -> None:
+    """Write both halves of a model as ONNX, check them against the target, say what to do on the device."""
+    from approxbit.engines.export import export_model
+    from approxbit.engines.gate import load_profile
+    from approxbit.engines.triton import write_triton_repository
+
+    target = load_profile(profile)
+    model = _find_model(config)
+    progress().print(f"exporting {config} for {target.name}", highlight=False, markup=False)
+    folder = export_model(model, target, out, config, whole=whole)
+    typer.echo(f"{folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
+    if triton is not None:
+        typer.echo(f"{write_triton_repository(folder, triton)}: the server half for Triton")
+    guide = folder / "README.txt"
+    if guide.is_file():
+        typer.echo(guide.read_text())
+
+
+def _find_model(name: str) -> "OffloadedModel":
+    """A trained model of the zoo, or an untrained one of a builder."""
+    from approxbit.zoo import BUILDERS, build, load
+
+    if name.partition("/")[0] not in BUILDERS:
+        return load(name)
+    progress().print(f"{name} is built anew: its weights are random", highlight=False, markup=False)
+    return build(name).eval()

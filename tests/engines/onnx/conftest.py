@@ -1,0 +1,46 @@
+"""Small models, and two artefacts of them that all tests share: an export takes seconds."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from approxbit.engines.export import export_model
+from approxbit.engines.gate import load_profile
+from approxbit.offload import OffloadedModel
+
+_path = Path(__file__).parents[1] / "small_models.py"
+_specification = importlib.util.spec_from_file_location("approxbit_tests_small_models", _path)
+assert _specification is not None
+assert _specification.loader is not None
+_small = importlib.util.module_from_spec(_specification)
+_specification.loader.exec_module(_small)
+
+
+@pytest.fixture(scope="session")
+def small() -> ModuleType:
+    return _small
+
+
+@pytest.fixture(scope="session")
+def movinet() -> OffloadedModel:
+    model = _small.make_model(_small.make_movinet(), "5-Enc-B2")
+    model.fingerprint, model.backbone.fingerprint = 0x1234, 0xABCD
+    return model
+
+
+@pytest.fixture(scope="session")
+def device_artefact(movinet: OffloadedModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """For a Xavier, by the torchscript exporter, with the unsplit model."""
+    folder = tmp_path_factory.mktemp("device")
+    return export_model(movinet, load_profile("xavier-jp5"), folder, "small/5-Enc-B2", whole=True)
+
+
+@pytest.fixture(scope="session")
+def server_artefact(movinet: OffloadedModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """For ONNX Runtime, by the dynamo exporter, with an open batch."""
+    folder = tmp_path_factory.mktemp("server")
+    return export_model(movinet, load_profile("onnxruntime"), folder, "small/5-Enc-B2")

@@ -1,0 +1,80 @@
+"""Small models whose every parameter matters: weights, statistics and tables are all far from their start."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import nn
+
+from approxbit.backbones.base import Backbone
+from approxbit.backbones.movinet import MoViNet
+from approxbit.backbones.movinet_table import ARCHITECTURES as MOVINETS
+from approxbit.backbones.movinet_table import block
+from approxbit.backbones.mvitv2 import MViTv2
+from approxbit.backbones.mvitv2_table import ARCHITECTURES as MVITS
+from approxbit.backbones.mvitv2_table import blocks
+from approxbit.codec import Codec
+from approxbit.configuration import Configuration
+from approxbit.offload import OffloadedModel
+
+NUM_CLASSES = 5
+
+
+def make_movinet(clip_shape: tuple[int, int, int, int] = (3, 4, 20, 20)) -> Backbone:
+    """Two blocks: a kernel of 5 in time that is longer than a short clip, and both kinds of skips."""
+    architecture = replace(
+        MOVINETS["digits"],
+        stem_channels=8,
+        blocks=(block(12, 2, "16:3x3x3"), block(16, 1, "24:5x3x3 24:1x5x5")),
+        head_channels=24,
+        hidden_channels=32,
+    )
+    return shake(MoViNet(architecture, NUM_CLASSES, clip_shape))
+
+
+def make_mvitv2(clip_shape: tuple[int, int, int, int] = (3, 4, 36, 36)) -> Backbone:
+    """Three blocks: strides of queries and keys, wider channels, several heads, an odd grid of 9 x 9."""
+    architecture = replace(
+        MVITS["digits"],
+        blocks=blocks(16, (1, 16, 1, (1, 4, 4)), (1, 32, 2, (1, 2, 2)), (1, 32, 1, (1, 1, 1))),
+        patch_kernel=(3, 7, 7),
+        patch_stride=(2, 4, 4),
+    )
+    return shake(MViTv2(architecture, NUM_CLASSES, clip_shape))
+
+
+BACKBONES = {"movinet": make_movinet, "mvitv2": make_mvitv2}
+
+
+def make_model(backbone: Backbone, configuration: str, seed: int = 0) -> OffloadedModel:
+    """A model with an untrained codec whose statistics are not those of the features."""
+    parsed = Configuration.parse(configuration)
+    point = parsed.offload_point
+    torch.manual_seed(seed)
+    codec = Codec(backbone.feature_shape(point), parsed, backbone.num_tokens(point))
+    channels = codec.feature_shape.channels
+    statistics = [torch.randn(channels) / 4, 0.5 + torch.rand(channels)]
+    codec.fit_statistics(*statistics, *(statistics if codec.num_tokens else ()))
+    return OffloadedModel(backbone, codec, [f"class {number}" for number in range(backbone.num_classes)])
+
+
+@torch.no_grad()
+def shake(model: Backbone, seed: int = 0) -> Backbone:
+    """Draw all parameters and statistics at random, large enough that each of them shows in the output."""
+    generator = torch.Generator().manual_seed(seed)
+    for module in model.modules():
+        for parameter in module.parameters(recurse=False):
+            scale = parameter[0].numel() ** -0.5 if parameter.dim() > 1 else 0.5
+            offset = 1.0 if parameter.dim() < 2 and isinstance(module, (nn.LayerNorm, nn.BatchNorm3d)) else 0
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * scale + offset)
+        if isinstance(module, nn.BatchNorm3d) and module.running_var is not None:
+            module.running_var.uniform_(0.5, 2.0, generator=generator)
+            assert module.running_mean is not None
+            module.running_mean.normal_(0, 0.5, generator=generator)
+    return model.eval()
+
+
+def make_clips(backbone: Backbone, count: int = 2, seed: int = 0) -> torch.Tensor:
+    """Random clips of the backbone's shape."""
+    return torch.randn(count, *backbone.clip_shape, generator=torch.Generator().manual_seed(seed))
