@@ -149,6 +149,7 @@ class SplitModel(Backbone):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> SplitModel:
         copied = SplitModel(replace(self._trace, model=deepcopy(self.model, memo)), self._cuts)
+        memo[id(self)] = copied
         copied.mean, copied.std, copied.fingerprint = self.mean, self.std, self.fingerprint
         return copied
 

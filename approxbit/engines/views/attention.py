@@ -23,7 +23,8 @@ from torchvision.models.video.mvit import MultiscaleAttention
 from approxbit.configuration import Shape3
 from approxbit.engines.views.frames import FrameConvolution
 
-Heads = Float[Tensor, "batch head token channel"]
+Heads = Float[Tensor, "batch head token head_channel"]
+ExtendedHeads = Float[Tensor, "batch head token extended_channel"]
 
 
 class AttentionView(nn.Module):
@@ -84,7 +85,7 @@ class AttentionView(nn.Module):
         return self.project(seen.transpose(1, 2).reshape(-1, self.num_tokens, channels))
 
     def _pool(
-        self, tokens: Float[Tensor, "batch token channel"], pool: FrameConvolution, num_parts: int
+        self, tokens: Float[Tensor, "batch position channel"], pool: FrameConvolution, num_parts: int
     ) -> tuple[Heads, ...]:
         """The class tokens and the pooled grid, head by head, of queries alone or of keys and values."""
         heads = (num_parts, self.num_heads, self.head_channels)
@@ -126,7 +127,7 @@ class RelativePositions(nn.Module):
         places = F.pad(one_hot_places(key_size), (self.head_channels, 0))
         self.register_buffer("key_places", places, persistent=False)
 
-    def extend_queries(self, queries: Heads, scale: float) -> Heads:
+    def extend_queries(self, queries: Heads, scale: float) -> ExtendedHeads:
         """q': the scaled queries, and beside them their products with the tables."""
         time, height, width = self.query_size
         clips = (-1, self.num_heads, time)
@@ -140,7 +141,7 @@ class RelativePositions(nn.Module):
         added = added.reshape(-1, self.num_heads, self.num_queries, self.num_places)
         return torch.cat((queries * scale, F.pad(added, (0, 0, 1, 0))), dim=3)
 
-    def extend_keys(self, keys: Heads) -> Heads:
+    def extend_keys(self, keys: Heads) -> ExtendedHeads:
         """k': the keys, and beside them where they lie."""
         return F.pad(keys, (0, self.num_places)) + self.key_places
 

@@ -28,6 +28,7 @@ from approxbit.engines.views.frames import FrameConvolution, from_frames, to_fra
 from approxbit.engines.views.registry import view_of
 
 Frames = Float[Tensor, "frame channel height width"]
+FramesOut = Float[Tensor, "frame channel_out height_out width_out"]
 ONE_POSITION = (1, 1, 1)
 
 
@@ -58,7 +59,7 @@ class ConvolutionView(nn.Module):
         self.size_out = self.convolution.size_out
         self.channels_out = plain.out_channels
 
-    def forward(self, frames: Frames) -> Frames:
+    def forward(self, frames: Frames) -> FramesOut:
         """The convolved, normalised and activated frames."""
         frames = self.convolution(frames)
         return F.silu(frames) if self.has_swish else frames
@@ -77,7 +78,7 @@ class AveragePoolView(nn.Module):
         self.register_buffer("correction", 1 / counted, persistent=False)
         self.size_out = time, counted.shape[2], counted.shape[3]
 
-    def forward(self, frames: Frames) -> Frames:
+    def forward(self, frames: Frames) -> FramesOut:
         """Frames of half the height and width."""
         return F.avg_pool2d(F.pad(frames, self.edges), 3, 2) * self.correction
 
@@ -111,7 +112,7 @@ class BottleneckView(nn.Module):
         self.project = ConvolutionView(bottleneck.project, self.size_out, bottleneck.alpha)
         self.skip, _ = _views(bottleneck.res, size)
 
-    def forward(self, frames: Frames) -> Frames:
+    def forward(self, frames: Frames) -> FramesOut:
         """`skip(x) + project(se(deep(expand(x))))`."""
         return self.skip(frames) + self.project(self.squeeze_excite(self.deep(self.expand(frames))))
 

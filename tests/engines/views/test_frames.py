@@ -40,7 +40,7 @@ def test_frames_are_convolved_as_grids_are(
 
 
 def test_frames_lie_in_the_batch_axis() -> None:
-    grid = torch.arange(2 * 3 * 4).reshape(2, 3, 4, 1, 1)
+    grid = torch.arange(24.0).reshape(2, 3, 4, 1, 1)
     frames = to_frames(grid)
     assert frames[5].flatten().tolist() == grid[1, :, 1].flatten().tolist()
     assert torch.equal(from_frames(frames, 4), grid)

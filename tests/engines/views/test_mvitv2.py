@@ -6,8 +6,7 @@ from types import ModuleType
 
 import pytest
 import torch
-from torch import nn
-from torchvision.models.video.mvit import _add_rel_pos
+from torchvision.models.video.mvit import MultiscaleAttention, _add_rel_pos
 
 from approxbit.backbones.mvitv2 import MViTv2
 from approxbit.backbones.mvitv2_table import ARCHITECTURES
@@ -45,11 +44,13 @@ def test_extended_queries_times_extended_keys_hold_the_relative_positions(
     query_size: tuple[int, int, int], key_size: tuple[int, int, int]
 ) -> None:
     torch.manual_seed(0)
-    attention = nn.Module()
-    attention.num_heads, attention.head_dim = 2, 8
-    for axis, length in (("t", 5), ("h", 13), ("w", 9)):
-        setattr(attention, f"rel_pos_{axis}", torch.randn(length, 8))
-    positions = RelativePositions(attention, query_size, key_size)  # type: ignore[arg-type]
+    kernel, stride = [3, 3, 3], [1, 1, 1]
+    attention = MultiscaleAttention(
+        [2, 7, 5], 16, 16, 2, kernel, kernel, stride, stride, True, False, rel_pos_embed=True
+    ).requires_grad_(False)
+    for table in (attention.rel_pos_h, attention.rel_pos_w, attention.rel_pos_t):
+        table.normal_()
+    positions = RelativePositions(attention, query_size, key_size)
     queries = torch.randn(3, 2, 1 + positions.num_queries, 8)
     keys = torch.randn(3, 2, len(one_hot_places(key_size)), 8)
     tables = (attention.rel_pos_h, attention.rel_pos_w, attention.rel_pos_t)
