@@ -312,7 +312,7 @@ def test_a_card_that_is_none_is_named(checkpoints: Path) -> None:
 
 
 def test_what_a_builder_would_not_make_again_is_not_saved(tmp_path: Path, trained: MoViNet) -> None:
-    with pytest.raises(ValueError, match=r"expected one of the builders movinet_a0, .*, found 'eval'"):
+    with pytest.raises(ValueError, match=r"expected one of the builders .*movinet_a0, .*, found 'eval'"):
         zoo.save_backbone(tmp_path / "toy", trained, "eval")
     with pytest.raises(WrongShapeError, match=r"backbone\.safetensors: the tensor classifier"):
         zoo.save_backbone(tmp_path / "toy", trained, "movinet_digits")
@@ -424,7 +424,9 @@ def test_pickles_are_loaded_with_weights_only() -> None:
         for path in sorted((REPOSITORY / folder).rglob("*.py")):
             text = path.read_text()
             assert not re.search(
-                r"^\s*(import|from) (pickle|dill|cloudpickle|joblib)\b", text, re.MULTILINE
+                r"^\s*(import|from) (pickle|dill|cloudpickle|joblib)\b(?! import UnpicklingError)",
+                text,
+                re.MULTILINE,
             ), path
             calls += [(path, call) for call in re.findall(r"\btorch\.load\([^)]*\)", text)]
     assert all("weights_only=True" in call for _, call in calls), calls

@@ -54,7 +54,10 @@ def cudart(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("needs a C compiler (cc)")
     library = tmp_path_factory.mktemp("cuda") / "libcudart.so"
     source = str(HERE / "standin_cudart.c")
-    subprocess.run([compiler, "-Wall", "-shared", "-fPIC", "-o", str(library), source], check=True)
+    # -Bsymbolic: where torch has loaded the real library, the stand-in must go on calling itself.
+    subprocess.run(
+        [compiler, "-Wall", "-shared", "-fPIC", "-Wl,-Bsymbolic", "-o", str(library), source], check=True
+    )
     return library
 
 

@@ -9,12 +9,12 @@ tar, .tar.gz, folder, several files of one prefix    TensorFlow checkpoint or Sa
 
 from __future__ import annotations
 
-import pickle
 import struct
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -117,7 +117,7 @@ def _as_tensors(path: Path, variables: Mapping[str, Any]) -> dict[str, Tensor]:
 def _read_torch(path: Path) -> Content:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, TypeError, KeyError) as error:
+    except (UnpicklingError, RuntimeError, EOFError, ValueError, TypeError, KeyError) as error:
         raise WeightsError(
             f"{path}: a PyTorch file of tensors, numbers and texts was expected; anything else is refused, "
             "since reading it would run code of the file. Where you trust it, load it with its own program "
