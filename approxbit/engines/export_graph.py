@@ -51,7 +51,7 @@ def export_graph(view: nn.Module, example: Tensor, interface: GraphInterface, pr
         profile: Names exporter, opset and precision.
 
     Returns:
-        An `onnx.ModelProto`. The same view gives the same bytes in the same process.
+        An `onnx.ModelProto`. The same view gives the same bytes.
 
     Raises:
         ExportError: The exporter fails, or a weight does not fit the precision.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from approxbit.engines.views.bits import PackBits, UnpackBits
@@ -20,6 +20,7 @@ def codes(draw: st.DrawFn) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 2, shape, dtype=np.uint8)
 
 
+@settings(deadline=None)
 @given(codes())
 def test_packed_bits_are_those_of_the_wire_and_come_back(planes: np.ndarray) -> None:
     bits = torch.from_numpy(planes).flatten(1)
