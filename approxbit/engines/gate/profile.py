@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +49,6 @@ class Profile:
         output_type: Type of the packed code, `uint8` or `int32`.
         dynamic_batch: Largest batch of the server graph; None for a fixed batch of 1.
         operator_table: Key of `OPERATOR_TABLES`.
-        trtexec: Flags for NVIDIA's command line tool by purpose (`build`, `time`, `profile`), without the
-            names of files.
         notes: What a user of the target should know.
 
     Raises:
@@ -70,7 +68,6 @@ class Profile:
     output_type: str
     dynamic_batch: int | None
     operator_table: str
-    trtexec: Mapping[str, tuple[str, ...]] = field(hash=False)
     notes: tuple[str, ...]
 
     def __post_init__(self) -> None:
@@ -83,7 +80,7 @@ class Profile:
             is_left_out = name == "dynamic_batch" and value is None
             if not is_left_out and (type(value) is not int or value < 1):
                 raise _invalid(name, "a whole number of at least 1", value)
-        self._freeze_lists()
+        self._freeze_notes()
         self._check_that_the_table_fits()
 
     def _check_texts(self) -> None:
@@ -98,17 +95,9 @@ class Profile:
             if value is not None and not (isinstance(value, str) and _VERSION.fullmatch(value)):
                 raise _invalid(name, "a version such as '8.5.2'", value)
 
-    def _freeze_lists(self) -> None:
-        if not isinstance(self.trtexec, Mapping):
-            raise _invalid("trtexec", "lists of flags by purpose", self.trtexec)
-        for purpose, flags in self.trtexec.items():
-            if not _is_texts(flags) or not all(flag.startswith("--") for flag in flags):
-                raise _invalid(f"trtexec[{purpose!r}]", "a list of flags that start with --", flags)
+    def _freeze_notes(self) -> None:
         if not _is_texts(self.notes):
             raise _invalid("notes", "a list of texts", self.notes)
-        object.__setattr__(
-            self, "trtexec", {purpose: tuple(flags) for purpose, flags in self.trtexec.items()}
-        )
         object.__setattr__(self, "notes", tuple(self.notes))
 
     def _check_that_the_table_fits(self) -> None:
@@ -155,10 +144,7 @@ class Profile:
 
     def as_dict(self) -> dict[str, Any]:
         """All fields, as JSON writes them: what a card holds, and the inverse of `from_dict`."""
-        entries: dict[str, Any] = asdict(self)
-        entries["trtexec"] = {purpose: list(flags) for purpose, flags in self.trtexec.items()}
-        entries["notes"] = list(self.notes)
-        return entries
+        return {**asdict(self), "notes": list(self.notes)}
 
 
 def profile_names() -> tuple[str, ...]:

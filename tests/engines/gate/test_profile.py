@@ -28,16 +28,6 @@ def test_a_profile_survives_its_dictionary_and_json(name: str) -> None:
     assert hash(loaded) == hash(load_profile(name))
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_flags_fit_the_precision_and_the_version(name: str) -> None:
-    loaded = load_profile(name)
-    build = loaded.trtexec.get("build", ())
-    assert ("--fp16" in build) == (name in WEAK)
-    assert ("--stronglyTyped" in build) == (loaded.precision == "strong-fp16")
-    assert ("--buildOnly" in build) == (loaded.tensorrt == "8.5.2")  # later ones call it --skipInference
-    assert set(loaded.trtexec) == (set() if loaded.tensorrt is None else {"build", "time", "profile"})
-
-
 def test_the_oldest_targets_get_the_oldest_graphs() -> None:
     facts = {each: load_profile(each) for each in NAMES}
     assert {name: each.opset for name, each in facts.items() if name in WEAK} == {
@@ -103,9 +93,6 @@ def changed(**changes: Any) -> dict[str, Any]:
             r"precision must be what onnx-tensorrt 8.5 can build \(fp32, weak-fp16\)",
         ),
         ({"layer_norm": "native"}, "layer_norm must be 'decomposed' below opset 17, found 'native'"),
-        ({"trtexec": ["--fp16"]}, "trtexec must be lists of flags by purpose, found"),
-        ({"trtexec": {"build": "--fp16"}}, r"trtexec\['build'\] must be a list of flags that start with --"),
-        ({"trtexec": {"build": ["fp16"]}}, r"trtexec\['build'\] must be a list of flags that start with --"),
         ({"notes": "one"}, "notes must be a list of texts, found 'one'"),
         ({"speed": 1}, "unknown keys speed; a profile has name, device"),
     ],
