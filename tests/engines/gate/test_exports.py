@@ -104,7 +104,7 @@ def rules_of(report: GateReport) -> set[str]:
 
 @pytest.mark.parametrize("profile", ["xavier-jp5", "orin-jp5"])
 def test_the_torchscript_exporter_at_16_passes_on_8_5(profile: str, traced_16: Path) -> None:
-    judge(traced_16, profile).raise_for_violations()
+    assert judge(traced_16, profile).violations == ()
 
 
 def test_the_layers_of_that_file_that_must_be_pinned_are_named(traced_16: Path) -> None:
@@ -129,7 +129,7 @@ def test_opset_17_that_silently_stayed_at_18_is_caught(asked_for_17: Path) -> No
 
 
 def test_that_same_file_is_what_onnx_runtime_takes(asked_for_17: Path) -> None:
-    judge(asked_for_17, "onnxruntime").raise_for_violations()
+    assert judge(asked_for_17, "onnxruntime").violations == ()
 
 
 def test_a_mixed_graph_passes_where_types_are_kept(folder: Path) -> None:
