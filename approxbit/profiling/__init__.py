@@ -1,5 +1,6 @@
-"""Measures what each arm costs on this machine, and how often it is right: the LUT."""
+"""Measures what each arm costs on this machine, and how often it is right: the LUT; and looks at codes."""
 
+from approxbit.profiling.inspection import inspect_codec
 from approxbit.profiling.profile import profile_family
 
-__all__ = ["profile_family"]
+__all__ = ["inspect_codec", "profile_family"]
