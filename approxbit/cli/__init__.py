@@ -12,7 +12,8 @@ import typer
 from approxbit.cli.console import fail
 from approxbit.cli.demo import demo
 from approxbit.cli.export import export
-from approxbit.cli.models import inspect, list_models
+from approxbit.cli.inspect import inspect
+from approxbit.cli.models import list_models
 from approxbit.cli.profile import profile
 from approxbit.cli.run import run
 from approxbit.cli.select import select
