@@ -35,7 +35,8 @@ ALLOWED_ROOMS: dict[str, set[str]] = {
     "server": MODELS | {"wire", "data", "engines", "zoo"},
     "training": MODELS | {"data", "zoo"},
     "profiling": MODELS | {"wire", "link", "select", "data", "engines", "zoo", "edge", "server"},
-    "baselines": MODELS | {"wire", "link", "select", "data", "engines", "zoo", "edge", "profiling"},
+    "baselines": MODELS
+    | {"wire", "link", "select", "data", "engines", "zoo", "edge", "profiling", "training"},
     "report": FOUNDATION | {"link", "select"},
     "demo": MODELS
     | {
@@ -102,7 +103,7 @@ ALLOWED_PACKAGES: dict[str, set[str]] = {
         "rich",
     },
     "profiling": {"torch", "numpy", "jaxtyping", "rich"},
-    "baselines": {"torch", "numpy", "av", "jaxtyping"},
+    "baselines": {"torch", "numpy", "av", "jaxtyping", "vector_quantize_pytorch"},
     "report": {"numpy", "matplotlib"},
     "demo": {"numpy", "torch", "rich"},
     "cli": {"numpy", "typer", "rich"},
