@@ -37,7 +37,7 @@ def test_the_command_of_a_recipe_parses(recipe: str, monkeypatch: pytest.MonkeyP
     monkeypatch.chdir(REPOSITORY)
     monkeypatch.setattr("sys.argv", [program])  # LightningCLI warns if pytest's own stand there
     parsed = read_recipe(arguments, instantiate=False).config
-    assert parsed.model.class_path.startswith("approxbit.training.")
+    assert parsed.model.class_path.startswith(("approxbit.training.", "approxbit.baselines."))
     assert parsed.data.class_path.startswith("approxbit.")
 
 
