@@ -25,6 +25,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from approxbit.data import digits_actions, digits_render
+from approxbit.data.cache import find_cache
 from approxbit.data.digits_actions import ACTIONS
 from approxbit.data.digits_render import render_clip
 from approxbit.data.label_sets import DIGIT_NAMES, JOINT, MARGINAL, joint_label, label_set
@@ -46,7 +47,7 @@ class DigitsInMotion(Dataset):
         num_clips: The first so many clips of the split; actions take turns.
         num_frames: Frames of a clip.
         size: Height and width in pixels.
-        cache: Folder for the rendered clips; by default `$APPROXBIT_CACHE`, else `~/.cache/approxbit`.
+        cache: Folder for the rendered clips; by default as `find_cache` says.
 
     Raises:
         ValueError: There is no such split, or `num_clips` is below 1.
@@ -62,7 +63,7 @@ class DigitsInMotion(Dataset):
     ) -> None:
         if num_clips < 1:
             raise ValueError(f"expected at least 1 clip, found num_clips={num_clips}")
-        folder = Path(cache or os.environ.get("APPROXBIT_CACHE") or Path.home() / ".cache" / "approxbit")
+        folder = find_cache(cache)
         name = f"digits-{split}-{num_clips}x{num_frames}x{size}-{_generator_version()}"
         frames, labels = folder / f"{name}.npy", folder / f"{name}-labels.npy"
         if not (frames.exists() and labels.exists()):
