@@ -11,6 +11,7 @@ from approxbit import zoo
 from approxbit.codec import Codec
 from approxbit.configuration import Configuration
 from approxbit.data.digits import JOINT_CLASSES
+from approxbit.prepare import prepare_family
 from approxbit.select import LUT, LUTRow
 
 FAMILY = "digits-tiny"
@@ -48,10 +49,23 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory, lut: LUT) -> Path:
     return root
 
 
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where all tests keep the family's artefacts: an export takes seconds."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def prepared(checkpoints: Path, cache: Path) -> Path:
+    """The file that the device of the family opens."""
+    return prepare_family(FAMILY, checkpoints, cache)
+
+
 @pytest.fixture
-def family(checkpoints: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def family(checkpoints: Path, cache: Path, prepared: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """The name of the family, found by everything that runs in this test."""
     monkeypatch.setenv("APPROXBIT_CHECKPOINTS", str(checkpoints))
+    monkeypatch.setenv("APPROXBIT_CACHE", str(cache))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.delenv("APPROXBIT_TRACEBACK", raising=False)
     return FAMILY
