@@ -2,6 +2,7 @@
 
 import json
 import sys
+from enum import Enum
 from typing import Any, Iterable, NoReturn, Sequence
 
 import typer
@@ -15,9 +16,21 @@ PIPE_WIDTH = 1000
 JSON = typer.Option(False, "--json", help="Print one line of JSON instead.")
 
 
+class Engine(str, Enum):
+    """What computes the edge side."""
+
+    ONNXRUNTIME = "onnxruntime"
+    TORCH = "torch"
+
+
 def progress() -> Console:
     """Where people read how things go: standard error."""
     return Console(stderr=True)
+
+
+def say(text: str) -> None:
+    """A line about how things go."""
+    progress().print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def print_json(value: Any) -> None:

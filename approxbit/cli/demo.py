@@ -32,8 +32,9 @@ def demo(
 ) -> None:
     """Answer held-out videos over a shaped link, and write a report.
 
-    A server process, a relay of 50, 3 and 6 Mbps and an edge process that is emulated slower than this
-    machine. For each clip the edge chooses a configuration by the measured bandwidth and the SLA.
+    A server process, a relay of 50, 3 and 6 Mbps and an edge process that computes with ONNX Runtime and is
+    emulated slower than this machine. For each clip the edge chooses a configuration by the measured
+    bandwidth and the SLA. Its graphs are exported at first use.
     """
     from approxbit.demo.screen import Screen
     from approxbit.demo.story import Settings, run_demo
@@ -93,7 +94,7 @@ def describe(report: "Report") -> List[Tuple[str, str]]:
         ("arms used", ", ".join(f"{arm} {count}" for arm, count in summary.arms.items())),
         ("fallbacks", str(summary.num_fallbacks)),
         ("probes", format_bytes(summary.probe_bytes)),
-        ("device", f"emulated: {report.lut.device}"),
+        ("device", f"emulated: {report.lut.device}; {report.lut.backend}"),
         ("wall time", f"{summary.wall_s:.0f} s, set-up included"),
     ]
 

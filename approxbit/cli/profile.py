@@ -6,11 +6,15 @@ from typing import Optional
 
 import typer
 
-from approxbit.cli.console import FAMILY, JSON, THREADS, print_json, print_text, progress
+from approxbit.cli.console import FAMILY, JSON, THREADS, Engine, print_json, print_text, say
 from approxbit.cli.select import print_lut
 
 CLIPS = typer.Option(2400, min=1, help="Test clips for the accuracies.")
 TIMED = typer.Option(60, min=1, help="Test clips for the latencies.")
+BACKEND = typer.Option(
+    Engine.ONNXRUNTIME,
+    help="What computes the edge side; graphs are exported at first use. The server side is torch's.",
+)
 OUT = typer.Option(None, help="Where to write the LUT; by default beside the family's checkpoints.")
 
 
@@ -19,6 +23,7 @@ def profile(
     clips: int = CLIPS,
     timed_clips: int = TIMED,
     threads: int = THREADS,
+    backend: Engine = BACKEND,
     out: Optional[Path] = OUT,
     as_json: bool = JSON,
 ) -> None:
@@ -30,9 +35,16 @@ def profile(
     from approxbit.zoo import find_checkpoints
 
     path = out if out is not None else find_checkpoints() / family / "lut.json"
-    progress().print(f"profiling {family}", highlight=False, markup=False)
+    say(f"profiling {family}")
     with redirect_stdout(sys.stderr):  # progress bars
-        lut = profile_family(family, num_clips=clips, num_timed=timed_clips, num_threads=threads)
+        lut = profile_family(
+            family,
+            num_clips=clips,
+            num_timed=timed_clips,
+            num_threads=threads,
+            backend=backend.value,
+            announce=say,
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     lut.save(path)
     if as_json:

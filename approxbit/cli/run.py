@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
 import typer
 
-from approxbit.cli.console import FAMILY, JSON, THREADS, print_json, print_table, progress
+from approxbit.cli.console import FAMILY, JSON, THREADS, Engine, print_json, print_table, say
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,6 +23,11 @@ SLA_TEXT = typer.Option(
     "", "--sla", help="Let the selector choose: 'latency<=60ms' or 'accuracy>=92'; needs the family's LUT."
 )
 BANDWIDTH = typer.Option(0.0, min=0.0, help="Shape the uplink to so many Mbps; 0 leaves it as it is.")
+RUNNER = typer.Option(
+    Engine.ONNXRUNTIME,
+    help="What computes the edge side: graphs under ONNX Runtime, as on a device (exported at first use), "
+    "or the modules under torch.",
+)
 TOP = typer.Option(5, min=1, help="How many classes to print for each file.")
 NUM_TIMED = 4
 LOOSE_MS = 1e9
@@ -35,6 +40,7 @@ def run(
     configuration: str = CONFIGURATION,
     sla: str = SLA_TEXT,
     bandwidth_mbps: float = BANDWIDTH,
+    runner: Engine = RUNNER,
     top: int = TOP,
     threads: int = THREADS,
     as_json: bool = JSON,
@@ -51,7 +57,9 @@ def run(
     clips, failures = _read(paths, family)
     rows: List[Dict[str, Any]] = []
     if clips:
-        rows = _answer_all(clips, family, configuration, sla, bandwidth_mbps, top, threads)
+        arms = [] if sla else [configuration or _most_accurate(family)]
+        device = _open_device(family, arms, runner, threads)
+        rows = _answer_all(clips, device, family, arms, sla, bandwidth_mbps, top)
     if as_json:
         print_json({"answers": rows, "failures": failures})
     elif rows:
@@ -64,12 +72,10 @@ def _read(paths: List[Path], family: str) -> "Tuple[List[Tuple[Path, np.ndarray]
     """Frames of the files that can be read, and what is wrong with the others."""
     from approxbit.data.video import read_clip
     from approxbit.errors import VideoError
-    from approxbit.zoo import available, build_backbone, card
+    from approxbit.zoo import build_backbone, card
 
-    names = [name for name in available() if name.partition("/")[0] == family]
-    if not names:
-        raise ValueError(f"there is no family {family!r} with a configuration: see approxbit list")
-    owner: Any = card(getattr(card(names[0]), "backbone", family))
+    first = card(f"{family}/{_configurations(family)[0]}")
+    owner: Any = card(getattr(first, "backbone", family))
     num_frames = build_backbone(owner.builder, owner.arguments).clip_shape[1]
     clips, failures = [], {}
     for path in paths:
@@ -81,29 +87,65 @@ def _read(paths: List[Path], family: str) -> "Tuple[List[Tuple[Path, np.ndarray]
     return clips, failures
 
 
+def _configurations(family: str) -> List[str]:
+    from approxbit.zoo import available
+
+    names = [name.partition("/")[2] for name in available() if name.partition("/")[0] == family]
+    if not names:
+        raise ValueError(f"there is no family {family!r} with a configuration: see approxbit list")
+    return names
+
+
+def _most_accurate(family: str) -> str:
+    """By the family's LUT; without one, the configuration that the family lists first."""
+    from approxbit.zoo import load_lut
+
+    known = _configurations(family)
+    try:
+        rows = [row for row in load_lut(family).rows if row.arm in known]
+    except ValueError:
+        rows = []
+    return max(rows, key=lambda row: row.accuracy).arm if rows else known[0]
+
+
+def _open_device(family: str, arms: List[str], runner: Engine, threads: int) -> "Device":
+    """A device that can run some configurations of a family, or all of them if none is named."""
+    known = _configurations(family)
+    unknown = [arm for arm in arms if arm not in known]
+    if unknown:
+        raise ValueError(f"expected --configuration to be one of {', '.join(known)}, found {unknown[0]!r}")
+    if runner == Engine.TORCH:
+        from approxbit.demo.torch_device import open_torch_device
+
+        return open_torch_device(family, num_threads=threads)
+    from approxbit.demo.device import open_device
+    from approxbit.prepare import prepare_family
+
+    return open_device(prepare_family(family, configurations=arms or None, announce=say), threads)
+
+
 def _answer_all(
     clips: "List[Tuple[Path, np.ndarray]]",
+    device: "Device",
     family: str,
-    configuration: str,
+    arms: List[str],
     sla: str,
     bandwidth_mbps: float,
     top: int,
-    threads: int,
 ) -> List[Dict[str, Any]]:
-    from approxbit.demo.device import open_device
     from approxbit.demo.measure import refresh_times
     from approxbit.edge.session import EdgeSession
     from approxbit.edge.transport import GrpcTransport
     from approxbit.link import RelayProcess, Trace
     from approxbit.select import LatencySLA, parse_sla
     from approxbit.server.process import ServerProcess
+    from approxbit.zoo import load_lut
 
     wanted: SLA = parse_sla(sla) if sla else LatencySLA(LOOSE_MS)
-    device = open_device(family, num_threads=threads)
-    lut = _load_lut(family) if sla else _single_arm(device, configuration or _most_accurate(family, device))
-    server = ServerProcess.for_family(family, num_threads=threads)
+    lut = load_lut(family) if sla else _single_arm(device, arms[0])
+    server = ServerProcess.for_family(family, num_threads=device.num_threads)
     with ExitStack() as stack:
-        progress().print(f"starting a server for {family}", highlight=False, markup=False)
+        say(f"starting a server for {family}; the edge side computes with {device.backend}")
         stack.callback(server.stop)
         server.start()
         address = server.address
@@ -121,30 +163,12 @@ def _answer_all(
         return [_describe(path, session.answer(frames), device, top, bool(sla)) for path, frames in clips]
 
 
-def _load_lut(family: str) -> "LUT":
-    from approxbit.zoo import load_lut
-
-    return load_lut(family)
-
-
-def _most_accurate(family: str, device: "Device") -> str:
-    """By the family's LUT; without one, the configuration that the family lists first."""
-    try:
-        rows = [row for row in _load_lut(family).rows if row.arm in device.runners]
-    except ValueError:
-        rows = []
-    return max(rows, key=lambda row: row.accuracy).arm if rows else next(iter(device.runners))
-
-
 def _single_arm(device: "Device", configuration: str) -> "LUT":
     """A LUT that leaves the selector no choice."""
     from approxbit.select import LUT, LUTRow
 
-    if configuration not in device.runners:
-        known = ", ".join(device.runners)
-        raise ValueError(f"expected --configuration to be one of {known}, found {configuration!r}")
     row = LUTRow(configuration, 0, 0, device.runners[configuration].code_format.payload_bytes, 0, 0, 0)
-    return LUT((row,), device="", backend="", date="1970-01-01", num_clips=1)
+    return LUT((row,), device="", backend=device.backend, date="1970-01-01", num_clips=1)
 
 
 def _describe(path: Path, answer: "EdgeAnswer", device: "Device", top: int, has_sla: bool) -> Dict[str, Any]:
@@ -154,6 +178,7 @@ def _describe(path: Path, answer: "EdgeAnswer", device: "Device", top: int, has_
         "answer": best[0][0],
         "top": [{"label": label, "probability": round(share, 4)} for label, share in best],
         "arm": answer.arm,
+        "backend": device.backend,
         "payload_bytes": answer.payload_bytes,
         "packet_bytes": answer.packet_bytes,
         "latency_ms": round(answer.latency_ms, 3),

@@ -1,6 +1,7 @@
 """The device of the demo as a process: `python -m approxbit.demo.edge`, started by `EdgeProcess`.
 
-It talks in lines of JSON: orders come in on standard input, events go out on standard output.
+It opens what `approxbit.prepare` exported for it and never imports torch. It talks in lines of JSON: orders
+come in on standard input, events go out on standard output.
 
     order {"server", "videos"}          -> times all arms, then event "ready" with the LUT's path
     order {"relay", "phases", ...}      -> looks at the link, then event "connected"
@@ -13,15 +14,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import platform
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 from queue import Queue
-from typing import Any
+from typing import Any, Callable, Iterator
 
 import numpy as np
 
@@ -36,7 +37,6 @@ from approxbit.edge.session import EdgeSession, SessionPolicy
 from approxbit.edge.transport import GrpcTransport
 from approxbit.errors import ApproxBitError
 from approxbit.select import LUT, parse_sla
-from approxbit.zoo.cards import describe_machine
 
 NUM_TIMED = 8
 PROBE_EVERY_S = 0.5  # the segments are short
@@ -50,19 +50,19 @@ def main() -> int:
     orders: Queue[dict[str, Any]] = Queue()
     threading.Thread(target=_receive, args=(orders,), daemon=True).start()
     try:
-        device = open_device(options.family, options.checkpoints, options.threads)
+        device = open_device(options.device, options.threads)
         order = orders.get()
         videos = read_listing(order["videos"], options.label_set)
         lut = _measure(device, options, order["server"], videos)
         _emit(
             "ready",
-            machine=describe_machine(),
+            backend=device.backend,
             raw_bytes=int(np.prod(device.clip_format.frames_shape)),
             num_frames=device.clip_format.num_frames,
             feature_bytes=device.feature_bytes,
         )
         _run(device, options, lut, videos, orders)
-    except (ApproxBitError, ValueError) as error:
+    except (ApproxBitError, ValueError, ImportError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0
@@ -70,8 +70,7 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m approxbit.demo.edge")
-    parser.add_argument("--family", required=True)
-    parser.add_argument("--checkpoints")
+    parser.add_argument("--device", required=True, help="file that names the exported artefacts")
     parser.add_argument("--label-set", required=True)
     parser.add_argument("--lut", required=True, help="read; replaced by the LUT with the times of this run")
     parser.add_argument("--slowdown", type=float, required=True)
@@ -106,7 +105,8 @@ def _measure(device: Device, options: argparse.Namespace, server: str, videos: S
     clips = [read_clip(path, device.clip_format.num_frames) for path, _ in list(videos)[:NUM_TIMED]]
     clips = [clips[index % len(clips)] for index in range(NUM_TIMED)]
     with GrpcTransport(server) as transport:
-        lut = refresh_times(LUT.load(options.lut), device, transport, clips, describe_machine())
+        machine = f"{platform.machine()}, {os.cpu_count()} cores, CPU"
+        lut = refresh_times(LUT.load(options.lut), device, transport, clips, machine)
     lut = lut.scaled(options.slowdown)
     lut.save(options.lut)
     return lut
@@ -122,12 +122,9 @@ def _run(
     order, slow = orders.get(), device.slowed(options.slowdown)
     phases = [(start_s, parse_sla(text)) for start_s, text in order["phases"]]
     policy = SessionPolicy(probes=ProbePolicy(every_s=PROBE_EVERY_S))
-    with (
-        GrpcTransport(order["relay"]) as transport,
-        EdgeSession(
-            slow.runners, transport, lut, phases[0][1], slow.clip_format, slow.whole, policy=policy
-        ) as session,
-    ):
+    with GrpcTransport(order["relay"]) as transport, EdgeSession(
+        slow.runners, transport, lut, phases[0][1], slow.clip_format, slow.whole, policy=policy
+    ) as session:
         names = list(videos.label_names)
         session.refresh()
         _emit("connected")

@@ -66,6 +66,8 @@ def write_notes(slowdown: float, label_set: str, lut: LUT, plan: Plan, ready: Ma
         "which also runs the server. 7 is the ratio of edge-only on a Jetson AGX Orin to server-only on an "
         "A100 without the transfer, 466.9 ms to 67 ms (Table 1, APPROXBIT). Real devices differ in more than "
         "one factor.",
+        f"The device computes with {lut.backend}, the server with torch. On the device one graph leads from "
+        "the clip to the packed code: all its time counts as edge, and encode is the packet's header alone.",
         "The link is a relay in user space that shapes the uplink: 50, 3 and 6 Mbps on average, within 10 "
         f"percent, {plan.segment_s:.1f} s each, twice (Fig. 9 of the paper: 50 s each). It loses nothing.",
         "The SLAs follow from the LUT, whose times were measured on this machine just before the run. "

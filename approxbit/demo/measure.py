@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import datetime
 import time
-from collections.abc import Sequence
 from dataclasses import fields, replace
 from statistics import median
+from typing import Sequence
 
 import numpy as np
 
@@ -61,7 +61,9 @@ def refresh_times(
         lut,
         rows=tuple(_with_times(row, outcomes[row.arm][NUM_WARM_UP:]) for row in rows),
         device=f"{machine}, timed {date} just before this run; accuracies of {lut.date}",
+        backend=device.backend,
         date=date,
+        threads=device.num_threads,
     )
 
 

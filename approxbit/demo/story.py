@@ -19,10 +19,12 @@ from approxbit.demo.facts import list_payloads, write_notes
 from approxbit.demo.plan import NUM_SEGMENTS, Plan, make_plan
 from approxbit.demo.screen import Screen
 from approxbit.link import RelayProcess
+from approxbit.prepare import prepare_family
 from approxbit.report import ClipRecord, Report, summarise
 from approxbit.select import EDGE_ONLY, LUT
 from approxbit.server.process import ServerProcess
 from approxbit.zoo import find_checkpoints, load_lut
+from approxbit.zoo.cards import describe_machine
 
 PAPER_SLOWDOWN = 7.0
 """Edge-only takes 466.9 ms on a Jetson AGX Orin; server-only on an A100 takes 67 ms beside the transfer
@@ -74,6 +76,7 @@ def run_demo(settings: Settings, screen: Screen) -> Report:
     Raises:
         ValueError: There is no such family, it has no LUT, or a setting is out of range.
         ApproxBitError: A file of the family is damaged, or a process ended before its time.
+        ImportError: A package of `approxbit[export]` is missing, and the device's artefacts were never made.
     """
     start = time.monotonic()
     _check(settings)
@@ -85,11 +88,12 @@ def run_demo(settings: Settings, screen: Screen) -> Report:
             f"label_set must be {MARGINAL!r} or {JOINT!r} for the demo's videos, found {label_set!r}"
         )
     lut = lut.with_accuracy(label_set)
+    device = prepare_family(settings.family, root, announce=screen.say)
     with tempfile.TemporaryDirectory(prefix="approxbit-demo-") as scratch:
         lut_path = Path(scratch) / "lut.json"
         lut.save(lut_path)
         with ExitStack() as stack:
-            edge = stack.enter_context(EdgeProcess(_options(settings, root, label_set, lut_path)))
+            edge = stack.enter_context(EdgeProcess(_options(settings, device, label_set, lut_path)))
             run = _Run(settings, edge, screen)
             ready, lut, plan, records = run.play(stack, root, lut_path)
     wall_s = time.monotonic() - start
@@ -103,7 +107,7 @@ def run_demo(settings: Settings, screen: Screen) -> Report:
         round_trip_ms=median(record.round_trip_ms for record in records),
         payloads=list_payloads(records, lut, videos, ready),
         command=settings.command,
-        machine=ready["machine"],
+        machine=f"{describe_machine()} on the server, {ready['backend']} on the edge",
         date=datetime.date.today().isoformat(),
         notes=write_notes(settings.slowdown, label_set, lut, plan, ready),
     )
@@ -173,10 +177,9 @@ def _check(settings: Settings) -> None:
         raise ValueError(f"seed must be 0 or more, found {settings.seed}")
 
 
-def _options(settings: Settings, root: Path, label_set: str, lut_path: Path) -> list[str]:
+def _options(settings: Settings, device: Path, label_set: str, lut_path: Path) -> list[str]:
     options = {
-        "--family": settings.family,
-        "--checkpoints": root,
+        "--device": device,
         "--label-set": label_set,
         "--lut": lut_path,
         "--slowdown": settings.slowdown,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,17 @@ from approxbit import zoo
 from approxbit.backbones.base import Backbone
 from approxbit.data.digits import DigitsInMotion
 from approxbit.data.label_sets import JOINT, MARGINAL, action_logits, action_of
+from approxbit.engines.prepared import describe_backend, load_prepared
+from approxbit.engines.runner import EdgeRunner, ServerRunner
+from approxbit.engines.torch_runner import TorchEdgeRunner, TorchServerRunner, TorchWholeRunner
+from approxbit.offload import OffloadedModel
+from approxbit.prepare import prepare_family
 from approxbit.profiling.accuracy import compute_answers
-from approxbit.profiling.timing import measure_times
+from approxbit.profiling.timing import PartTimes, Side, WholeTimes, measure_times
 from approxbit.select import EDGE_ONLY, LUT, SERVER_ONLY, LUTRow
 from approxbit.zoo.cards import describe_machine
+
+BACKENDS = ("onnxruntime", "torch")
 
 
 def profile_family(
@@ -31,11 +39,14 @@ def profile_family(
     num_threads: int = 1,
     checkpoints: str | os.PathLike[str] | None = None,
     cache: str | Path | None = None,
+    backend: str = "onnxruntime",
+    announce: Callable[[str], None] = lambda text: None,
 ) -> LUT:
     """Latency parts, bytes and test accuracy of all configurations of a family, edge-only and server-only.
 
-    Latencies are medians at batch size 1. The server-only arm sends the clip as uint8 RGB. Payloads are
-    those of the packed codes, without the packet's header.
+    Latencies are medians at batch size 1; under ONNX Runtime one graph does all that the edge does, so that
+    `encode_ms` is 0. Accuracies are those of torch on both sides. The server-only arm sends the clip as uint8
+    RGB. Payloads are those of the packed codes, without the packet's header.
 
     Args:
         family: A family of the zoo that was trained on Digits-in-Motion.
@@ -43,15 +54,16 @@ def profile_family(
         num_timed: Test clips for the latencies.
         num_threads: Threads of either side.
         checkpoints: Folder of all families; by default as `zoo.find_checkpoints` says.
-        cache: Folder for rendered clips; see `DigitsInMotion`.
+        cache: Folder for rendered clips and exported artefacts; by default as `find_cache` says.
+        backend: What computes the edge side, `onnxruntime` or `torch`. The server side is torch's.
+        announce: Told in a sentence when something must be exported.
 
     Raises:
-        ValueError: There is no such family, it answers another question than those of Digits-in-Motion, or
-            there are fewer than 1 clips or threads.
+        ImportError: A package of `approxbit[export]` is missing for the backend `onnxruntime`.
+        ValueError: There is no such backend or family, the family answers another question than those of
+            Digits-in-Motion, or there are fewer than 1 clips or threads.
     """
-    for name, value in (("num_clips", num_clips), ("num_timed", num_timed), ("num_threads", num_threads)):
-        if value < 1:
-            raise ValueError(f"expected {name} to be at least 1, found {value}")
+    _check(backend, num_clips=num_clips, num_timed=num_timed, num_threads=num_threads)
     models = zoo.load_family(family, checkpoints)
     label_set = zoo.card(f"{family}/{next(iter(models))}", checkpoints).label_set
     if label_set not in (JOINT, MARGINAL):
@@ -63,26 +75,63 @@ def profile_family(
     answers, labels = compute_answers(backbone, models, DataLoader(dataset, 50, collate_fn=prepare))
     accuracies = {name: _top1_by_label_set(logits, labels) for name, logits in answers.items()}
     clips = [prepare(dataset.__getitems__([i]))[0][0].numpy() for i in range(min(num_timed, num_clips))]
-    whole_ms, times = measure_times(backbone, models, clips, num_threads)
-    whole = accuracies[EDGE_ONLY]
-    raw_bytes = math.prod(backbone.clip_shape)
-    rows = [
-        LUTRow(EDGE_ONLY, whole_ms, 0.0, 0, 0.0, 0.0, whole[label_set], whole),
-        LUTRow(SERVER_ONLY, 0.0, 0.0, raw_bytes, 0.0, whole_ms, whole[label_set], whole),
-    ]
-    for name, part in times.items():
-        latency = (part.edge_ms, part.encode_ms, part.payload_bytes, part.decode_ms, part.server_ms)
-        rows.append(LUTRow(name, *latency, accuracies[name][label_set], accuracies[name]))
+    if backend == "torch":
+        edge, version = _open_torch_edge(backbone, models, num_threads), f"torch {torch.__version__}"
+    else:
+        prepared = load_prepared(prepare_family(family, checkpoints, cache, announce=announce))
+        edge = Side(prepared.open_whole(num_threads), prepared.open_runners(num_threads))
+        version = describe_backend()
+    times = measure_times(edge, _open_server(backbone, models, num_threads), clips)
     return LUT(
-        tuple(rows),
+        _make_rows(math.prod(backbone.clip_shape), times, accuracies, label_set),
         device=describe_machine(),
-        backend=f"torch {torch.__version__}",
+        backend=version,
         date=datetime.date.today().isoformat(),
         num_clips=num_clips,
         threads=num_threads,
         family=family,
         accuracy_names=(label_set, *({JOINT, MARGINAL} - {label_set})),
     )
+
+
+def _check(backend: str, **counts: int) -> None:
+    for name, value in counts.items():
+        if value < 1:
+            raise ValueError(f"expected {name} to be at least 1, found {value}")
+    if backend not in BACKENDS:
+        raise ValueError(f"expected the backend {' or '.join(BACKENDS)}, found {backend!r}")
+
+
+def _make_rows(
+    raw_bytes: int,
+    times: tuple[WholeTimes, Mapping[str, PartTimes]],
+    accuracies: Mapping[str, dict[str, float]],
+    label_set: str,
+) -> tuple[LUTRow, ...]:
+    whole_ms, parts = times
+    whole = accuracies[EDGE_ONLY]
+    rows = [
+        LUTRow(EDGE_ONLY, whole_ms.edge_ms, 0.0, 0, 0.0, 0.0, whole[label_set], whole),
+        LUTRow(SERVER_ONLY, 0.0, 0.0, raw_bytes, 0.0, whole_ms.server_ms, whole[label_set], whole),
+    ]
+    for name, part in parts.items():
+        latency = (part.edge_ms, part.encode_ms, part.payload_bytes, part.decode_ms, part.server_ms)
+        rows.append(LUTRow(name, *latency, accuracies[name][label_set], accuracies[name]))
+    return tuple(rows)
+
+
+def _open_torch_edge(
+    backbone: Backbone, models: Mapping[str, OffloadedModel], num_threads: int
+) -> Side[EdgeRunner]:
+    runners = {name: TorchEdgeRunner(model, num_threads) for name, model in models.items()}
+    return Side(TorchWholeRunner(backbone, num_threads), runners)
+
+
+def _open_server(
+    backbone: Backbone, models: Mapping[str, OffloadedModel], num_threads: int
+) -> Side[ServerRunner]:
+    runners = {name: TorchServerRunner(model, num_threads) for name, model in models.items()}
+    return Side(TorchWholeRunner(backbone, num_threads), runners)
 
 
 class _Preparation:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import signal
 import subprocess
@@ -51,6 +52,7 @@ def test_run_answers_what_it_can_read_and_names_what_it_cannot(
     assert f"approxbit: {broken}: expected a video" in errors
     for answer in result["answers"]:
         assert (answer["arm"], answer["payload_bytes"], answer["fell_back"]) == ("8-Enc-B3", 8, False)
+        assert answer["backend"].startswith("onnxruntime ")
         shares = [each["probability"] for each in answer["top"]]
         assert len(shares) == 3
         assert shares == sorted(shares, reverse=True)
@@ -65,6 +67,34 @@ def test_run_lets_the_selector_choose_and_shapes_the_link(
     text = capsys.readouterr().out
     assert "a.mp4" in text
     assert "4-NoEnc-B5" in text or "edge-only" in text
+
+
+def test_run_computes_with_torch_for_those_who_ask(
+    family: str, videos: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--family", family, "--configuration", "8-Enc-B3", "--runner", "torch", "--json"]
+    assert run("run", videos[0], *words) == 0
+    output, errors = capsys.readouterr()
+    assert json.loads(output)["answers"][0]["backend"].startswith("torch ")
+    assert "the edge side computes with torch " in errors
+
+
+def test_run_names_what_to_install_where_nothing_can_be_exported(
+    family: str,
+    videos: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("APPROXBIT_CACHE", str(tmp_path))
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "onnx" else find_spec(name, *rest)
+    )
+    assert run("run", videos[0], "--family", family) == 2
+    output, errors = capsys.readouterr()
+    assert output == ""
+    assert "needs onnx: pip install 'approxbit[export]'" in errors
 
 
 def test_run_of_unreadable_files_only_starts_nothing(
@@ -128,7 +158,14 @@ def test_profile_saves_and_prints_the_lut(
     words = ["--family", family, "--clips", 7, "--timed-clips", 5, "--threads", 2, "--out", path]
     assert run("profile", *words) == 0
     output, errors = capsys.readouterr()
-    assert asked == {"family": family, "num_clips": 7, "num_timed": 5, "num_threads": 2}
+    assert callable(asked.pop("announce"))
+    assert asked == {
+        "family": family,
+        "num_clips": 7,
+        "num_timed": 5,
+        "num_threads": 2,
+        "backend": "onnxruntime",
+    }
     assert LUT.load(path) == lut
     assert "8-Enc-B3" in output
     assert "a progress bar" in errors

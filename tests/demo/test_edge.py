@@ -13,7 +13,21 @@ import pytest
 from approxbit.data.digits import ACTION_CLASSES, JOINT_CLASSES, write_videos
 from approxbit.demo import edge, edge_process
 from approxbit.demo.edge_process import EdgeProcess
+from approxbit.engines.prepared import load_prepared
 from approxbit.errors import LinkError
+from approxbit.select import LUT
+from approxbit.server.process import ServerProcess
+
+# Runs the device where torch, and what only torch brings, cannot be imported.
+BLOCK_TORCH = """
+import runpy, sys
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("torch", "torchvision", "safetensors", "jaxtyping", "scipy", "sklearn"):
+            raise ImportError(f"{name} is blocked here")
+sys.meta_path.insert(0, Block())
+runpy.run_module("approxbit.demo.edge", run_name="__main__", alter_sys=True)
+"""
 
 
 def is_alive(pid: int) -> bool:
@@ -62,9 +76,40 @@ def test_a_clip_that_takes_too_long_delays_the_others_without_a_burst() -> None:
     assert all(later - earlier > 0.04 for earlier, later in pairwise(seconds[1:]))
 
 
+def test_the_device_never_imports_torch(prepared: Path, lut: LUT, checkpoints: Path, tmp_path: Path) -> None:
+    write_videos(tmp_path, "test", 2)
+    lut.with_accuracy("actions").save(tmp_path / "lut.json")
+    words = ["--device", prepared, "--label-set", "actions", "--lut", tmp_path / "lut.json"]
+    process = EdgeProcess([*map(str, words), "--slowdown", "1", "--threads", "1"])
+    process._command[1:3] = ["-c", BLOCK_TORCH]
+    relay = {"phases": [(0, "accuracy>=80")], "interval_s": 0.05, "duration_s": 0.2}
+    with ServerProcess.for_family("digits-tiny", checkpoints=checkpoints) as server, process:
+        process.order(server=server.address, videos=tmp_path)
+        ready = process.next_event()
+        assert ready["event"] == "ready"
+        assert ready["backend"].startswith("onnxruntime ")
+        assert ready["feature_bytes"] == dict(load_prepared(prepared).feature_bytes)
+        process.order(relay=server.address, **relay)
+        assert process.next_event() == {"event": "connected"}
+        process.order()
+        events = []
+        while (event := process.next_event())["event"] != "end":
+            events.append(event)
+    assert events
+    assert {event["event"] for event in events} == {"clip"}
+    assert all(event["answer"] in ACTION_CLASSES for event in events)
+
+
+def test_a_device_without_its_artefacts_says_so(tmp_path: Path) -> None:
+    words = {"device": tmp_path / "none.json", "label-set": "actions", "lut": "", "slowdown": 1, "threads": 1}
+    options = [str(word) for name, value in words.items() for word in (f"--{name}", value)]
+    with EdgeProcess(options) as process, pytest.raises(LinkError, match=r"none\.json: cannot be read"):
+        process.next_event()
+
+
 @pytest.fixture
 def fake_edge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A stand-in for the device's process: it needs no torch."""
+    """A stand-in for the device's process."""
     script = tmp_path / "fake.py"
     monkeypatch.setattr(edge_process, "MODULE", (str(script),))
     return script

@@ -61,6 +61,7 @@ def test_the_demo_answers_clips_and_writes_its_report(
     output, progress = capsys.readouterr()
     assert exit_.value.code == 0, progress
     assert "1.5 times slower than this machine" in progress
+    assert "exporting" not in progress
     assert output.count("\n") == 1
     summary = json.loads(output)
     assert summary["total"]["num_clips"] >= 6
@@ -70,7 +71,11 @@ def test_the_demo_answers_clips_and_writes_its_report(
     page = Path(summary["report"])
     assert page.read_text().count("data:image/png;base64") == 3
     assert len(list((tmp_path / "report" / "digits-in-motion" / "videos").glob("*.mp4"))) == 12
-    assert LUT.load(page.parent / "lut.json").accuracy_names[0] == "actions"
+    lut = LUT.load(page.parent / "lut.json")
+    assert lut.accuracy_names[0] == "actions"
+    assert lut.backend.startswith("onnxruntime ")
+    assert f"The device computes with {lut.backend}, the server with torch." in page.read_text()
+    assert all(row.edge_ms > 0 for row in lut.rows if row.arm != "server-only")
     if PROC.is_dir():
         assert children_of(os.getpid()) <= before
 

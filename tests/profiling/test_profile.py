@@ -1,4 +1,5 @@
 import math
+from importlib import metadata
 
 import numpy as np
 import pytest
@@ -7,9 +8,10 @@ import torch
 from approxbit import zoo
 from approxbit.codec import Codec
 from approxbit.configuration import Configuration
+from approxbit.engines.torch_runner import TorchEdgeRunner, TorchServerRunner, TorchWholeRunner
 from approxbit.profiling import profile_family
 from approxbit.profiling.accuracy import compute_answers
-from approxbit.profiling.timing import measure_times
+from approxbit.profiling.timing import Side, measure_times
 from approxbit.select import EDGE_ONLY, LUT, SERVER_ONLY
 
 CONFIGURATIONS = ("4-Enc-B5", "2-NoEnc-B5", "4-Enc-B3")
@@ -31,9 +33,16 @@ def checkpoints(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def lut(checkpoints, tmp_path_factory):
+    cache = tmp_path_factory.mktemp("cache")
     return profile_family(
-        "tiny", num_clips=6, num_timed=2, checkpoints=checkpoints, cache=tmp_path_factory.mktemp("cache")
+        "tiny", num_clips=6, num_timed=2, checkpoints=checkpoints, cache=cache, backend="torch"
     )
+
+
+@pytest.fixture(scope="module")
+def onnx_lut(checkpoints, tmp_path_factory):
+    cache = tmp_path_factory.mktemp("cache")
+    return profile_family("tiny", num_clips=6, num_timed=2, checkpoints=checkpoints, cache=cache)
 
 
 def test_there_is_a_row_for_every_configuration_and_both_ends(lut):
@@ -57,7 +66,25 @@ def test_all_parts_of_a_configuration_take_time(lut):
     for name in CONFIGURATIONS:
         row = lut.row(name)
         assert min(row.edge_ms, row.encode_ms, row.decode_ms, row.server_ms) > 0
-    assert lut.row(EDGE_ONLY).edge_ms == lut.row(SERVER_ONLY).server_ms > 0
+    assert min(lut.row(EDGE_ONLY).edge_ms, lut.row(SERVER_ONLY).server_ms) > 0
+
+
+def test_the_edge_side_is_onnx_runtimes_unless_torch_is_asked_for(lut, onnx_lut):
+    assert lut.backend == f"torch {torch.__version__}"
+    assert onnx_lut.backend == f"onnxruntime {metadata.version('onnxruntime')}"
+    assert onnx_lut.arms == lut.arms
+    for ours, theirs in zip(onnx_lut.rows, lut.rows, strict=True):
+        assert (ours.payload_bytes, ours.accuracies) == (theirs.payload_bytes, theirs.accuracies)
+    for name in CONFIGURATIONS:
+        row = onnx_lut.row(name)
+        assert min(row.edge_ms, row.decode_ms, row.server_ms) > 0
+        assert row.encode_ms == 0  # one graph: its time is part of edge_ms
+    assert onnx_lut.row(EDGE_ONLY).edge_ms > 0
+
+
+def test_an_unknown_backend_is_refused(checkpoints):
+    with pytest.raises(ValueError, match="expected the backend onnxruntime or torch, found 'tpu'"):
+        profile_family("tiny", checkpoints=checkpoints, backend="tpu")
 
 
 def test_the_lut_survives_its_file(lut, tmp_path):
@@ -79,9 +106,11 @@ def test_answers_are_those_of_the_models_one_by_one(checkpoints):
 
 def test_times_are_medians_without_the_first_clips(checkpoints):
     models = zoo.load_family("tiny", checkpoints)
-    backbone = next(iter(models.values())).backbone
-    whole_ms, times = measure_times(backbone, models, [np.zeros((3, 16, 64, 64), np.float32)], 1)
-    assert whole_ms > 0
+    whole = TorchWholeRunner(next(iter(models.values())).backbone, 1)
+    edge = Side(whole, {name: TorchEdgeRunner(model, 1) for name, model in models.items()})
+    server = Side(whole, {name: TorchServerRunner(model, 1) for name, model in models.items()})
+    whole_ms, times = measure_times(edge, server, [np.zeros((3, 16, 64, 64), np.float32)])
+    assert min(whole_ms.edge_ms, whole_ms.server_ms) > 0
     assert set(times) == set(models)
 
 

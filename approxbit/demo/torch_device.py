@@ -1,0 +1,42 @@
+"""The device of a host that has torch: all configurations of a family, run as they were trained."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from approxbit.demo.device import Device
+from approxbit.engines.torch_runner import TorchEdgeRunner, TorchWholeRunner
+from approxbit.prepare import action_names, feature_bytes
+from approxbit.zoo import card, load_family
+
+
+def open_torch_device(
+    family: str, checkpoints: str | os.PathLike[str] | None = None, num_threads: int = 1
+) -> Device:
+    """Load all configurations of a family; they share one backbone.
+
+    Raises:
+        ValueError: There is no such family, or it has no configurations.
+        WeightsError: A file of the family is missing or not what its card says.
+    """
+    models = load_family(family, checkpoints)
+    if not models:
+        raise ValueError(f"the family {family} must have at least one configuration, found none")
+    backbone, names = next((model.backbone, model.label_names) for model in models.values())
+    whole = TorchWholeRunner(backbone, num_threads)
+    label_set = card(f"{family}/{next(iter(models))}", checkpoints).label_set
+    return Device(
+        runners={name: TorchEdgeRunner(model, num_threads) for name, model in models.items()},
+        whole=whole,
+        clip_format=whole.clip_format,
+        label_names=names,
+        action_names=action_names(label_set, names),
+        feature_bytes={
+            name: feature_bytes(backbone, model.codec.configuration.offload_point)
+            for name, model in models.items()
+        },
+        backend=f"torch {torch.__version__}",
+        num_threads=num_threads,
+    )
