@@ -7,7 +7,17 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "torchvision", "lightning", "jaxtyping", "safetensors", "sklearn", "scipy", "matplotlib")
+HEAVY = (
+    "torch",
+    "torchvision",
+    "lightning",
+    "jaxtyping",
+    "safetensors",
+    "sklearn",
+    "scipy",
+    "matplotlib",
+    "numba",
+)
 BLOCK = f"""
 import sys
 

@@ -1,0 +1,229 @@
+"""The learned prior of codes: how probable each bit is, given the bits that are coded before it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from approxbit.codec.code import Code
+from approxbit.wire.entropy import PROFILES, PriorTables
+from approxbit.wire.entropy.context import AROUND, BEFORE, Offset
+from approxbit.wire.entropy.kernels import OUTPUT_SHIFT
+
+Shape3 = tuple[int, int, int]
+_BITS_PER_NAT = 1 / math.log(2)
+_LOGIT_UNITS_PER_NAT = 256
+_TOKEN_UNITS_PER_NAT = 1024
+_INT16_MAX = 2**15 - 1
+
+
+class CodePrior(nn.Module):
+    """Code -> bits that the entropy coder needs for it; what `approxbit.wire.entropy` computes in integers.
+
+    For each bit of the codebook, a linear unit and `num_hidden` rectified ones see
+
+        of the bit itself    the 13 neighbours that come before the position
+        of earlier bits      the position and its neighbours, later ones too
+        of a reference       the same position and its neighbours, all bits known (optional)
+        of the position      its time, height and width, each with a bias
+
+    and their weighted sum is the logit. Neighbours are +1, -1, or 0 beyond the border. A class token sees the
+    earlier bits of itself.
+
+    Args:
+        codebook_size: Bits per position, K.
+        grid_size: Time, height and width of the code's grid.
+        num_tokens: Class tokens beside the grid.
+        profile: `fast` or `small`; see `approxbit.wire.entropy.PROFILES`.
+        num_reference: How many positions of a reference are looked at: 0 (none), 1, 7, 19 or 27.
+
+    Raises:
+        ValueError: There is no such profile.
+    """
+
+    def __init__(
+        self,
+        codebook_size: int,
+        grid_size: Shape3,
+        num_tokens: int = 0,
+        profile: str = "fast",
+        num_reference: int = 0,
+    ):
+        super().__init__()
+        if profile not in PROFILES:
+            raise ValueError(f"profile must be one of {', '.join(PROFILES)}, found {profile!r}")
+        num_earlier, num_hidden = PROFILES[profile]
+        bits, units = codebook_size, 1 + num_hidden
+        self.codebook_size, self.grid_size, self.num_tokens = codebook_size, tuple(grid_size), num_tokens
+        self.num_units, self.num_earlier, self.num_reference = units, num_earlier, num_reference
+        self.before = _unit_weights(bits, units, len(BEFORE))
+        self.earlier = _unit_weights(bits, units, num_earlier, bits)
+        self.reference = _unit_weights(bits, units, num_reference)
+        self.biases = nn.ParameterList(_unit_weights(bits, units, length) for length in grid_size)
+        self.output = nn.Parameter(torch.full((bits, num_hidden), 0.1) * _signs(num_hidden))
+        self.token_weights = nn.Parameter(torch.zeros(bits, bits) if num_tokens else torch.zeros(0, 0))
+        self.token_biases = nn.Parameter(torch.zeros(bits if num_tokens else 0))
+        self.register_buffer("is_earlier", torch.ones(bits, bits).tril(-1), persistent=False)
+
+    is_earlier: Tensor
+
+    def logits(self, code: Code, reference: Code | None = None) -> Code:
+        """Logit of each bit of the grid [batch, bit, time, height, width] and of the tokens [batch, token, bit].
+
+        Args:
+            code: Bits of this prior's size, of any dtype.
+            reference: A guess at the same bits; without one, all its neighbours count as 0.
+
+        Raises:
+            ValueError: The code is of another size, or there is a reference and the prior looks at none.
+        """
+        self._check(code, reference)
+        grid, tokens = _signed(code.grid), _signed(code.tokens)
+        sums = torch.einsum("nbkthw,kun->bkuthw", _shifted(grid, BEFORE), self.before)
+        sums = sums + self._from_earlier(grid)
+        if reference is not None:
+            around = _shifted(_signed(reference.grid), AROUND[: self.num_reference])
+            sums = sums + torch.einsum("nbkthw,kun->bkuthw", around, self.reference)
+        for axis, bias in enumerate(self.biases):
+            sums = sums + bias.reshape(*bias.shape[:2], *(-1 if each == axis else 1 for each in range(3)))
+        logits = sums[:, :, 0] + torch.einsum("bkuthw,ku->bkthw", F.relu(sums[:, :, 1:]), self.output)
+        return Code(logits, self._token_logits(tokens))
+
+    def forward(self, code: Code, reference: Code | None = None) -> Float[Tensor, " batch"]:
+        """Cross-entropy of each clip's code in bits: its coded size in bytes is an eighth of it, rounded up.
+
+        Differentiable in the prior's parameters and, through straight-through values, in the code: both
+        as what is to be coded and as what later bits are predicted from.
+        """
+        logits = self.logits(code, reference)
+        grid, tokens = (_nats(*pair).flatten(1).sum(1) for pair in zip(logits, code, strict=True))
+        return (grid + tokens) * _BITS_PER_NAT
+
+    def _from_earlier(self, grid: Tensor) -> Tensor:
+        batch, bits, *size = grid.shape
+        around = _shifted(grid, AROUND[: self.num_earlier])
+        columns = around.permute(1, 0, 2, 3, 4, 5).reshape(batch, self.num_earlier * bits, -1)
+        weights = (self.earlier * self.is_earlier[:, None, None, :]).flatten(2).flatten(0, 1)
+        return (weights @ columns).reshape(batch, bits, self.num_units, *size)
+
+    def _token_logits(self, tokens: Tensor) -> Tensor:
+        if not self.num_tokens:
+            return tokens
+        return F.linear(tokens, self.token_weights * self.is_earlier, self.token_biases)
+
+    def _check(self, code: Code, reference: Code | None) -> None:
+        expected = (self.codebook_size, *self.grid_size, self.num_tokens)
+        for each in (code, code if reference is None else reference):
+            found = (*each.grid.shape[1:], each.tokens.shape[1])
+            if found != expected:
+                raise ValueError(f"a prior of (bits, time, height, width, tokens) {expected}, found {found}")
+        if reference is not None and not self.num_reference:
+            raise ValueError("this prior looks at no reference: make it with num_reference=7")
+
+    def fit(
+        self,
+        codes: Code,
+        num_steps: int = 400,
+        batch_size: int = 64,
+        learning_rate: float = 0.02,
+        seed: int = 0,
+    ) -> float:
+        """Learn from codes, and return the bits per clip over the last tenth of the steps.
+
+        Args:
+            codes: Of training clips, `[clip, ...]`; uint8 keeps the memory small.
+            num_steps: Steps of Adam; the learning rate falls to 0 along a cosine.
+            batch_size: Codes of a step.
+            learning_rate: At the first step.
+            seed: Chooses the codes of each step.
+        """
+        optimizer = torch.optim.Adam(self.parameters(), lr=learning_rate, betas=(0.9, 0.98))
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, num_steps)
+        generator, recent = torch.Generator().manual_seed(seed), []
+        for step in range(num_steps):
+            chosen = torch.randint(len(codes.grid), (batch_size,), generator=generator)
+            bits = self(Code(codes.grid[chosen], codes.tokens[chosen])).mean()
+            optimizer.zero_grad()
+            bits.backward()
+            optimizer.step()
+            schedule.step()
+            if 10 * step >= 9 * num_steps:
+                recent.append(bits.item())
+        return sum(recent) / len(recent)
+
+    @torch.no_grad()
+    def freeze(self) -> PriorTables:
+        """The integer tables from which the entropy coder computes nearly the same probabilities.
+
+        Each unit is scaled so that the sizes of its weights sum up to just less than 2^15: as fine as int16
+        sums allow. Its output is an integer, and takes the scale back exactly.
+        """
+        weights = (self.before, self.earlier * self.is_earlier[:, None, None, :], self.reference)
+        largest = sum(bias.abs().amax(2) for bias in self.biases)
+        largest = largest + sum(part.abs().flatten(2).sum(2) for part in weights)
+        output = torch.cat([torch.ones(self.codebook_size, 1), self.output.cpu()], dim=1).to(largest)
+        num_weights = len(BEFORE) + self.num_earlier * (self.codebook_size - 1) + self.num_reference + 3
+        finest = (_INT16_MAX - num_weights / 2) / largest.clamp_min(1e-6)  # rounding adds half to each
+        size = output.abs() * _LOGIT_UNITS_PER_NAT * 2**OUTPUT_SHIFT
+        multiplier = (size / finest).ceil().clamp(1, _INT16_MAX)
+        scale = torch.minimum(size / multiplier, finest)
+        before, earlier, reference = (
+            part * scale.reshape(*scale.shape, *[1] * (part.ndim - 2)) for part in weights
+        )
+        bit, other = torch.tril_indices(self.codebook_size, self.codebook_size, -1)
+        has_tokens = self.num_tokens > 0
+        of_tokens = self.token_weights[bit, other] if has_tokens else self.token_weights.flatten()
+        return PriorTables(
+            self.grid_size,
+            self.num_tokens,
+            _rounded(before.transpose(1, 2)),
+            _rounded(earlier.permute(0, 3, 2, 1)[bit, other]),
+            _rounded(reference.transpose(1, 2)),
+            _rounded(torch.cat([bias * scale[:, :, None] for bias in self.biases], dim=2)),
+            _rounded(multiplier * output.sign()),
+            _rounded(of_tokens * _TOKEN_UNITS_PER_NAT),
+            _rounded(self.token_biases * _TOKEN_UNITS_PER_NAT),
+        )
+
+
+def _unit_weights(bits: int, units: int, *shape: int) -> nn.Parameter:
+    """Weights [bit, unit, ...]: 0 for the linear unit, small random numbers for the others."""
+    weights = 0.1 * torch.randn(bits, units, *shape)
+    weights[:, 0] = 0
+    return nn.Parameter(weights)
+
+
+def _signs(num_hidden: int) -> Tensor:
+    return torch.tensor([1.0, -1.0]).repeat(num_hidden)[:num_hidden]
+
+
+def _signed(bits: Shaped[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    return 2 * (bits if bits.is_floating_point() else bits.float()) - 1
+
+
+def _shifted(
+    grid: Float[Tensor, "batch bit time height width"], offsets: Sequence[Offset]
+) -> Float[Tensor, "offset batch bit time height width"]:
+    """The grid as seen from each position at each offset; 0 beyond the border."""
+    time, height, width = grid.shape[2:]
+    padded = F.pad(grid, (1, 1, 1, 1, 1, 1))
+    views = [
+        padded[:, :, 1 + dt : 1 + dt + time, 1 + dh : 1 + dh + height, 1 + dw : 1 + dw + width]
+        for dt, dh, dw in offsets
+    ]
+    return torch.stack(views) if views else grid.new_zeros(0, *grid.shape)
+
+
+def _nats(logits: Tensor, bits: Tensor) -> Tensor:
+    return F.softplus(logits) - bits * logits
+
+
+def _rounded(values: Tensor) -> np.ndarray:
+    limit = float(_INT16_MAX)
+    return values.round().clamp(-limit, limit).cpu().numpy().astype(np.int16)

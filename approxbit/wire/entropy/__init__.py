@@ -1,0 +1,8 @@
+"""Entropy coding of codes: fewer bytes than bits, by probabilities of integer tables that belong to a codec."""
+
+from approxbit.wire.entropy.coder import decode, encode, warm_up
+from approxbit.wire.entropy.compiled import has_compiler
+from approxbit.wire.entropy.context import PROFILES, Profile
+from approxbit.wire.entropy.tables import PriorTables
+
+__all__ = ["PROFILES", "PriorTables", "Profile", "decode", "encode", "has_compiler", "warm_up"]

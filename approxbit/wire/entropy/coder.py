@@ -1,0 +1,225 @@
+"""Bit planes <-> layers of bytes, under the tables of a codec."""
+
+from __future__ import annotations
+
+import functools
+from typing import NamedTuple, Sequence
+
+import numpy as np
+
+from approxbit.configuration import Shape3
+from approxbit.errors import WireError
+from approxbit.wire.entropy import kernels
+from approxbit.wire.entropy.compiled import load_kernels
+from approxbit.wire.entropy.context import AROUND, BEFORE
+from approxbit.wire.entropy.tables import PriorTables
+from approxbit.wire.frame import BytesLike, problem
+from approxbit.wire.packing import check_planes, packed_bytes
+
+_WINDOW_BYTES = kernels.TOP_BITS // 8
+
+
+def encode(
+    planes: np.ndarray,
+    tables: PriorTables,
+    cuts: Sequence[int] = (),
+    reference: np.ndarray | None = None,
+) -> list[bytes] | None:
+    """The layers of a code, or None where the code is not shorter this way than packed.
+
+    Args:
+        planes: 0 and 1, uint8 or bool `[bit, position]`: all bits of the codec, or its first ones.
+        tables: Of the codec.
+        cuts: After how many bits each layer ends, rising, such as `(4, 8, 16)`; by default, one layer.
+        reference: A guess at the same bits that the decoder has as well, same type and shape; for tables that
+            look at one.
+
+    Raises:
+        ValueError: The planes, the cuts or the reference do not fit the tables.
+    """
+    check_planes(planes)
+    cuts = tuple(cuts) or (len(planes),)
+    _check_fit(planes.shape, tables, cuts, reference)
+    work = _Work(tables, len(planes), reference)
+    work.fill(planes)
+    limit, layers = packed_bytes(*planes.shape), []
+    for first, last in zip((0, *cuts), cuts):
+        state, buffer = _new_state(), np.empty(limit, np.uint8)
+        if not load_kernels().encode_planes(*work.arguments, first, last, state, buffer):
+            return None
+        layers.append(_finish(state, buffer))
+    return layers if sum(map(len, layers)) < limit else None
+
+
+def decode(
+    layers: Sequence[BytesLike],
+    tables: PriorTables,
+    cuts: Sequence[int],
+    reference: np.ndarray | None = None,
+) -> np.ndarray:
+    """The bit planes of the layers that are there; the inverse of `encode`.
+
+    A layer needs the layers before it, and nothing of those behind it. Memory and time depend on the tables
+    and the cuts alone, whatever the layers hold.
+
+    Args:
+        layers: The first of the layers that `encode` returned, or all.
+        tables: The same.
+        cuts: After how many bits each of these layers ends.
+        reference: The same, of the bits that are decoded.
+
+    Returns:
+        uint8 `[bit, position]`, 0 and 1, of all bits up to the last cut.
+
+    Raises:
+        ValueError: The cuts or the reference do not fit the tables, or there is not one cut for each layer.
+        WireError: A layer is not what `encode` writes for any bits.
+    """
+    if not layers or len(layers) != len(cuts):
+        raise ValueError(problem("cuts", f"one for each of {len(layers)} layers, at least 1", tuple(cuts)))
+    _check_fit((cuts[-1], tables.num_positions), tables, cuts, reference)
+    work = _Work(tables, cuts[-1], reference)
+    for layer, first, last in zip(layers, (0, *cuts), cuts):
+        payload = np.frombuffer(layer, np.uint8)
+        state = _new_state(payload)
+        load_kernels().decode_planes(*work.arguments, first, last, state, payload)
+        _check_end(state, bytes(layer))
+    return work.planes()
+
+
+def warm_up() -> None:
+    """Load and translate the kernels now, so that no packet waits for it: seconds once, then parts of one."""
+    flat = [np.zeros(shape, np.int16) for shape in ((1, 13, 1), (0, 1, 1), (1, 0, 1), (1, 1, 3), (1, 1))]
+    tables = PriorTables((1, 1, 1), 0, *flat, np.zeros(0, np.int16), np.zeros(0, np.int16))
+    planes = np.zeros((1, 1), np.uint8)
+    encode(planes, tables)
+    work = _Work(tables, 1, None)
+    payload = np.frombuffer(b"", np.uint8)
+    load_kernels().decode_planes(*work.arguments, 0, 1, _new_state(payload), payload)
+
+
+class _Layout(NamedTuple):
+    """Where the values of a grid lie in their row; see `kernels.py`.
+
+    Attributes:
+        size: Time, height, width, and the place of the first value.
+        shifts: Distances of the neighbours: those before, then those around.
+        row_length: Values of a row.
+        places: Place of each position of the grid, in their order.
+    """
+
+    size: tuple[int, int, int, int]
+    shifts: np.ndarray
+    row_length: int
+    places: np.ndarray
+
+
+@functools.lru_cache(maxsize=64)
+def _layout(grid_size: Shape3) -> _Layout:
+    times, height, width = grid_size
+    line, step = width + 1, (width + 1) * (height + 1)
+    margin = step + line + 1
+    shifts = [time * step + row * line + column for time, row, column in (*BEFORE, *AROUND)]
+    places = margin + np.arange(times * step).reshape(times, height + 1, width + 1)[:, :height, :width]
+    row_length = 2 * margin + times * step
+    return _Layout((*grid_size, margin), np.array(shifts, np.int64), row_length, places.ravel())
+
+
+class _Work:
+    """What the kernels take, for one code."""
+
+    def __init__(self, tables: PriorTables, num_bits: int, reference: np.ndarray | None):
+        self.layout = _layout(tables.grid_size)
+        self.values = np.zeros((num_bits, self.layout.row_length), np.int16)
+        self.tokens = np.zeros((num_bits, tables.num_tokens), np.int16)
+        guess = self.values[:0]
+        if reference is not None:
+            guess = np.zeros_like(self.values)
+            guess[:, self.layout.places] = _signed(reference[:, : self.num_grid])
+        arrays = (*tables.arrays, guess)
+        self.arguments = (self.values, self.tokens, self.layout.size, self.layout.shifts, arrays, _table())
+
+    @property
+    def num_grid(self) -> int:
+        return len(self.layout.places)
+
+    def fill(self, planes: np.ndarray) -> None:
+        self.values[:, self.layout.places] = _signed(planes[:, : self.num_grid])
+        self.tokens[...] = _signed(planes[:, self.num_grid :])
+
+    def planes(self) -> np.ndarray:
+        signed = np.concatenate([self.values[:, self.layout.places], self.tokens], axis=1)
+        return (signed > 0).astype(np.uint8)
+
+
+def _signed(planes: np.ndarray) -> np.ndarray:
+    return 2 * planes.astype(np.int16) - 1
+
+
+@functools.lru_cache(maxsize=None)
+def _table() -> np.ndarray:
+    return kernels.make_probabilities()
+
+
+def _check_fit(
+    shape: tuple[int, ...], tables: PriorTables, cuts: Sequence[int], reference: np.ndarray | None
+) -> None:
+    num_bits, num_positions = shape
+    if num_bits > tables.codebook_size or num_positions != tables.num_positions:
+        expected = f"(up to {tables.codebook_size}, {tables.num_positions})"
+        raise ValueError(problem("planes", f"{expected} for these tables", shape))
+    if any(low >= high for low, high in zip((0, *cuts), cuts)) or cuts[-1] != num_bits:
+        raise ValueError(problem("cuts", f"rising numbers of bits up to {num_bits}", tuple(cuts)))
+    if reference is not None:
+        check_planes(reference)
+        if reference.shape != shape or not tables.looks_at_reference:
+            expected = f"{shape}" if tables.looks_at_reference else "none with these tables"
+            raise ValueError(problem("reference", expected, reference.shape))
+
+
+def _new_state(payload: np.ndarray | None = None) -> np.ndarray:
+    state = np.zeros(4, np.int64)
+    state[kernels.RANGE] = 1 << kernels.TOP_BITS
+    if payload is not None:
+        state[kernels.OFFSET] = _window(payload.tobytes(), _WINDOW_BYTES)
+        state[kernels.POSITION] = _WINDOW_BYTES
+    return state
+
+
+def _window(payload: bytes, end: int) -> int:
+    """The last 40 bits before byte `end` of a payload that goes on with zeros."""
+    return int.from_bytes(payload[end - _WINDOW_BYTES : end].ljust(_WINDOW_BYTES, b"\0"), "big")
+
+
+def _shortest(low: int, span: int) -> int:
+    """The first number in [low, low + span) of the fewest bytes, as 40 bits; 2^40 is a carry."""
+    for num_bits in range(kernels.TOP_BITS, -1, -8):
+        number = -(-low >> num_bits) << num_bits
+        if number < low + span:
+            return number
+    raise AssertionError("an interval has at least one number")
+
+
+def _finish(state: np.ndarray, buffer: np.ndarray) -> bytes:
+    position = int(state[kernels.POSITION])
+    number = _shortest(int(state[kernels.LOW]), int(state[kernels.RANGE]))
+    if number >> kernels.TOP_BITS:
+        kernels.carry(buffer, position)
+        number = 0
+    # The decoder goes on with zeros.
+    return (buffer[:position].tobytes() + number.to_bytes(_WINDOW_BYTES, "big")).rstrip(b"\0")
+
+
+def _check_end(state: np.ndarray, payload: bytes) -> None:
+    """Let only the payload pass that `encode` writes for the bits that were just decoded.
+
+    The payload lies `offset` above the `low` that the encoder had at its end. It wrote the shortest number in
+    the interval, so that must be where the payload lies, without a byte behind it and without trailing zeros.
+    """
+    position, offset = int(state[kernels.POSITION]), int(state[kernels.OFFSET])
+    low = (_window(payload, position) - offset) % (1 << kernels.TOP_BITS)
+    distance = _shortest(low, int(state[kernels.RANGE])) - low
+    if payload.endswith(b"\0") or len(payload) > position or offset != distance:
+        raise WireError(
+            problem("payload", "what the encoder writes for its bits", f"{len(payload)} other bytes")
+        )

@@ -1,0 +1,44 @@
+"""What the probability of a bit may look at: neighbours by their offset (time, height, width).
+
+Bits are coded bit by bit of the codebook, and within a bit in the order of time, height and width. So
+positions before this one are known of the bit itself, and all positions of earlier bits.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import NamedTuple, Tuple
+
+Offset = Tuple[int, int, int]
+
+
+def _near_first(offset: Offset) -> tuple[int, Offset]:
+    time, height, width = offset
+    return time * time + height * height + width * width, offset
+
+
+AROUND: list[Offset] = sorted(itertools.product((-1, 0, 1), repeat=3), key=_near_first)
+"""The position itself, its 6 neighbours across faces, 12 across edges and 8 across corners."""
+
+BEFORE: list[Offset] = sorted((each for each in AROUND if each < (0, 0, 0)), reverse=False)
+"""The 13 neighbours that come before a position: 9 of the time before, then 4 of its own time."""
+
+NUM_TIME_BEFORE = 9
+
+AROUND_COUNTS = (0, 1, 7, 19, 27)
+"""How many of `AROUND` may be looked at: a position, and its neighbours out to faces, edges or corners."""
+
+
+class Profile(NamedTuple):
+    """How much the probability of a bit looks at, and how.
+
+    Attributes:
+        num_earlier: Positions of `AROUND` looked at in each earlier bit.
+        num_hidden: Units of the hidden layer beside the linear unit.
+    """
+
+    num_earlier: int
+    num_hidden: int
+
+
+PROFILES = {"fast": Profile(7, 0), "small": Profile(7, 8)}

@@ -1,0 +1,197 @@
+"""The integer tables of a codec's prior: what both sides of the link must share to read coded bits."""
+
+from __future__ import annotations
+
+import math
+import struct
+from dataclasses import dataclass, fields
+from functools import cached_property
+
+import numpy as np
+
+from approxbit.configuration import Shape3
+from approxbit.errors import WireError
+from approxbit.wire.entropy.context import AROUND_COUNTS, BEFORE
+from approxbit.wire.frame import BytesLike, problem
+
+MAGIC = b"AXP\x01"
+MAX_CODEBOOK_SIZE = 4096
+MAX_TOKENS = 65535
+MAX_HIDDEN = 64
+INT16_MAX = 2**15 - 1
+
+_HEAD = struct.Struct(">4s3HHHBBB")
+
+
+@dataclass(frozen=True, eq=False)
+class PriorTables:
+    """Weights of the probabilities of one codec's bits. Tables that exist are well formed, and cannot overflow.
+
+    All arrays are int16, read-only copies. U = 1 + hidden units; the first unit is linear.
+
+    Attributes:
+        grid_size: Time, height and width of the code's grid.
+        num_tokens: Class tokens beside the grid.
+        before: `[bit, 13, unit]`, of the neighbours that come before a position.
+        earlier: `[pair, around, unit]`; the pairs are (1, 0), (2, 0), (2, 1), (3, 0) ...: bit and earlier bit.
+        reference: `[bit, around, unit]`, of the reference; with no `around`, none is looked at.
+        bias: `[bit, unit, time + height + width]`.
+        output: `[bit, unit]`, in 1/256 nat of 2^13.
+        token_weights: `[pair]`, in 1/1024 nat; empty without class tokens.
+        token_biases: `[bit]`, the same.
+
+    Raises:
+        ValueError: An array has another type or shape, or its sums could leave int16.
+    """
+
+    grid_size: Shape3
+    num_tokens: int
+    before: np.ndarray
+    earlier: np.ndarray
+    reference: np.ndarray
+    bias: np.ndarray
+    output: np.ndarray
+    token_weights: np.ndarray
+    token_biases: np.ndarray
+
+    def __post_init__(self):
+        _check_sizes(*self.sizes)
+        shapes = _shapes(*self.sizes)
+        for name, shape in shapes.items():
+            array = getattr(self, name)
+            if not isinstance(array, np.ndarray) or array.dtype != np.int16 or array.shape != shape:
+                found = "{} {}".format(getattr(array, "dtype", type(array).__name__), np.shape(array))
+                raise ValueError(problem(name, f"int16 {shape}", found))
+            copy = np.array(array, np.int16, order="C")
+            copy.flags.writeable = False
+            object.__setattr__(self, name, copy)
+        _check_sums(self)
+
+    @property
+    def sizes(self) -> tuple[Shape3, int, int, int, int, int]:
+        """Grid size, tokens, bits, positions around in earlier bits and in the reference, units."""
+        bits, units = np.shape(self.output) if np.ndim(self.output) == 2 else (0, 0)
+        around = [
+            np.shape(array)[1] if np.ndim(array) == 3 else -1 for array in (self.earlier, self.reference)
+        ]
+        return self.grid_size, self.num_tokens, bits, around[0], around[1], units
+
+    @property
+    def codebook_size(self) -> int:
+        """Bits per position, K."""
+        return self.output.shape[0]
+
+    @property
+    def num_positions(self) -> int:
+        """Positions of the grid, and one for each class token."""
+        return math.prod(self.grid_size) + self.num_tokens
+
+    @property
+    def looks_at_reference(self) -> bool:
+        """Whether a reference changes the probabilities."""
+        return self.reference.shape[1] > 0
+
+    @cached_property
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """All arrays, in the order in which the kernels take them and `to_bytes` writes them."""
+        return tuple(getattr(self, name) for name in _ARRAYS)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, PriorTables):
+            return NotImplemented
+        return self.to_bytes() == other.to_bytes()
+
+    def __hash__(self) -> int:
+        return hash(self.to_bytes())
+
+    def to_bytes(self) -> bytes:
+        """The tables in a file; the inverse of `from_bytes`. `FORMAT.md` specifies every byte."""
+        (time, height, width), num_tokens, bits, num_earlier, num_reference, units = self.sizes
+        head = _HEAD.pack(MAGIC, time, height, width, num_tokens, bits, num_earlier, num_reference, units)
+        return head + b"".join(array.astype(">i2").tobytes() for array in self.arrays)
+
+    @classmethod
+    def from_bytes(cls, data: BytesLike) -> PriorTables:
+        """Read tables; the inverse of `to_bytes`.
+
+        Raises:
+            WireError: `data` is anything but the bytes of tables.
+        """
+        if len(data) < _HEAD.size:
+            raise WireError(problem("tables", f"at least {_HEAD.size} bytes", len(data)))
+        magic, time, height, width, num_tokens, bits, num_earlier, num_reference, units = _HEAD.unpack_from(
+            data
+        )
+        if magic != MAGIC:
+            raise WireError(problem("magic of the tables", MAGIC.hex(), magic.hex()))
+        sizes = (time, height, width), num_tokens, bits, num_earlier, num_reference, units
+        try:
+            _check_sizes(*sizes)
+            shapes = _shapes(*sizes)
+            num_bytes = _HEAD.size + 2 * sum(math.prod(shape) for shape in shapes.values())
+            if len(data) != num_bytes:
+                raise ValueError(problem("tables", f"{num_bytes} bytes for their sizes", len(data)))
+            return cls(sizes[0], num_tokens, *_read(data, list(shapes.values())))
+        except ValueError as error:
+            raise WireError(str(error)) from error
+
+
+_ARRAYS = [field.name for field in fields(PriorTables)][2:]
+
+
+def _read(data: BytesLike, shapes: list[tuple[int, ...]]) -> list[np.ndarray]:
+    arrays, start = [], _HEAD.size
+    for shape in shapes:
+        count = math.prod(shape)
+        flat = np.frombuffer(data, ">i2", count, start) if count else np.zeros(0, np.int16)
+        arrays.append(flat.astype(np.int16).reshape(shape))
+        start += 2 * count
+    return arrays
+
+
+def _shapes(
+    grid_size: Shape3, num_tokens: int, bits: int, num_earlier: int, num_reference: int, units: int
+) -> dict[str, tuple[int, ...]]:
+    pairs = bits * (bits - 1) // 2
+    return {
+        "before": (bits, len(BEFORE), units),
+        "earlier": (pairs, num_earlier, units),
+        "reference": (bits, num_reference, units),
+        "bias": (bits, units, sum(grid_size)),
+        "output": (bits, units),
+        "token_weights": (pairs if num_tokens else 0,),
+        "token_biases": (bits if num_tokens else 0,),
+    }
+
+
+def _check_sizes(
+    grid_size: Shape3, num_tokens: int, bits: int, num_earlier: int, num_reference: int, units: int
+) -> None:
+    for name, value, low, high in (
+        *((axis, length, 1, 2**16 - 1) for axis, length in zip(("time", "height", "width"), grid_size)),
+        ("num_tokens", num_tokens, 0, MAX_TOKENS),
+        ("codebook_size", bits, 1, MAX_CODEBOOK_SIZE),
+        ("units", units, 1, 1 + MAX_HIDDEN),
+    ):
+        if not low <= value <= high:
+            raise ValueError(problem(f"{name} of the tables", f"{low} to {high}", value))
+    for name, value in (("earlier", num_earlier), ("reference", num_reference)):
+        if value not in AROUND_COUNTS:
+            raise ValueError(problem(f"positions around, {name}", f"one of {AROUND_COUNTS}", value))
+
+
+def _check_sums(tables: PriorTables) -> None:
+    """Let only weights pass whose sums stay in int16 whatever the bits are, and whatever is summed first."""
+    bits = tables.codebook_size
+    wide = [np.abs(array.astype(np.int64)) for array in (tables.before, tables.reference, tables.earlier)]
+    largest = wide[0].sum(axis=1) + wide[1].sum(axis=1)
+    of_pair = wide[2].sum(axis=1)
+    for bit in range(bits):
+        largest[bit] += of_pair[bit * (bit - 1) // 2 : bit * (bit + 1) // 2].sum(axis=0)
+    start = 0
+    for length in tables.grid_size:
+        axis = np.abs(tables.bias[:, :, start : start + length].astype(np.int64))
+        largest += axis.max(axis=2)
+        start += length
+    if largest.max() > INT16_MAX:
+        raise ValueError(problem("sum of the weights of a unit", f"at most {INT16_MAX}", largest.max()))
