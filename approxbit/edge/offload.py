@@ -8,10 +8,10 @@ import numpy as np
 
 from approxbit.edge.answer import Parts
 from approxbit.edge.transport import Transport
-from approxbit.engines.runner import EdgeRunner
+from approxbit.engines.runner import CodeFormat, EdgeRunner
 from approxbit.errors import LinkError, WireError
 from approxbit.select import SERVER_ONLY
-from approxbit.wire import Answer, Kind, Packet, Refusal, Status, read_reply
+from approxbit.wire import Answer, Kind, Packet, Refusal, Status, read_reply, unpack
 
 LASTING = (Status.WRONG_WEIGHTS, Status.UNSUPPORTED)
 
@@ -40,7 +40,7 @@ class Offload:
     Attributes:
         arm: What answered.
         logits: float32 `[class]`.
-        payload_bytes: Of the code or clip.
+        payload_bytes: Of the code as it crossed, or of the clip.
         packet_bytes: With the header.
         parts: Where the time went, as far as it is known here.
     """
@@ -70,18 +70,10 @@ def offload_code(
     """
     result = runner.run(clip)
     start = time.perf_counter()
-    shape = runner.code_format
-    packet = Packet(
-        Kind.CODE,
-        shape.configuration,
-        shape.feature_size,
-        result.payload,
-        num_tokens=shape.num_tokens,
-        fingerprint=shape.fingerprint,
-        sequence=sequence,
-    ).to_bytes()
+    packet = make_packet(runner.code_format, result.payload, sequence)
+    data = packet.to_bytes()
     encode_ms = result.encode_ms + _ms_since(start)
-    answer, link_ms = _exchange(transport, packet, sequence, timeout_s())
+    answer, link_ms = _exchange(transport, data, sequence, timeout_s())
     parts = Parts(
         edge_ms=result.edge_ms,
         encode_ms=encode_ms,
@@ -89,7 +81,26 @@ def offload_code(
         decode_ms=answer.decode_ms,
         server_ms=answer.server_ms,
     )
-    return Offload(str(shape.configuration), answer.logits, len(result.payload), len(packet), parts)
+    return Offload(str(packet.configuration), answer.logits, len(packet.payload), len(data), parts)
+
+
+def make_packet(code_format: CodeFormat, packed: bytes, sequence: int = 0) -> Packet:
+    """The packet of a packed code: entropy coded if its codec has a prior, and never longer than packed.
+
+    Args:
+        code_format: Of the runner that made the code.
+        packed: The code.
+        sequence: Number of the clip.
+
+    Raises:
+        WireError: `packed` is not a code of that format.
+    """
+    configuration, size = code_format.configuration, code_format.feature_size
+    rest = (code_format.num_tokens, code_format.fingerprint, sequence)
+    if code_format.prior is None:
+        return Packet(Kind.CODE, configuration, size, packed, *rest)
+    planes = unpack(packed, configuration.codebook_size, code_format.num_positions)
+    return Packet.of_code(configuration, size, planes, *rest, prior=code_format.prior)
 
 
 def offload_clip(

@@ -15,6 +15,7 @@ from approxbit.engines.runner import ClipFormat, EdgeRunner, WholeRunner
 from approxbit.errors import LinkError, WireError
 from approxbit.link import BandwidthEstimator
 from approxbit.select import EDGE_ONLY, LUT, SERVER_ONLY, SLA, Choice, LatencySLA, select
+from approxbit.wire import warm_up
 
 NUM_SEQUENCES = 2**32
 SHORTEST_WAIT_MS = 1.0
@@ -90,6 +91,8 @@ class EdgeSession:
         self.sla = sla
         self.policy = policy or SessionPolicy()
         self._runners = _checked_runners(runners)
+        if any(runner.code_format.prior is not None for runner in runners.values()):
+            warm_up()  # or the first clip would wait for the compiler
         self._transport = transport
         self._clip_format = clip_format
         self._whole = whole

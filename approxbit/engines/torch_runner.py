@@ -106,7 +106,8 @@ class TorchWholeRunner:
 def code_format(model: OffloadedModel) -> CodeFormat:
     """What the codes of a model look like, for clips of its backbone's own `clip_shape`."""
     codec = model.codec
-    return CodeFormat(codec.configuration, codec.feature_shape.size, codec.num_tokens, model.fingerprint)
+    size, fingerprint = codec.feature_shape.size, model.fingerprint
+    return CodeFormat(codec.configuration, size, codec.num_tokens, fingerprint, model.prior)
 
 
 def clip_format(backbone: Backbone) -> ClipFormat:

@@ -11,6 +11,7 @@ import numpy as np
 from approxbit.engines.torch_runner import TorchServerRunner, TorchWholeRunner
 from approxbit.offload import OffloadedModel
 from approxbit.server.service import Service
+from approxbit.wire import warm_up
 from approxbit.zoo import load_family
 
 _log = logging.getLogger("approxbit.server")
@@ -49,6 +50,8 @@ def build_service(models: Iterable[OffloadedModel], num_threads: int | None = No
             "a service needs models of one shared backbone, "
             f"found {len({id(model.backbone) for model in models})} backbones"
         )
+    if any(model.prior is not None for model in models):
+        warm_up()
     whole = TorchWholeRunner(models[0].backbone, num_threads)
     runners = [TorchServerRunner(model, num_threads) for model in models]
     for runner in runners:

@@ -6,10 +6,11 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from approxbit.engines.runner import CodeFormat, ServerResult, ServerRunner, WholeRunner
 from approxbit.errors import WireError
-from approxbit.wire import RAW, Answer, Kind, Packet, Refusal, Status, pack, protocol
+from approxbit.wire import Answer, Coding, Kind, Packet, Refusal, Status, pack, protocol
 from approxbit.wire.answer import MAX_REASON_BYTES
 
 _log = logging.getLogger("approxbit.server")
@@ -19,9 +20,12 @@ class Service:
     """Many configurations of one backbone: a packet in, an answer or a refusal out.
 
     ```
-    CODE  packet -> known configuration, size and weights -> decoder -> server half -> answer
-    CLIP  packet -> the backbone's own clip size          -> normalise -> backbone  -> answer
+    CODE  packet -> known configuration, size and weights -> bits -> decoder -> server half -> answer
+    CLIP  packet -> the backbone's own clip size          -> normalise       -> backbone    -> answer
     ```
+
+    A layered packet that was cut holds the code of a smaller codebook: it is answered by the runner of that
+    configuration, which must be there and have the same weights.
 
     Every call returns bytes, whatever came in. One packet is computed at a time, because torch uses all its
     threads for each; the others stand in line, and when the line is full they are refused as `BUSY`.
@@ -96,7 +100,7 @@ class Service:
         if packet.kind == Kind.CLIP:
             expected, found = self.whole.clip_format.frames_shape[:3], packet.feature_size
             return "" if found == expected else f"clip: expected the size {expected}, found {found}"
-        name = str(packet.configuration)
+        name = _name_of(packet)
         if name not in self.server_runners:
             return f"configuration: found {name}, expected one of {', '.join(self.server_runners)}"
         return _misfit(self.server_runners[name].code_format, packet)
@@ -104,12 +108,11 @@ class Service:
     def _fingerprint(self, packet: Packet) -> int:
         if packet.kind == Kind.CLIP:
             return self.whole.clip_format.fingerprint
-        return self.server_runners[str(packet.configuration)].code_format.fingerprint
+        return self.server_runners[_name_of(packet)].code_format.fingerprint
 
     def _compute(self, packet: Packet) -> ServerResult:
         if packet.kind == Kind.CODE:
-            payload = packet.payload if packet.coding == RAW.number else pack(packet.planes())
-            return self.server_runners[str(packet.configuration)].run(payload)
+            return _compute_code(packet, self.server_runners[_name_of(packet)])
         start = time.perf_counter()
         clip = self.whole.clip_format.prepare(packet.clip())
         decode_ms = 1000 * (time.perf_counter() - start)
@@ -117,11 +120,29 @@ class Service:
         return ServerResult(result.logits, decode_ms, result.whole_ms)
 
 
+def _compute_code(packet: Packet, runner: ServerRunner) -> ServerResult:
+    if packet.coding == Coding.RAW:
+        return runner.run(packet.payload)
+    start = time.perf_counter()
+    packed = pack(packet.planes(runner.code_format.prior))
+    coding_ms = 1000 * (time.perf_counter() - start)
+    result = runner.run(packed)
+    return replace(result, decode_ms=result.decode_ms + coding_ms)
+
+
+def _name_of(packet: Packet) -> str:
+    """Whose runner answers a code: its configuration's, or that of a smaller codebook if it was cut."""
+    assert packet.configuration is not None
+    return str(replace(packet.configuration, codebook_size=packet.num_bits))
+
+
 def _misfit(expected: CodeFormat, packet: Packet) -> str:
     """What of a packet's shape is not the runner's: no shape from outside decides how much is computed."""
     for field in ("feature_size", "num_tokens"):
         if getattr(packet, field) != getattr(expected, field):
             return f"{field}: expected {getattr(expected, field)}, found {getattr(packet, field)}"
+    if packet.coding != Coding.RAW and expected.prior is None:
+        return f"coding: found {packet.coding:d}, expected 0: {expected.configuration} has no prior here"
     return ""
 
 

@@ -74,7 +74,7 @@ class CodePrior(nn.Module):
     is_earlier: Tensor
 
     def logits(self, code: Code, reference: Code | None = None) -> Code:
-        """Logit of each bit of the grid [batch, bit, time, height, width] and of the tokens [batch, token, bit].
+        """Logits: of the grid [batch, bit, time, height, width] and of the tokens [batch, token, bit].
 
         Args:
             code: Bits of this prior's size, of any dtype.

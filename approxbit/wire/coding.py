@@ -1,84 +1,110 @@
-"""The seam for entropy coding: how the bit planes of a code become a payload.
+"""How the bits of a code become a payload: raw, or coded under the tables of the codec.
 
-A packet names its coding by a number. 0 is raw packing and always there; a further coding implements
-`Coding` and is made known with `register_coding`, on both sides of the link.
+A packet names its coding by a number. Whoever reads any but raw needs the codec's `PriorTables`.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+from enum import IntEnum
+from typing import Sequence
 
 import numpy as np
 
 from approxbit.errors import WireError
-from approxbit.wire.frame import BytesLike, check_range, problem
-from approxbit.wire.packing import check_packed, pack, unpack
+from approxbit.wire import entropy
+from approxbit.wire.entropy import PriorTables
+from approxbit.wire.frame import check_range, problem
+from approxbit.wire.layers import Layers
+from approxbit.wire.packing import check_packed, pack, packed_bytes, unpack
 
 
-class Coding(Protocol):
-    """Bit planes <-> payload.
+class Coding(IntEnum):
+    """How a payload is coded."""
 
-    `decode` is exact on every platform, and refuses every payload that `encode` would not have written, so
-    that a packet has one byte string only. Both sizes are within the bounds of `FORMAT.md` when a packet
-    calls `check` or `decode`; memory beyond the planes themselves must not depend on anything that the
-    payload declares.
-    """
-
-    @property
-    def number(self) -> int:
-        """The coding's number in a packet, 1 to 255; 0 is raw."""
-
-    def encode(self, planes: np.ndarray) -> bytes:
-        """The payload of bit planes that `pack` would take, `[bit, position]`."""
-
-    def check(self, payload: BytesLike, codebook_size: int, num_positions: int) -> None:
-        """Raise `WireError` if the payload is malformed, as far as can be told without decoding it."""
-
-    def decode(self, payload: BytesLike, codebook_size: int, num_positions: int) -> np.ndarray:
-        """The bit planes, uint8 `[bit, position]`; `WireError` if the payload is malformed."""
+    RAW = 0
+    """One bit for each bit."""
+    CONTEXT = 1
+    """Entropy coded under the codec's tables, in one piece."""
+    LAYERED = 2
+    """The same in layers, of which the first ones can be read without the others."""
 
 
-class RawCoding:
-    """One bit for each bit: `pack` and `unpack`."""
+def encode_planes(
+    planes: np.ndarray, prior: PriorTables | None = None, cuts: Sequence[int] = ()
+) -> tuple[Coding, bytes]:
+    """The shortest coding of a code, and its payload: never longer than packed.
 
-    number = 0
-
-    def encode(self, planes: np.ndarray) -> bytes:
-        """The packed bits."""
-        return pack(planes)
-
-    def check(self, payload: BytesLike, codebook_size: int, num_positions: int) -> None:
-        """Verify length and padding."""
-        check_packed(payload, codebook_size, num_positions)
-
-    def decode(self, payload: BytesLike, codebook_size: int, num_positions: int) -> np.ndarray:
-        """The bits, uint8 `[bit, position]`."""
-        return unpack(payload, codebook_size, num_positions)
-
-
-RAW = RawCoding()
-
-_CODINGS: dict[int, Coding] = {RAW.number: RAW}
-
-
-def register_coding(coding: Coding) -> None:
-    """Make a coding known to every packet that is read or written from now on.
+    Args:
+        planes: 0 and 1, uint8 or bool `[bit, position]`.
+        prior: The codec's tables; without them, the code is packed raw.
+        cuts: After how many bits each layer ends, the last at all bits; by default, one piece without layers.
 
     Raises:
-        ValueError: Its number is out of range, or another coding has it.
+        ValueError: The planes do not fit the tables, or the cuts the planes.
     """
-    check_range("coding number", coding.number, 1, 255)
-    if _CODINGS.setdefault(coding.number, coding) is not coding:
-        raise ValueError(problem("coding number", "one that is free", coding.number))
+    layers = None if prior is None else entropy.encode(planes, prior, cuts)
+    if layers is None:
+        return Coding.RAW, pack(planes)
+    if not cuts:
+        return Coding.CONTEXT, layers[0]
+    payload = Layers(tuple(cuts), tuple(layers)).to_bytes()
+    if len(payload) >= packed_bytes(*planes.shape):
+        return Coding.RAW, pack(planes)
+    return Coding.LAYERED, payload
+
+
+def decode_payload(
+    coding: Coding, payload: bytes, codebook_size: int, num_positions: int, prior: PriorTables | None = None
+) -> np.ndarray:
+    """The bit planes of a payload that `check_payload` let pass; the inverse of `encode_planes`.
+
+    Returns:
+        uint8 `[bit, position]`: all bits, or those of the layers that are there.
+
+    Raises:
+        ValueError: The coding needs tables and there are none, or they are of another size.
+        WireError: The payload is not what `encode_planes` writes.
+    """
+    if coding == Coding.RAW:
+        return unpack(payload, codebook_size, num_positions)
+    if prior is None:
+        raise ValueError(problem("prior", f"the codec's tables, as coding {coding:d} needs them", None))
+    if prior.num_positions != num_positions:
+        found = f"tables for {prior.num_positions}"
+        raise ValueError(problem("prior", f"tables for {num_positions} positions", found))
+    if coding == Coding.CONTEXT:
+        return entropy.decode([payload], prior, [codebook_size])
+    layers = Layers.from_bytes(payload, codebook_size)
+    return entropy.decode(layers.parts, prior, layers.cuts)
+
+
+def check_payload(coding: Coding, payload: bytes, codebook_size: int, num_positions: int) -> None:
+    """Refuse a malformed payload, as far as can be told without decoding it.
+
+    Raises:
+        WireError: It is malformed.
+    """
+    if coding == Coding.RAW:
+        check_packed(payload, codebook_size, num_positions)
+        return
+    most = packed_bytes(codebook_size, num_positions) - 1
+    if len(payload) > most:
+        found = f"{len(payload)} bytes in coding {coding:d}"
+        raise WireError(problem("payload", f"at most {most} bytes", found))
+    if coding == Coding.CONTEXT and payload.endswith(b"\0"):
+        raise WireError(problem("payload", "no zero at its end in coding 1", "one"))
+    if coding == Coding.LAYERED:
+        Layers.from_bytes(payload, codebook_size)
 
 
 def coding_of(number: int) -> Coding:
-    """The coding that a packet names.
+    """The coding of a number.
 
     Raises:
-        WireError: Nobody has registered it here.
+        WireError: There is none.
     """
-    if number not in _CODINGS:
-        known = ", ".join(str(each) for each in sorted(_CODINGS))
-        raise WireError(problem("coding", f"one of {known}", number))
-    return _CODINGS[number]
+    try:
+        check_range("coding", number, min(Coding), max(Coding))
+    except ValueError as error:
+        raise WireError(str(error)) from error
+    return Coding(number)

@@ -24,6 +24,7 @@ MAX_BODY_BYTES = MAX_PAYLOAD_BYTES + 1024
 _PREFIX = MAGIC + bytes([VERSION])
 _CHECKSUM = struct.Struct(">I")
 _REST = struct.Struct(">IB3sI")
+_DECLARED = struct.Struct(">II")
 _REST_AT = len(_PREFIX) + _CHECKSUM.size
 
 
@@ -87,6 +88,26 @@ def read_frame(data: BytesLike) -> Frame:
         TypeError: `data` is not bytes.
         WireError: The message is not intact.
     """
+    frame, view = read_head(data), _view(data)
+    (declared, body_bytes) = _DECLARED.unpack_from(view, len(_PREFIX))
+    if body_bytes > MAX_BODY_BYTES:
+        raise WireError(problem("body_bytes", f"at most {MAX_BODY_BYTES}", body_bytes))
+    if body_bytes != len(frame.body):
+        found = f"{len(frame.body)} bytes after the frame"
+        raise WireError(problem("body_bytes", f"the declared {body_bytes}", found))
+    checksum = _checksum(view[_REST_AT:])
+    if declared != checksum:
+        raise WireError(problem("checksum", f"{checksum:08x}", f"{declared:08x}"))
+    return frame
+
+
+def read_head(data: BytesLike) -> Frame:
+    """The frame of a message of which the end may be missing, with nothing verified but magic and version.
+
+    Raises:
+        TypeError: `data` is not bytes.
+        WireError: There are fewer bytes than a frame has, or they are not a frame's.
+    """
     view = _view(data)
     if len(view) < FRAME_BYTES:
         raise WireError(problem("message", f"at least {FRAME_BYTES} bytes", len(view)))
@@ -94,16 +115,7 @@ def read_frame(data: BytesLike) -> Frame:
         raise WireError(problem("magic", MAGIC.hex(), view[: len(MAGIC)].hex()))
     if view[len(MAGIC)] != VERSION:
         raise WireError(problem("version", VERSION, view[len(MAGIC)]))
-    body_bytes, kind, details, sequence = _REST.unpack_from(view, _REST_AT)
-    if body_bytes > MAX_BODY_BYTES:
-        raise WireError(problem("body_bytes", f"at most {MAX_BODY_BYTES}", body_bytes))
-    if body_bytes != len(view) - FRAME_BYTES:
-        found = f"{len(view) - FRAME_BYTES} bytes after the frame"
-        raise WireError(problem("body_bytes", f"the declared {body_bytes}", found))
-    (declared,) = _CHECKSUM.unpack_from(view, len(_PREFIX))
-    checksum = _checksum(view[_REST_AT:])
-    if declared != checksum:
-        raise WireError(problem("checksum", f"{checksum:08x}", f"{declared:08x}"))
+    _, kind, details, sequence = _REST.unpack_from(view, _REST_AT)
     return Frame(kind, details, sequence, view[FRAME_BYTES:])
 
 

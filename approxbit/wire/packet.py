@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+import zlib
+from dataclasses import dataclass, replace
 from operator import index
+from typing import Sequence
 
 import numpy as np
 
 from approxbit.configuration import Configuration, Shape3
 from approxbit.errors import FingerprintError, WireError
-from approxbit.wire.coding import RAW, Coding, coding_of
+from approxbit.wire.coding import Coding, check_payload, coding_of, decode_payload, encode_planes
+from approxbit.wire.entropy import PriorTables
 from approxbit.wire.frame import (
     FRAME_BYTES,
     MAX_PAYLOAD_BYTES,
@@ -21,15 +24,18 @@ from approxbit.wire.frame import (
     expect_kind,
     problem,
     read_frame,
+    read_head,
     write_frame,
 )
-from approxbit.wire.packing import check_planes, pack, packed_bytes
+from approxbit.wire.layers import Layers
+from approxbit.wire.packing import check_planes, packed_bytes
 
 MAX_CODEBOOK_SIZE = 4096
 MAX_POSITIONS = 2**22
 MAX_NAME_BYTES = 32
 
 _FIELDS = struct.Struct(">Q3HHH")
+_HEAD_CHECKSUM = struct.Struct(">I")
 _SPATIAL_ENCODER = 0x01
 
 HEADER_BYTES = FRAME_BYTES + _FIELDS.size
@@ -52,7 +58,7 @@ class Packet:
         fingerprint: Hash of the weights that made the payload and must finish it, 64 bits; 0 if they were
             never saved.
         sequence: Which clip of the session this is, 32 bits; its answer carries the same number.
-        coding: How the payload is coded, 0 for raw.
+        coding: How the payload is coded; of a clip, `Coding.RAW`.
 
     Raises:
         TypeError: A number is not an integer, or the payload is not `bytes`.
@@ -67,7 +73,7 @@ class Packet:
     num_tokens: int = 0
     fingerprint: int = 0
     sequence: int = 0
-    coding: int = 0
+    coding: Coding = Coding.RAW
 
     def __post_init__(self):
         self._normalise()
@@ -101,11 +107,8 @@ class Packet:
         check_range("positions", self.num_positions, 1, MAX_POSITIONS)
         raw_bytes = packed_bytes(self.codebook_size, self.num_positions)
         check_range("packed bytes", raw_bytes, 1, MAX_PAYLOAD_BYTES)
-        coding = coding_of(self.coding)
-        if coding is not RAW and not 0 < len(self.payload) < raw_bytes:
-            found = f"{len(self.payload)} bytes in coding {self.coding}"
-            raise WireError(problem("payload", f"1 to {raw_bytes - 1} bytes", found))
-        coding.check(self.payload, self.codebook_size, self.num_positions)
+        object.__setattr__(self, "coding", coding_of(self.coding))
+        check_payload(self.coding, self.payload, self.codebook_size, self.num_positions)
 
     def _check_clip(self) -> None:
         absent = (self.configuration, self.num_tokens, self.coding)
@@ -128,9 +131,10 @@ class Packet:
         num_tokens: int = 0,
         fingerprint: int = 0,
         sequence: int = 0,
-        coding: Coding = RAW,
+        prior: PriorTables | None = None,
+        cuts: Sequence[int] = (),
     ) -> Packet:
-        """The packet of one clip's code. Where the coding saves nothing, the code is packed raw.
+        """The packet of one clip's code. Where coding saves nothing, the code is packed raw.
 
         Args:
             configuration: Offload point, spatial encoder and codebook size.
@@ -139,19 +143,19 @@ class Packet:
             num_tokens: How many of the positions, the last ones, are class tokens.
             fingerprint: Of the codec's weights.
             sequence: Number of the clip.
-            coding: How the bits become bytes.
+            prior: The codec's tables, for entropy coding.
+            cuts: After how many bits each layer ends, the last at all bits; by default, there are no layers.
 
         Raises:
-            ValueError: `planes` is not a code of this configuration and size, or a field is out of bounds.
+            ValueError: `planes` is not a code of this configuration and size, the prior or the cuts do not
+                fit it, or a field is out of bounds.
         """
         check_planes(planes)
         shape = (configuration.codebook_size, configuration.num_positions(feature_size, num_tokens))
         if planes.shape != shape:
             raise ValueError(problem("planes", f"{shape} for {configuration}", planes.shape))
-        payload, number = coding.encode(planes), coding.number
-        if len(payload) >= packed_bytes(*shape):
-            payload, number = pack(planes), RAW.number
-        return cls(Kind.CODE, configuration, feature_size, payload, num_tokens, fingerprint, sequence, number)
+        coding, payload = encode_planes(planes, prior, cuts)
+        return cls(Kind.CODE, configuration, feature_size, payload, num_tokens, fingerprint, sequence, coding)
 
     @classmethod
     def of_clip(cls, clip: np.ndarray, fingerprint: int = 0, sequence: int = 0) -> Packet:
@@ -186,27 +190,40 @@ class Packet:
         return self.configuration.num_positions(self.feature_size, self.num_tokens)
 
     @property
+    def num_bits(self) -> int:
+        """Leading bits of the codebook that the payload holds: all, but for a layered packet that was cut."""
+        if self.coding != Coding.LAYERED:
+            return self.codebook_size
+        return self._layers().cuts[-1]
+
+    @property
     def header_bytes(self) -> int:
         """Bytes of the packet that are not payload."""
-        return HEADER_BYTES + (len(self.configuration.offload_point) if self.configuration else 0)
+        return len(self._head())
 
-    def planes(self, coding: Coding | None = None) -> np.ndarray:
-        """The bits of the code, uint8 `[bit, position]`.
+    def planes(self, prior: PriorTables | None = None) -> np.ndarray:
+        """The bits of the code, uint8 `[bit, position]`; of a layered packet, those of its layers.
 
         Args:
-            coding: Reads the payload in place of the registered coding of the same number, for codings
-                whose tables belong to one codec.
+            prior: The codec's tables; a raw packet needs none.
 
         Raises:
-            ValueError: The packet holds a clip, or names another coding.
+            ValueError: The packet holds a clip, or its coding needs other tables.
             WireError: The payload is not what the coding writes; never with raw coding.
         """
         if self.kind != Kind.CODE:
             raise ValueError("planes() needs a packet that holds a code, this one holds a clip: use clip()")
-        coding = coding or coding_of(self.coding)
-        if coding.number != self.coding:
-            raise ValueError(problem("coding", f"the packet's {self.coding}", coding.number))
-        return coding.decode(self.payload, self.codebook_size, self.num_positions)
+        return decode_payload(self.coding, self.payload, self.codebook_size, self.num_positions, prior)
+
+    def keep_layers(self, num_layers: int) -> Packet:
+        """The packet with its first layers alone, as it may be sent when there is no time for all.
+
+        Raises:
+            ValueError: The packet is not layered, or has not so many layers.
+        """
+        if self.coding != Coding.LAYERED:
+            raise ValueError(problem("coding", "a layered packet", self.coding.name))
+        return replace(self, payload=self._layers().keep(num_layers).to_bytes())
 
     def clip(self) -> np.ndarray:
         """The clip, uint8 `[time, height, width, 3]`, read-only.
@@ -232,13 +249,8 @@ class Packet:
 
     def to_bytes(self) -> bytes:
         """The packet on the wire; the inverse of `from_bytes`."""
-        name, flags = b"", 0
-        if self.configuration is not None:
-            name = self.configuration.offload_point.encode("ascii")
-            flags = _SPATIAL_ENCODER if self.configuration.spatial_encoder else 0
-        fields = _FIELDS.pack(self.fingerprint, *self.feature_size, self.num_tokens, self.codebook_size)
-        details = bytes([self.coding, flags, len(name)])
-        return write_frame(self.kind, details, self.sequence, b"".join((fields, name, self.payload)))
+        head = self._head()
+        return write_frame(self.kind, self._details(), self.sequence, head[FRAME_BYTES:] + self.payload)
 
     @classmethod
     def from_bytes(cls, data: BytesLike) -> Packet:
@@ -256,7 +268,26 @@ class Packet:
             raise WireError(str(error)) from error
 
     @classmethod
-    def _of_frame(cls, kind: Kind, frame: Frame) -> Packet:
+    def from_prefix(cls, data: BytesLike) -> Packet:
+        """The packet of as many layers as arrived whole, of the bytes of a layered packet that end anywhere.
+
+        The head checksum and that of each layer stand in for the frame's, which needs all bytes.
+
+        Raises:
+            TypeError: `data` is not bytes.
+            WireError: `data` does not begin a layered packet, or ends before its first layer does.
+        """
+        frame = read_head(data)
+        expect_kind(frame, Kind.CODE)
+        if coding_of(frame.details[0]) != Coding.LAYERED:
+            raise WireError(problem("coding", "2: only a layered packet can be cut", frame.details[0]))
+        try:
+            return cls._of_frame(Kind.CODE, frame, is_whole=False)
+        except ValueError as error:
+            raise WireError(str(error)) from error
+
+    @classmethod
+    def _of_frame(cls, kind: Kind, frame: Frame, is_whole: bool = True) -> Packet:
         coding, flags, name_bytes = frame.details
         if len(frame.body) < _FIELDS.size:
             raise ValueError(problem("body_bytes", f"at least {_FIELDS.size}", len(frame.body)))
@@ -267,7 +298,43 @@ class Packet:
         name, payload = bytes(rest[:name_bytes]), bytes(rest[name_bytes:])
         configuration = _read_configuration(kind, name, flags, codebook_size)
         size = (time, height, width)
+        if kind == Kind.CODE and coding == Coding.LAYERED:
+            payload = _checked_layers(frame, payload, codebook_size, is_whole)
         return cls(kind, configuration, size, payload, num_tokens, fingerprint, frame.sequence, coding)
+
+    def _layers(self) -> Layers:
+        return Layers.from_bytes(self.payload, self.codebook_size)
+
+    def _details(self) -> bytes:
+        name = self.configuration.offload_point if self.configuration else ""
+        flags = _SPATIAL_ENCODER if self.configuration and self.configuration.spatial_encoder else 0
+        return bytes([self.coding, flags, len(name)])
+
+    def _head(self) -> bytes:
+        """All bytes before the payload; those of the frame that depend on the payload are 0."""
+        name = self.configuration.offload_point.encode("ascii") if self.configuration else b""
+        fields = _FIELDS.pack(self.fingerprint, *self.feature_size, self.num_tokens, self.codebook_size)
+        body = fields + name
+        if self.coding == Coding.LAYERED:
+            body += _head_checksum(self._details(), self.sequence, body, self._layers().directory())
+        return bytes(FRAME_BYTES) + body
+
+
+def _head_checksum(details: bytes, sequence: int, fields: BytesLike, directory: bytes) -> bytes:
+    """CRC-32 of what must be right before the layers of a packet that was cut mean anything."""
+    covered = b"".join((details, sequence.to_bytes(4, "big"), bytes(fields), directory))
+    return _HEAD_CHECKSUM.pack(zlib.crc32(covered))
+
+
+def _checked_layers(frame: Frame, rest: bytes, codebook_size: int, is_whole: bool) -> bytes:
+    """The payload behind a head checksum that is right; what is not whole and intact is left out of it."""
+    found, payload = rest[: _HEAD_CHECKSUM.size], rest[_HEAD_CHECKSUM.size :]
+    layers, directory, _missing_bytes = Layers.from_prefix(payload, codebook_size)
+    fields = frame.body[: len(frame.body) - len(rest)]
+    expected = _head_checksum(frame.details, frame.sequence, fields, directory)
+    if found != expected:
+        raise WireError(problem("head checksum", expected.hex(), found.hex()))
+    return payload if is_whole else layers.to_bytes()
 
 
 def _read_configuration(kind: Kind, name: bytes, flags: int, codebook_size: int) -> Configuration | None:

@@ -4,7 +4,16 @@ from approxbit.zoo.builders import BUILDERS, build_backbone, list_offload_points
 from approxbit.zoo.cards import BackboneCard, CodecCard, Provenance
 from approxbit.zoo.folder import available, find_checkpoints
 from approxbit.zoo.paper import PAPER_CONFIGURATIONS, build, build_family
-from approxbit.zoo.store import card, load, load_backbone, load_family, load_lut, save_backbone, save_codec
+from approxbit.zoo.store import (
+    card,
+    load,
+    load_backbone,
+    load_family,
+    load_lut,
+    save_backbone,
+    save_codec,
+    save_prior,
+)
 from approxbit.zoo.weights import WeightsRecord, compute_fingerprint
 
 __all__ = [
@@ -28,4 +37,5 @@ __all__ = [
     "load_lut",
     "save_backbone",
     "save_codec",
+    "save_prior",
 ]

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Union
+
+import torch
+from torch import Tensor
 
 from approxbit.backbones.base import Backbone
 from approxbit.codec.codec import Codec
 from approxbit.configuration import Configuration
-from approxbit.errors import HashMismatchError
+from approxbit.errors import HashMismatchError, WeightsError, WireError
 from approxbit.offload import OffloadedModel
 from approxbit.select import LUT
+from approxbit.wire import PriorTables
 from approxbit.zoo.builders import build_backbone
 from approxbit.zoo.cards import BackboneCard, Card, CodecCard, Provenance, load_card, save_card
 from approxbit.zoo.folder import (
@@ -28,6 +33,9 @@ from approxbit.zoo.folder import (
 from approxbit.zoo.weights import check_fit, load_weights, save_weights
 
 Folder = Union[str, "os.PathLike[str]"]
+
+PRIOR = "prior.tables"
+"""Name of the tensor that holds a codec's `PriorTables` as bytes."""
 
 
 def save_backbone(
@@ -72,6 +80,7 @@ def save_codec(
     arguments: Mapping[str, Any] | None = None,
     label_set: str | None = None,
     provenance: Provenance | None = None,
+    prior: PriorTables | None = None,
 ) -> CodecCard:
     """Write `<configuration>.safetensors` and its card into a family's folder.
 
@@ -83,10 +92,11 @@ def save_codec(
             `hidden_channels`.
         label_set: Which question the codec was trained to answer; by default the backbone's.
         provenance: How the codec was made.
+        prior: Its tables for entropy coding. They are part of the fingerprint.
 
     Raises:
-        ValueError: The folder's name is no family's, there is no such backbone, or its features are not
-            those that the codec was made for.
+        ValueError: The folder's name is no family's, there is no such backbone, its features are not those
+            that the codec was made for, or the prior is for codes of another size.
         WeightsError: The backbone, the configuration and `arguments` make a codec of other tensors.
     """
     family, configuration = check_family(Path(folder).name), str(codec.configuration)
@@ -98,17 +108,46 @@ def save_codec(
     )
     _check_same_feature(codec, rebuilt)
     check_fit(_weights_of(path), rebuilt, codec.state_dict())
+    beside = {}
+    if prior is not None:
+        prior.check_fit(codec.configuration, codec.feature_shape.size, codec.num_tokens)
+        beside[PRIOR] = torch.frombuffer(bytearray(prior.to_bytes()), dtype=torch.uint8)
     card = CodecCard(
         f"{family}/{configuration}",
         backbone_card.name,
         backbone_card.weights.fingerprint,
         arguments,
         backbone_card.label_set if label_set is None else label_set,
-        save_weights(_weights_of(path), codec, configuration),
+        save_weights(_weights_of(path), codec, configuration, beside),
         provenance or Provenance(),
     )
     save_card(path, card)
     return card
+
+
+def save_prior(
+    name: str,
+    prior: PriorTables,
+    metrics: Mapping[str, float] | None = None,
+    checkpoints: Folder | None = None,
+) -> CodecCard:
+    """Give a saved codec its prior, or another one. Its weights stay, its fingerprint changes.
+
+    Args:
+        name: Family and configuration, such as `digits-movinet/16-Enc-B5`.
+        prior: Tables for its codes.
+        metrics: What was measured of the prior, added to those in the codec's card.
+        checkpoints: Folder of all families; by default as `find_checkpoints` says.
+
+    Raises:
+        ValueError: There is no such codec, or the prior is for codes of another size.
+        WeightsError: As for `load`.
+    """
+    root = find_checkpoints(checkpoints)
+    codec, made = load(name, root).codec, _codec_card(root, name)
+    provenance = replace(made.provenance, metrics={**made.provenance.metrics, **(metrics or {})})
+    folder = locate_codec(root, name).parent
+    return save_codec(folder, codec, made.backbone, made.arguments, made.label_set, provenance, prior)
 
 
 def load(name: str, checkpoints: Folder | None = None) -> OffloadedModel:
@@ -196,10 +235,21 @@ def _assemble(root: Path, codec_card: CodecCard, backbone: Backbone) -> Offloade
             f"{codec_card.backbone_fingerprint}, found {backbone_card.weights.fingerprint}"
         )
     codec = _build_codec(backbone, path.stem, codec_card.arguments)
-    load_weights(_weights_of(path), codec, codec_card.weights, path.stem)
+    beside = load_weights(_weights_of(path), codec, codec_card.weights, path.stem, (PRIOR,))
     model = OffloadedModel(backbone, codec.requires_grad_(False), backbone_card.label_names)
     model.fingerprint = int(codec_card.weights.fingerprint, 16)
+    if beside:
+        model.prior = _read_prior(path, codec, beside[PRIOR])
     return model
+
+
+def _read_prior(path: Path, codec: Codec, tensor: Tensor) -> PriorTables:
+    try:
+        prior = PriorTables.from_bytes(tensor.numpy().tobytes())
+        prior.check_fit(codec.configuration, codec.feature_shape.size, codec.num_tokens)
+    except (WireError, ValueError) as error:
+        raise WeightsError(f"{path}: the tensor {PRIOR} is no prior of this codec: {error}") from error
+    return prior
 
 
 def _build_codec(backbone: Backbone, configuration: str, arguments: Mapping[str, Any]) -> Codec:

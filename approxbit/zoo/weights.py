@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,20 +51,23 @@ def compute_fingerprint(tensors: Mapping[str, Tensor], label: str = "") -> int:
     return int.from_bytes(digest.digest()[:8], "big")
 
 
-def save_weights(path: Path, module: nn.Module, label: str = "") -> WeightsRecord:
+def save_weights(
+    path: Path, module: nn.Module, label: str = "", beside: Mapping[str, Tensor] | None = None
+) -> WeightsRecord:
     """Write a module's state, all of it or nothing; the inverse of `load_weights`.
 
     Args:
         path: The safetensors file.
         module: Whose parameters and buffers to write.
         label: What enters the fingerprint beside the tensors.
+        beside: Further tensors of the file, of names that the module does not have.
 
     Returns:
         The record that `load_weights` checks the file against.
     """
     tensors = {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
-        for name, tensor in module.state_dict().items()
+        for name, tensor in {**(beside or {}), **module.state_dict()}.items()
     }
     content = dump_safetensors(tensors)
     write_whole(path, content)
@@ -75,23 +78,37 @@ def save_weights(path: Path, module: nn.Module, label: str = "") -> WeightsRecor
     )
 
 
-def load_weights(path: Path, module: nn.Module, record: WeightsRecord, label: str = "") -> None:
+def load_weights(
+    path: Path, module: nn.Module, record: WeightsRecord, label: str = "", beside: Collection[str] = ()
+) -> dict[str, Tensor]:
     """Fill a module from a file: every tensor of both, or none and an error.
+
+    Args:
+        path: The safetensors file.
+        module: What to fill.
+        record: What the file must hold.
+        label: What enters the fingerprint beside the tensors.
+        beside: Names of tensors that the file may hold beside those of the module.
+
+    Returns:
+        The tensors of `beside` that are there.
 
     Raises:
         HashMismatchError: The file or its content is not what the record describes.
-        MissingKeyError: The file lacks a tensor of the module, or has one that the module does not know.
+        MissingKeyError: The file lacks a tensor of the module, or has one that nobody knows.
         WrongShapeError: A tensor has another shape than the module's.
         WeightsError: The file cannot be read, or a tensor has another dtype than the module's.
     """
     tensors = _read(path, record.sha256)
-    check_fit(path, module, tensors)
+    of_module = {name: tensor for name, tensor in tensors.items() if name not in beside}
+    check_fit(path, module, of_module)
     found = f"{compute_fingerprint(tensors, label):016x}"
     if found != record.fingerprint:
         raise HashMismatchError(
             f"{path}: the card promises the fingerprint {record.fingerprint}, found {found}"
         )
-    module.load_state_dict(tensors, strict=True)
+    module.load_state_dict(of_module, strict=True)
+    return {name: tensor for name, tensor in tensors.items() if name in beside}
 
 
 def check_fit(path: Path, module: nn.Module, tensors: Mapping[str, Tensor]) -> None:

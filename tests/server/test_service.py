@@ -17,7 +17,7 @@ from approxbit.engines.torch_runner import TorchEdgeRunner, TorchServerRunner, T
 from approxbit.offload import OffloadedModel
 from approxbit.server import Service
 from approxbit.server.loading import build_service, load_service
-from approxbit.wire import Answer, Kind, Packet, Refusal, Status, read_reply, register_coding
+from approxbit.wire import Answer, Kind, Packet, Refusal, Status, read_reply
 
 Models = dict[str, OffloadedModel]
 FRAMES = np.random.default_rng(1).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
@@ -140,35 +140,6 @@ def test_other_weights_are_refused(service: Service, models: Models) -> None:
         refusal = refusal_of(service, packet)
         assert refusal.status == Status.WRONG_WEIGHTS
         assert "load the same weights on both sides of the link" in refusal.reason
-
-
-class Backwards:
-    """An entropy coding in name only: drops the last byte, which must be zero."""
-
-    number = 201
-
-    def encode(self, planes: np.ndarray) -> bytes:
-        return np.packbits(planes).tobytes()[:-1]
-
-    def check(self, payload: bytes, codebook_size: int, num_positions: int) -> None:
-        pass
-
-    def decode(self, payload: bytes, codebook_size: int, num_positions: int) -> np.ndarray:
-        bits = np.unpackbits(np.frombuffer(payload + b"\x00", np.uint8), count=codebook_size * num_positions)
-        return bits.reshape(codebook_size, num_positions)
-
-
-def test_a_code_in_another_coding_has_the_same_answer(service: Service, models: Models) -> None:
-    coding = Backwards()
-    register_coding(coding)
-    shape = TorchEdgeRunner(models["4-NoEnc-B2"]).code_format
-    planes = np.zeros((4, shape.num_positions), np.uint8)
-    planes[0, ::3] = 1
-    arguments = (shape.configuration, shape.feature_size, planes, 0, shape.fingerprint, 7)
-    raw, other = Packet.of_code(*arguments), Packet.of_code(*arguments, coding)
-    assert other.coding == 201
-    answers = [Answer.from_bytes(service.answer(packet.to_bytes())) for packet in (raw, other)]
-    assert np.array_equal(answers[0].logits, answers[1].logits)
 
 
 class Failing(TorchServerRunner):

@@ -1,4 +1,4 @@
-"""Entropy coding of codes: fewer bytes than bits, by probabilities of integer tables that belong to a codec."""
+"""Entropy coding of codes: the probability of each bit comes from integer tables that belong to a codec."""
 
 from approxbit.wire.entropy.coder import decode, encode, warm_up
 from approxbit.wire.entropy.compiled import has_compiler

@@ -71,7 +71,7 @@ def encode_planes(values, tokens, size, shifts, tables, probabilities, first, la
 
 
 def decode_planes(values, tokens, size, shifts, tables, probabilities, first, last, state, payload):
-    """Read the bits of planes `first` to `last` - 1 into `values` and `tokens`; the inverse of `encode_planes`."""
+    """Read the bits of planes into `values` and `tokens`; the inverse of `encode_planes`."""
     before, _, _, _, output, token_weights, token_biases, _ = tables
     times, height, width, origin = size
     line, step = width + 1, (width + 1) * (height + 1)

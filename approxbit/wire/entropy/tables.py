@@ -6,10 +6,11 @@ import math
 import struct
 from dataclasses import dataclass, fields
 from functools import cached_property
+from operator import index
 
 import numpy as np
 
-from approxbit.configuration import Shape3
+from approxbit.configuration import Configuration, Shape3
 from approxbit.errors import WireError
 from approxbit.wire.entropy.context import AROUND_COUNTS, BEFORE
 from approxbit.wire.frame import BytesLike, problem
@@ -25,15 +26,16 @@ _HEAD = struct.Struct(">4s3HHHBBB")
 
 @dataclass(frozen=True, eq=False)
 class PriorTables:
-    """Weights of the probabilities of one codec's bits. Tables that exist are well formed, and cannot overflow.
+    """Weights of the probabilities of one codec's bits. Tables that exist are well formed.
 
-    All arrays are int16, read-only copies. U = 1 + hidden units; the first unit is linear.
+    All arrays are int16, read-only copies; no sum of theirs can overflow. The first unit is linear, the
+    others are rectified.
 
     Attributes:
         grid_size: Time, height and width of the code's grid.
         num_tokens: Class tokens beside the grid.
         before: `[bit, 13, unit]`, of the neighbours that come before a position.
-        earlier: `[pair, around, unit]`; the pairs are (1, 0), (2, 0), (2, 1), (3, 0) ...: bit and earlier bit.
+        earlier: `[pair, around, unit]`; its pairs of bits are (1, 0), (2, 0), (2, 1), (3, 0) ...
         reference: `[bit, around, unit]`, of the reference; with no `around`, none is looked at.
         bias: `[bit, unit, time + height + width]`.
         output: `[bit, unit]`, in 1/256 nat of 2^13.
@@ -55,6 +57,7 @@ class PriorTables:
     token_biases: np.ndarray
 
     def __post_init__(self):
+        object.__setattr__(self, "grid_size", tuple(index(length) for length in self.grid_size))
         _check_sizes(*self.sizes)
         shapes = _shapes(*self.sizes)
         for name, shape in shapes.items():
@@ -95,6 +98,20 @@ class PriorTables:
     def arrays(self) -> tuple[np.ndarray, ...]:
         """All arrays, in the order in which the kernels take them and `to_bytes` writes them."""
         return tuple(getattr(self, name) for name in _ARRAYS)
+
+    def check_fit(self, configuration: Configuration, feature_size: Shape3, num_tokens: int = 0) -> None:
+        """Make sure that codes of a configuration, or of its leading bits, can be coded under the tables.
+
+        Raises:
+            ValueError: They cannot.
+        """
+        expected = configuration.grid_size(feature_size), num_tokens
+        found = tuple(self.grid_size), self.num_tokens
+        if found != expected or self.codebook_size < configuration.codebook_size:
+            raise ValueError(
+                f"a prior for {configuration} must have the grid and class tokens {expected} and at least "
+                f"{configuration.codebook_size} bits, found {found} and {self.codebook_size} bits"
+            )
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, PriorTables):

@@ -1,0 +1,60 @@
+"""Random tables for the tests of entropy coding."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import pytest
+
+from approxbit.wire import PriorTables
+
+
+class MakePrior(Protocol):
+    def __call__(
+        self,
+        codebook_size: int = 4,
+        grid_size: tuple[int, int, int] = (2, 3, 3),
+        num_tokens: int = 0,
+        num_earlier: int = 7,
+        num_reference: int = 0,
+        units: int = 1,
+        seed: int = 0,
+    ) -> PriorTables: ...
+
+
+def random_prior(
+    codebook_size: int = 4,
+    grid_size: tuple[int, int, int] = (2, 3, 3),
+    num_tokens: int = 0,
+    num_earlier: int = 7,
+    num_reference: int = 0,
+    units: int = 1,
+    seed: int = 0,
+) -> PriorTables:
+    """Tables that use every weight; a constant code is likely under them, so that it becomes short."""
+    source = np.random.default_rng(seed)
+    pairs = codebook_size * (codebook_size - 1) // 2
+    largest = 32767 // (13 + num_earlier * (codebook_size - 1) + num_reference + 3)
+
+    def draw(*shape: int) -> np.ndarray:
+        return source.integers(-largest // 4, largest + 1, shape).astype(np.int16)
+
+    output = np.full((codebook_size, units), 2000, np.int16)
+    output[:, 1:] = source.integers(-500, 500, (codebook_size, units - 1))
+    return PriorTables(
+        grid_size,
+        num_tokens,
+        before=draw(codebook_size, 13, units),
+        earlier=draw(pairs, num_earlier, units),
+        reference=draw(codebook_size, num_reference, units),
+        bias=draw(codebook_size, units, sum(grid_size)),
+        output=output,
+        token_weights=draw(pairs if num_tokens else 0),
+        token_biases=draw(codebook_size if num_tokens else 0),
+    )
+
+
+@pytest.fixture
+def make_prior() -> MakePrior:
+    return random_prior

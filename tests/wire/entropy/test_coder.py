@@ -1,0 +1,190 @@
+"""What is coded comes back, in one piece and in layers, with and without the compiler."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from approxbit.errors import WireError
+from approxbit.wire import PriorTables, packed_bytes
+from approxbit.wire.entropy import coder, compiled, decode, encode
+from approxbit.wire.entropy.compiled import compile_kernels, plain_kernels
+
+MakePrior = Callable[..., PriorTables]
+SIZES: list[dict[str, Any]] = [
+    {"codebook_size": 1, "grid_size": (1, 1, 1)},
+    {"codebook_size": 3, "grid_size": (1, 1, 7), "units": 3},
+    {"codebook_size": 2, "grid_size": (5, 1, 1), "num_tokens": 2, "num_earlier": 0},
+    {"codebook_size": 5, "grid_size": (3, 4, 2), "num_tokens": 1, "num_earlier": 27},
+    {"codebook_size": 4, "grid_size": (2, 3, 3), "num_earlier": 19, "units": 9},
+    {"codebook_size": 3, "grid_size": (2, 2, 3), "num_reference": 7, "num_earlier": 1},
+]
+
+
+def draw(prior: PriorTables, share: float, seed: int) -> np.ndarray:
+    source = np.random.default_rng(seed)
+    return (source.random((prior.codebook_size, prior.num_positions)) < share).astype(np.uint8)
+
+
+def force(monkeypatch: pytest.MonkeyPatch, kernels: Callable[[], compiled.Kernels]) -> None:
+    monkeypatch.setattr(coder, "load_kernels", kernels)
+
+
+def encode_at_any_length(planes: np.ndarray, prior: PriorTables, monkeypatch: pytest.MonkeyPatch) -> bytes:
+    """The payload, however long: most random codes are no shorter this way."""
+    monkeypatch.setattr(coder, "packed_bytes", lambda *shape: 10_000)
+    layers = encode(planes, prior)
+    assert layers is not None
+    return layers[0]
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 1.0])
+def test_a_code_comes_back_and_both_kernels_write_the_same_bytes(
+    sizes: dict[str, Any], share: float, make_prior: MakePrior, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seed in range(4):
+        prior = make_prior(**sizes, seed=seed)
+        planes = draw(prior, share, seed)
+        payloads = []
+        for kernels in (plain_kernels, compile_kernels):
+            force(monkeypatch, kernels)
+            payloads.append(encode_at_any_length(planes, prior, monkeypatch))
+        assert payloads[0] == payloads[1]
+        for kernels in (plain_kernels, compile_kernels):
+            force(monkeypatch, kernels)
+            np.testing.assert_array_equal(decode(payloads[:1], prior, [len(planes)]), planes)
+
+
+def test_two_thousand_codes_come_back(make_prior: MakePrior) -> None:
+    num_coded = 0
+    for seed in range(2000):
+        prior = make_prior(codebook_size=4, grid_size=(2, 3, 3), num_tokens=seed % 2, seed=seed // 100)
+        planes = draw(prior, (seed % 21) / 20, seed)
+        layers = encode(planes, prior)
+        if layers is not None:
+            num_coded += 1
+            assert len(layers[0]) < packed_bytes(*planes.shape)
+            np.testing.assert_array_equal(decode(layers, prior, [4]), planes)
+    assert 200 < num_coded < 1800
+
+
+def test_the_number_of_bytes_is_that_of_the_probabilities(
+    make_prior: MakePrior, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bit that is 1 with 11 nats costs next to nothing, one that is 0 costs 16 bits."""
+    prior = make_prior(codebook_size=1, grid_size=(1, 1, 100), num_earlier=0)
+    certain = PriorTables(
+        prior.grid_size,
+        0,
+        before=np.zeros_like(prior.before),
+        earlier=prior.earlier,
+        reference=prior.reference,
+        bias=np.concatenate([np.full((1, 1, 2), 16000), np.zeros((1, 1, 100))], axis=2).astype(np.int16),
+        output=np.full((1, 1), 32000, np.int16),
+        token_weights=prior.token_weights,
+        token_biases=prior.token_biases,
+    )
+    assert encode_at_any_length(np.ones((1, 100), np.uint8), certain, monkeypatch) == b""
+    zeros = encode_at_any_length(np.zeros((1, 100), np.uint8), certain, monkeypatch)
+    assert len(zeros) in (199, 200, 201)
+
+
+def test_a_code_that_would_be_longer_is_not_coded(make_prior: MakePrior) -> None:
+    prior = make_prior()
+    results = [encode(draw(prior, 0.5, seed), prior) for seed in range(50)]
+    assert None in results
+    assert encode(np.ones((4, 18), np.uint8), prior) is not None
+
+
+def test_every_byte_string_is_the_payload_of_its_bits_or_is_refused(make_prior: MakePrior) -> None:
+    """All payloads of up to two bytes: decoded, they are what the encoder writes, or `decode` says no."""
+    prior = make_prior(codebook_size=2, grid_size=(1, 2, 3), num_earlier=1)
+    accepted = set()
+    for payload in [b"", *(bytes(each) for n in (1, 2) for each in itertools.product(range(256), repeat=n))]:
+        try:
+            planes = decode([payload], prior, [2])
+        except WireError:
+            continue
+        assert planes.tobytes() not in accepted
+        accepted.add(planes.tobytes())
+        layers = encode(planes, prior)
+        if len(payload) < packed_bytes(2, 6):
+            assert layers == [payload]
+        else:
+            assert layers is None
+    assert len(accepted) > 100
+
+
+@pytest.mark.parametrize("damage", [b"\0", b"\1", b"\0\0\0\0\0\0\1", b"\xff" * 9])
+def test_a_payload_with_more_behind_it_is_refused(damage: bytes, make_prior: MakePrior) -> None:
+    prior = make_prior()
+    layers = encode(np.ones((4, 18), np.uint8), prior)
+    assert layers is not None
+    with pytest.raises(WireError, match=r"payload: expected what the encoder writes for its bits, found \d"):
+        decode([layers[0] + damage], prior, [4])
+
+
+@pytest.mark.parametrize("cuts", [(4,), (1, 4), (2, 3, 4), (1, 2, 3, 4)])
+def test_any_first_layers_decode_to_the_first_bits(cuts: tuple[int, ...], make_prior: MakePrior) -> None:
+    for seed in range(20):
+        prior = make_prior(grid_size=(4, 4, 4), num_tokens=1, seed=seed, units=1 + seed % 3)
+        planes = draw(prior, 0.97, seed)
+        layers = encode(planes, prior, cuts)
+        assert layers is not None
+        for count in range(1, len(cuts) + 1):
+            read = decode(layers[:count], prior, cuts[:count])
+            np.testing.assert_array_equal(read, planes[: cuts[count - 1]])
+
+
+def test_an_early_bit_does_not_depend_on_a_later_one(make_prior: MakePrior) -> None:
+    prior = make_prior(grid_size=(3, 3, 3))
+    planes = draw(prior, 0.95, 1)
+    others = planes.copy()
+    others[2:] ^= 1
+    first, second = encode(planes, prior, (2, 4)), encode(others, prior, (2, 4))
+    alone = encode(planes[:2], prior)
+    assert first is not None
+    assert alone == first[:1]
+    assert second is None or second[0] == first[0]
+
+
+def test_one_layer_costs_nothing(make_prior: MakePrior) -> None:
+    prior, planes = make_prior(), np.ones((4, 18), np.uint8)
+    assert encode(planes, prior) == encode(planes, prior, (4,))
+
+
+def test_a_reference_changes_the_bytes_and_must_be_there_again(make_prior: MakePrior) -> None:
+    prior = make_prior(num_reference=7, grid_size=(3, 3, 3))
+    planes = draw(prior, 0.97, 3)
+    guess = planes.copy()
+    guess[:, ::5] ^= 1
+    plain, helped = encode(planes, prior), encode(planes, prior, reference=guess)
+    assert plain != helped
+    assert plain is not None
+    assert helped is not None
+    np.testing.assert_array_equal(decode(helped, prior, [4], guess), planes)
+    np.testing.assert_array_equal(decode(plain, prior, [4]), planes)
+
+
+def test_what_does_not_fit_the_tables_is_a_mistake(make_prior: MakePrior) -> None:
+    prior, planes = make_prior(), np.ones((4, 18), np.uint8)
+    with pytest.raises(ValueError, match=r"planes: expected \(up to 4, 18\) for these tables"):
+        encode(np.ones((4, 17), np.uint8), prior)
+    with pytest.raises(ValueError, match=r"planes: expected \(up to 4, 18\)"):
+        encode(np.ones((5, 18), np.uint8), prior)
+    for cuts in [(2, 2, 4), (4, 2), (2,), (0, 4), (2, 5)]:
+        with pytest.raises(ValueError, match="cuts: expected rising numbers of bits up to 4"):
+            encode(planes, prior, cuts)
+    with pytest.raises(ValueError, match="reference: expected none with these tables"):
+        encode(planes, prior, reference=planes)
+    with pytest.raises(ValueError, match=r"reference: expected \(4, 18\)"):
+        encode(planes, make_prior(num_reference=1), reference=planes[:3])
+    with pytest.raises(ValueError, match="cuts: expected one for each of 0 layers, at least 1"):
+        decode([], prior, [])
+    with pytest.raises(ValueError, match="cuts: expected one for each of 1 layers"):
+        decode([b""], prior, [2, 4])

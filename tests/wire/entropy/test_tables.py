@@ -1,0 +1,109 @@
+"""Tables come back from their bytes, and tables that could overflow do not exist."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+
+import numpy as np
+import pytest
+
+from approxbit.configuration import Configuration
+from approxbit.errors import WireError
+from approxbit.wire import PriorTables
+from approxbit.wire.entropy.tables import MAGIC
+
+MakePrior = Callable[..., PriorTables]
+
+
+def changed(prior: PriorTables, **changes: object) -> PriorTables:
+    return PriorTables(**{each.name: getattr(prior, each.name) for each in fields(prior)} | changes)
+
+
+@pytest.mark.parametrize("units", [1, 9])
+@pytest.mark.parametrize("num_tokens", [0, 2])
+@pytest.mark.parametrize("num_reference", [0, 7])
+def test_tables_come_back_from_their_bytes(
+    units: int, num_tokens: int, num_reference: int, make_prior: MakePrior
+) -> None:
+    prior = make_prior(units=units, num_tokens=num_tokens, num_reference=num_reference)
+    data = prior.to_bytes()
+    read = PriorTables.from_bytes(data)
+    assert read == prior
+    assert hash(read) == hash(prior)
+    assert read.to_bytes() == data
+    assert (read.codebook_size, read.num_positions) == (4, 18 + num_tokens)
+    assert read.looks_at_reference == (num_reference > 0)
+    assert prior != "tables"
+    with pytest.raises(ValueError, match="read-only"):
+        read.bias[...] = 0
+
+
+def test_any_other_length_is_refused(make_prior: MakePrior) -> None:
+    data = make_prior(num_tokens=1).to_bytes()
+    for wrong in [data[:cut] for cut in range(0, len(data), 7)] + [data + b"\0", data + data]:
+        with pytest.raises(WireError, match=r"tables: expected (at least \d+ bytes|\d+ bytes for their sizes)"):
+            PriorTables.from_bytes(wrong)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        (0, b"X", "magic of the tables: expected 41585001"),
+        (4, b"\0\0", "time of the tables: expected 1 to 65535, found 0"),
+        (12, b"\0\0", "codebook_size of the tables: expected 1 to 4096, found 0"),
+        (12, b"\x10\x01", "codebook_size of the tables: expected 1 to 4096, found 4097"),
+        (14, b"\2", r"positions around, earlier: expected one of \(0, 1, 7, 19, 27\), found 2"),
+        (15, b"\x1a", "positions around, reference: expected one of"),
+        (16, b"\0", "units of the tables: expected 1 to 65, found 0"),
+        (16, b"\xff", "units of the tables: expected 1 to 65, found 255"),
+        (4, b"\xff\xff" * 4 + b"\x10\x00", r"tables: expected \d+ bytes for their sizes"),
+        (17, b"\x7f\xff" * 2, "sum of the weights of a unit: expected at most 32767"),
+        (17, b"\x80\x00", "sum of the weights of a unit: expected at most 32767"),
+    ],
+)
+def test_malformed_tables_are_refused_by_name(
+    place: int, value: bytes, message: str, make_prior: MakePrior
+) -> None:
+    data = make_prior().to_bytes()
+    assert data.startswith(MAGIC)
+    with pytest.raises(WireError, match=message):
+        PriorTables.from_bytes(data[:place] + value + data[place + len(value) :])
+
+
+def test_random_bytes_are_tables_or_are_refused(make_prior: MakePrior) -> None:
+    data, source = make_prior(units=2).to_bytes(), np.random.default_rng(0)
+    num_read = 0
+    for _ in range(2000):
+        damaged = bytearray(data)
+        for _ in range(source.integers(1, 4)):
+            damaged[source.integers(len(damaged))] = source.integers(256)
+        try:
+            assert PriorTables.from_bytes(bytes(damaged)).to_bytes() == bytes(damaged)
+            num_read += 1
+        except WireError:
+            pass
+    assert 0 < num_read < 2000
+
+
+def test_an_array_of_another_type_or_shape_is_a_mistake(make_prior: MakePrior) -> None:
+    prior = make_prior()
+    with pytest.raises(ValueError, match=r"before: expected int16 \(4, 13, 1\), found float64"):
+        changed(prior, before=prior.before.astype(float))
+    with pytest.raises(ValueError, match=r"bias: expected int16 \(4, 1, 8\), found int16 \(4, 1, 7\)"):
+        changed(prior, bias=prior.bias[:, :, 1:])
+    with pytest.raises(ValueError, match="num_tokens of the tables: expected 0 to 65535, found -1"):
+        changed(prior, num_tokens=-1)
+
+
+def test_tables_fit_their_configuration_and_its_leading_bits(make_prior: MakePrior) -> None:
+    prior = make_prior(codebook_size=4, grid_size=(2, 3, 3), num_tokens=1)
+    for name in ("4-Enc-B5", "2-Enc-B5"):
+        prior.check_fit(Configuration.parse(name), (4, 5, 6), 1)
+    for name, size, num_tokens in [
+        ("5-Enc-B5", (4, 5, 6), 1),
+        ("4-NoEnc-B5", (4, 5, 6), 1),
+        ("4-Enc-B5", (4, 5, 6), 0),
+    ]:
+        with pytest.raises(ValueError, match=f"a prior for {name} must have the grid and class tokens"):
+            prior.check_fit(Configuration.parse(name), size, num_tokens)
