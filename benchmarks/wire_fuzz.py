@@ -2,8 +2,9 @@
 
     python benchmarks/wire_fuzz.py [--packets 200000] [--seed 0]
 
-Beside the packets, a quarter as many answers and refusals. Every message must come out exactly as it was
-sent or raise `WireError`; what was damaged and not resealed must be refused; and reading must never need
+A third of the codes are entropy coded under the tables of a few codecs, some of them in layers; the receiver
+knows these codecs and decodes theirs. Beside the packets, a quarter as many answers and refusals. Every
+message must come out exactly as it was sent or raise `WireError`; what was damaged and not resealed must be refused; and reading must never need
 more memory than the bytes that arrived allow (measured on every 8th message, and on every one that declares
 huge sizes). The exit status is 1 if anything else happened.
 """
@@ -28,7 +29,21 @@ from rich.progress import track
 
 from approxbit.configuration import Configuration
 from approxbit.errors import WireError
-from approxbit.wire import HEADER_BYTES, Answer, Kind, Packet, Refusal, Status, pack, read_reply, unpack
+from approxbit.wire import (
+    HEADER_BYTES,
+    Answer,
+    Coding,
+    Kind,
+    Packet,
+    PriorTables,
+    Refusal,
+    Status,
+    entropy,
+    pack,
+    read_reply,
+    unpack,
+)
+from approxbit.wire.layers import Layers
 
 Message = Packet | Answer | Refusal
 NAMES = ("B3", "B5", "B8", "B16", "L8", "x", "blocks.11", "a" * 32)
@@ -44,7 +59,66 @@ def random_bits(source: random.Random, *shape: int) -> np.ndarray:
     )
 
 
+@dataclass(frozen=True)
+class KnownCodec:
+    """What a receiver of entropy coded packets knows of a codec."""
+
+    configuration: Configuration
+    size: tuple[int, int, int]
+    num_tokens: int
+    prior: PriorTables
+
+    def fits(self, packet: Packet) -> bool:
+        """Whether a server would read the packet with these tables."""
+        found = packet.configuration, packet.feature_size, packet.num_tokens
+        return found == (self.configuration, self.size, self.num_tokens)
+
+
+def random_codec(name: str, size: tuple[int, int, int], num_tokens: int, hidden: int) -> KnownCodec:
+    """A codec whose tables find constant codes likely."""
+    configuration, draw = Configuration.parse(name), np.random.default_rng(0)
+    bits, grid = configuration.codebook_size, configuration.grid_size(size)
+    pairs, largest = bits * (bits - 1) // 2, 32767 // (16 + 7 * bits)
+
+    def weights(*shape: int) -> np.ndarray:
+        return draw.integers(-largest // 4, largest + 1, shape).astype(np.int16)
+
+    prior = PriorTables(
+        grid,
+        num_tokens,
+        before=weights(bits, 13, 1 + hidden),
+        earlier=weights(pairs, 7, 1 + hidden),
+        reference=weights(bits, 0, 1 + hidden),
+        bias=weights(bits, 1 + hidden, sum(grid)),
+        output=np.full((bits, 1 + hidden), 1500, np.int16),
+        token_weights=weights(pairs if num_tokens else 0),
+        token_biases=weights(bits if num_tokens else 0),
+    )
+    return KnownCodec(configuration, size, num_tokens, prior)
+
+
+CODECS = (
+    random_codec("4-Enc-B5", (4, 4, 4), 0, 0),
+    random_codec("3-NoEnc-B3", (2, 3, 5), 1, 2),
+    random_codec("16-Enc-B16", (3, 5, 4), 0, 0),
+)
+
+
+def random_coded_packet(source: random.Random) -> Packet:
+    codec, share = source.choice(CODECS), source.choice((0.5, 0.9, 0.97, 1.0))
+    bits = codec.configuration.codebook_size
+    draw = np.random.default_rng(source.getrandbits(32))
+    planes = (draw.random((bits, codec.prior.num_positions)) < share).astype(np.uint8)
+    cuts = source.choice(((), (), (1, bits), (bits,)))
+    rest = codec.num_tokens, source.getrandbits(64), source.getrandbits(32), codec.prior, cuts
+    packet = Packet.of_code(codec.configuration, codec.size, planes, *rest)
+    cut = packet.coding == Coding.LAYERED and source.random() < 0.3
+    return packet.keep_layers(1) if cut else packet
+
+
 def random_packet(source: random.Random) -> Packet:
+    if source.random() < 0.3:
+        return random_coded_packet(source)
     sequence, fingerprint = source.getrandbits(32), source.getrandbits(64)
     size = (source.randint(1, 6), source.randint(1, 6), source.randint(1, 6))
     if source.random() < 0.2:
@@ -102,7 +176,7 @@ def rewrite_field(source: random.Random, data: bytes, other: bytes) -> bytes:
 def random_header(source: random.Random, data: bytes, other: bytes) -> bytes:
     """A packet whose fields are drawn one by one, small so that they often nearly fit together."""
     name = source.choice(NAMES).encode() if source.random() < 0.9 else source.randbytes(2)
-    kind, coding = source.choice((1, 1, 1, 1, 2, source.getrandbits(8))), source.choice((0,) * 9 + (1,))
+    kind, coding = source.choice((1, 1, 1, 1, 2, source.getrandbits(8))), source.choice((0,) * 9 + (1, 2))
     flags, name_bytes = source.choice((0, 1, 1, 128)), source.choice((len(name),) * 9 + (0, 33, 255))
     sizes = [source.choice((1, 1, 2, 3, 1, 1, 2, 3, 1, 0)) for _ in range(3)]
     num_tokens, codebook_size = source.choice((0, 0, 1, 2)), source.randint(0, 9)
@@ -116,7 +190,7 @@ def random_header(source: random.Random, data: bytes, other: bytes) -> bytes:
 
 def huge_sizes(source: random.Random, data: bytes, other: bytes) -> bytes:
     """A packet that declares far more than it brings, in its fields, in body_bytes or in both."""
-    kind, coding, name = source.choice((1, 1, 2)), source.choice((0, 0, 0, 1)), source.choice((b"B8", b""))
+    kind, coding, name = source.choice((1, 1, 2)), source.choice((0, 0, 1, 2)), source.choice((b"B8", b""))
     sizes = [source.choice(HUGE) if source.random() < 0.7 else 1 for _ in range(5)]
     head = data[:12] + bytes([kind, coding, source.randint(0, 1), len(name)]) + bytes(4)
     message = head + struct.pack(">Q5H", 0, *sizes) + name + source.randbytes(source.randint(0, 40))
@@ -169,14 +243,33 @@ def receive(data: bytes) -> Message:
 
 
 def content_bytes(packet: Packet) -> bytes:
-    """The payload again, by way of the bits or the clip that it holds."""
-    return pack(packet.planes()) if packet.kind == Kind.CODE else packet.clip().tobytes()
+    """The payload again, by way of the bits or the clip that it holds; as it is if nobody knows its codec.
+
+    Raises:
+        WireError: It is none that the encoder writes.
+    """
+    if packet.kind == Kind.CLIP:
+        return packet.clip().tobytes()
+    if packet.coding == Coding.RAW:
+        return pack(packet.planes())
+    codec = next((each for each in CODECS if each.fits(packet)), None)
+    if codec is None:
+        return packet.payload
+    planes = packet.planes(codec.prior)
+    if packet.coding == Coding.CONTEXT:
+        layers = entropy.encode(planes, codec.prior)
+        return layers[0] if layers else b""
+    cuts = Layers.from_bytes(packet.payload, packet.codebook_size).cuts
+    layers = entropy.encode(planes, codec.prior, cuts)
+    # What was cut may be longer than raw, and has no second way back.
+    return Layers(cuts, tuple(layers)).to_bytes() if layers else packet.payload
 
 
 def judge(report: Report, name: str, original: Message, data: bytes, known: set[bytes]) -> None:
     """Receive one message and note what happened; a sentence in `failures` if that must not be."""
     try:
         message = receive(data)
+        content = content_bytes(message) if isinstance(message, Packet) else b""
     except WireError as error:
         report.refused[name] += 1
         report.reasons[str(error).split(":")[0]] += 1
@@ -189,15 +282,19 @@ def judge(report: Report, name: str, original: Message, data: bytes, known: set[
     report.decoded[name] += 1
     if message.to_bytes() != data or (name == "untouched" and message != original):
         report.failures.append(f"{name}: decoded to something else than was sent: {data.hex()}")
-    elif isinstance(message, Packet) and content_bytes(message) != message.payload:
+    elif isinstance(message, Packet) and content != message.payload:
         report.failures.append(f"{name}: the payload does not come back: {data.hex()}")
     elif name in DAMAGES and data not in known:
         report.failures.append(f"{name}: the damage was not seen: {data.hex()}")
 
 
 def allowed_bytes(data: bytes) -> int:
-    """What reading may need at its peak: planes of 8 times the payload, copies, and Python's own objects."""
-    return 12 * len(data) + 16 * 1024
+    """What reading may need at its peak: planes of 8 times the payload, copies, and Python's own objects.
+
+    An entropy coded packet of a known codec needs what the codec's grid does, whatever the packet says.
+    """
+    of_codec = 64 * 1024 if len(data) > 13 and data[13] != Coding.RAW else 0
+    return 12 * len(data) + 16 * 1024 + of_codec
 
 
 def judge_with_memory(report: Report, name: str, original: Message, data: bytes, known: set[bytes]) -> None:
@@ -216,6 +313,7 @@ def judge_with_memory(report: Report, name: str, original: Message, data: bytes,
 def fuzz(num_packets: int, seed: int, shows_progress: bool = False) -> Report:
     """Judge `num_packets` packets and a quarter as many answers and refusals."""
     source, report, other = random.Random(seed), Report(), b"AXB\x01" + bytes(40)
+    entropy.warm_up()
     numbers = range(num_packets + num_packets // 4)
     for number in track(numbers, "fuzzing", console=Console(stderr=True), disable=not shows_progress):
         original = random_reply(source) if number % 5 == 4 else random_packet(source)

@@ -14,6 +14,7 @@ from approxbit.cli.demo import demo
 from approxbit.cli.export import export
 from approxbit.cli.inspect import inspect
 from approxbit.cli.models import list_models
+from approxbit.cli.prior import prior
 from approxbit.cli.profile import profile
 from approxbit.cli.run import run
 from approxbit.cli.select import select
@@ -30,6 +31,7 @@ app = typer.Typer(
 app.command()(demo)
 app.command()(run)
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(train)
+app.command()(prior)
 app.command()(profile)
 app.command()(export)
 app.command()(serve)

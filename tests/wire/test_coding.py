@@ -1,97 +1,167 @@
-"""A second coding plugs into the seam: it is registered, named in packets, and checked like raw packing."""
+"""A packet says how its code is coded, and reads it with the tables of the codec."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 from approxbit.configuration import Configuration
 from approxbit.errors import WireError
-from approxbit.wire import RAW, Kind, Packet, RawCoding, coding, coding_of, register_coding
-from approxbit.wire.frame import BytesLike, read_frame, write_frame
+from approxbit.wire import Coding, Kind, Packet, PriorTables
+from approxbit.wire.coding import coding_of
+from approxbit.wire.frame import read_frame, write_frame
 
-CONFIGURATION, SIZE = Configuration("B3", False, 4), (2, 4, 4)
-
-
-class ConstantCoding:
-    """Codes whose bits are all alike, as one byte; everything else is as long as raw and more."""
-
-    number = 7
-
-    def encode(self, planes: np.ndarray) -> bytes:
-        first = int(planes.flat[0])
-        return bytes([first]) if (planes == first).all() else bytes(planes.size)
-
-    def check(self, payload: BytesLike, codebook_size: int, num_positions: int) -> None:
-        if payload not in (b"\0", b"\1"):
-            raise WireError("payload: expected 00 or 01, found " + bytes(payload).hex())
-
-    def decode(self, payload: BytesLike, codebook_size: int, num_positions: int) -> np.ndarray:
-        return np.full((codebook_size, num_positions), payload[0], np.uint8)
+MakePrior = Callable[..., PriorTables]
+CONFIGURATION, SIZE = Configuration("B3", False, 4), (2, 3, 3)
+ONES = np.ones((4, 18), np.uint8)
 
 
-@pytest.fixture
-def constant(monkeypatch: pytest.MonkeyPatch) -> ConstantCoding:
-    monkeypatch.setattr(coding, "_CODINGS", dict(coding._CODINGS))
-    constant = ConstantCoding()
-    register_coding(constant)
-    return constant
+def packet_of(planes: np.ndarray, prior: PriorTables | None, cuts: tuple[int, ...] = ()) -> Packet:
+    return Packet.of_code(CONFIGURATION, SIZE, planes, 0, 5, 7, prior, cuts)
 
 
-def test_a_registered_coding_is_written_and_read(constant: ConstantCoding) -> None:
-    planes = np.ones((4, 32), np.uint8)
-    packet = Packet.of_code(CONFIGURATION, SIZE, planes, coding=constant)
-    assert (packet.coding, packet.payload) == (7, b"\1")
+def test_a_coded_packet_is_shorter_and_comes_back(make_prior: MakePrior) -> None:
+    packet = packet_of(ONES, make_prior())
+    assert packet.coding is Coding.CONTEXT
+    assert len(packet.payload) < 9
     data = packet.to_bytes()
-    assert (data[13], len(data)) == (7, 41)
+    assert (data[13], len(data)) == (1, 40 + len(packet.payload))
     received = Packet.from_bytes(data)
     assert received == packet
-    np.testing.assert_array_equal(received.planes(), planes)
-    np.testing.assert_array_equal(received.planes(ConstantCoding()), planes)
+    np.testing.assert_array_equal(received.planes(make_prior()), ONES)
 
 
-def test_a_coding_that_saves_nothing_gives_way_to_raw(constant: ConstantCoding) -> None:
-    planes = np.eye(4, 32, dtype=np.uint8)
-    packet = Packet.of_code(CONFIGURATION, SIZE, planes, coding=constant)
-    assert (packet.coding, len(packet.payload)) == (0, 16)
+def test_a_payload_may_be_empty(make_prior: MakePrior) -> None:
+    prior = make_prior(codebook_size=1, grid_size=(1, 1, 1))
+    packet = Packet.of_code(Configuration("B3", False, 1), (1, 1, 1), np.ones((1, 1), np.uint8), prior=prior)
+    assert (packet.coding, packet.payload) == (Coding.CONTEXT, b"")
+    np.testing.assert_array_equal(Packet.from_bytes(packet.to_bytes()).planes(prior), [[1]])
+
+
+def test_a_code_that_coding_would_not_shorten_is_packed_raw(make_prior: MakePrior) -> None:
+    planes = np.random.default_rng(0).integers(0, 2, (4, 18), np.uint8)
+    packet = packet_of(planes, make_prior())
+    assert (packet.coding, len(packet.payload)) == (Coding.RAW, 9)
     np.testing.assert_array_equal(packet.planes(), planes)
 
 
-def test_a_malformed_payload_of_a_coding_is_refused(constant: ConstantCoding) -> None:
-    frame = read_frame(
-        Packet.of_code(CONFIGURATION, SIZE, np.ones((4, 32), np.uint8), coding=constant).to_bytes()
-    )
-    forged = write_frame(Kind.CODE, frame.details, frame.sequence, bytes(frame.body[:-1]) + b"\2")
-    with pytest.raises(WireError, match="payload: expected 00 or 01, found 02"):
-        Packet.from_bytes(forged)
+def test_the_leading_bits_of_a_codec_cross_under_its_tables(make_prior: MakePrior) -> None:
+    packet = Packet.of_code(Configuration("B3", False, 2), SIZE, ONES[:2], prior=make_prior())
+    assert packet.coding is Coding.CONTEXT
+    np.testing.assert_array_equal(packet.planes(make_prior()), ONES[:2])
 
 
-@pytest.mark.parametrize("num_bytes", [0, 16, 17])
-def test_a_coding_must_be_shorter_than_raw(constant: ConstantCoding, num_bytes: int) -> None:
-    message = f"payload: expected 1 to 15 bytes, found {num_bytes} bytes in coding 7"
-    with pytest.raises(WireError, match=message):
-        Packet(Kind.CODE, CONFIGURATION, SIZE, bytes(num_bytes), coding=7)
+def test_coded_bits_need_the_tables_of_their_codec(make_prior: MakePrior) -> None:
+    packet = packet_of(ONES, make_prior())
+    with pytest.raises(ValueError, match="prior: expected the codec's tables, as coding 1 needs them"):
+        packet.planes()
+    with pytest.raises(ValueError, match="prior: expected tables for 18 positions, found tables for 8"):
+        packet.planes(make_prior(grid_size=(2, 2, 2)))
+    with pytest.raises(ValueError, match=r"planes: expected \(up to 2, 18\) for these tables"):
+        packet.planes(make_prior(codebook_size=2))
+
+
+def test_a_payload_that_no_encoder_writes_is_refused(make_prior: MakePrior) -> None:
+    frame = read_frame(packet_of(ONES, make_prior()).to_bytes())
+    for end, message in [
+        (b"\0", "payload: expected no zero at its end in coding 1"),
+        (bytes(8) + b"\1", "payload: expected at most 8 bytes, found 9 bytes in coding 1"),
+    ]:
+        forged = write_frame(Kind.CODE, frame.details, frame.sequence, bytes(frame.body[:20]) + end)
+        with pytest.raises(WireError, match=message):
+            Packet.from_bytes(forged)
+    forged = write_frame(Kind.CODE, frame.details, frame.sequence, bytes(frame.body[:20]) + bytes(6) + b"\1")
+    with pytest.raises(WireError, match="payload: expected what the encoder writes for its bits"):
+        Packet.from_bytes(forged).planes(make_prior())
 
 
 def test_an_unknown_coding_is_refused() -> None:
-    with pytest.raises(WireError, match=r"coding: expected one of 0(, \d+)*, found 7"):
-        coding_of(7)
+    for number in (3, 255):
+        with pytest.raises(WireError, match=f"coding: expected 0 to 2, found {number}"):
+            coding_of(number)
 
 
-def test_raw_is_always_there() -> None:
-    assert coding_of(0) is RAW
-    assert isinstance(RAW, RawCoding)
+LARGE, LARGE_SIZE = Configuration("B3", True, 4), (8, 10, 9)
+CUTS = (1, 2, 4)
 
 
-def test_a_packet_is_not_read_with_another_coding(constant: ConstantCoding) -> None:
-    packet = Packet.of_code(CONFIGURATION, SIZE, np.ones((4, 32), np.uint8))
-    with pytest.raises(ValueError, match="coding: expected the packet's 0, found 7"):
-        packet.planes(constant)
+@pytest.fixture
+def layered(make_prior: MakePrior) -> tuple[Packet, PriorTables, np.ndarray]:
+    prior = make_prior(grid_size=(4, 5, 5), num_tokens=1)
+    planes = (np.random.default_rng(1).random((4, 101)) < 0.97).astype(np.uint8)
+    packet = Packet.of_code(LARGE, LARGE_SIZE, planes, 1, 3, 9, prior, CUTS)
+    assert packet.coding is Coding.LAYERED
+    return packet, prior, planes
 
 
-def test_a_number_belongs_to_one_coding(constant: ConstantCoding) -> None:
-    register_coding(constant)  # the same once more is no harm
-    with pytest.raises(ValueError, match="coding number: expected one that is free, found 7"):
-        register_coding(ConstantCoding())
-    with pytest.raises(ValueError, match="coding number: expected 1 to 255, found 0"):
-        register_coding(RawCoding())
+def test_a_layered_packet_comes_back(layered: tuple[Packet, PriorTables, np.ndarray]) -> None:
+    packet, prior, planes = layered
+    received = Packet.from_bytes(packet.to_bytes())
+    assert received == packet == Packet.from_prefix(packet.to_bytes())
+    assert (received.num_bits, received.header_bytes) == (4, 44)
+    np.testing.assert_array_equal(received.planes(prior), planes)
+
+
+def test_a_layered_packet_that_is_cut_anywhere_gives_its_whole_layers(
+    layered: tuple[Packet, PriorTables, np.ndarray],
+) -> None:
+    packet, prior, planes = layered
+    data = packet.to_bytes()
+    kept = [packet.keep_layers(count) for count in (1, 2, 3)]
+    sizes = [len(each.payload) for each in kept]
+    # The directory of fewer layers is shorter; that of all stays in the bytes that were cut.
+    ends = [len(data) - sum(len(part) for part in packet._layers().parts[count:]) for count in (1, 2, 3)]
+    assert sizes == sorted(sizes)
+    num_read = 0
+    for length in range(len(data) + 1):
+        if length < ends[0]:
+            with pytest.raises(WireError):
+                Packet.from_prefix(data[:length])
+            continue
+        count = sum(length >= end for end in ends)
+        received = Packet.from_prefix(data[:length])
+        assert received == kept[count - 1]
+        np.testing.assert_array_equal(received.planes(prior), planes[: CUTS[count - 1]])
+        num_read += 1
+    assert num_read == len(data) + 1 - ends[0]
+    assert Packet.from_bytes(kept[1].to_bytes()) == kept[1]
+
+
+def test_no_damage_to_a_cut_packet_goes_unseen(layered: tuple[Packet, PriorTables, np.ndarray]) -> None:
+    packet = layered[0]
+    data = packet.to_bytes()[:-1]
+    kept = [packet.keep_layers(count) for count in (1, 2, 3)]
+    for place in range(12, len(data)):
+        for bit in range(8):
+            damaged = bytearray(data)
+            damaged[place] ^= 1 << bit
+            try:
+                received = Packet.from_prefix(bytes(damaged))
+            except WireError:
+                continue
+            assert received in kept  # a later layer was hit, and is left out
+
+
+def test_only_a_layered_packet_can_be_cut(make_prior: MakePrior) -> None:
+    packet = packet_of(ONES, make_prior())
+    with pytest.raises(WireError, match="coding: expected 2: only a layered packet can be cut, found 1"):
+        Packet.from_prefix(packet.to_bytes())
+    with pytest.raises(ValueError, match="coding: expected a layered packet, found CONTEXT"):
+        packet.keep_layers(1)
+    with pytest.raises(WireError, match=r"kind: expected 1 \(CODE\), found 2"):
+        Packet.from_prefix(Packet.of_clip(np.zeros((1, 1, 2, 3), np.uint8)).to_bytes())
+
+
+def test_layers_that_would_be_longer_than_raw_are_not_written(make_prior: MakePrior) -> None:
+    packet = packet_of(ONES, make_prior(), (1, 2, 3, 4))
+    assert packet.coding is Coding.RAW
+
+
+def test_a_wrong_head_checksum_is_refused(layered: tuple[Packet, PriorTables, np.ndarray]) -> None:
+    frame = read_frame(layered[0].to_bytes())
+    body = bytearray(frame.body)
+    body[20] ^= 1
+    with pytest.raises(WireError, match=r"head checksum: expected [0-9a-f]{8}, found [0-9a-f]{8}"):
+        Packet.from_bytes(write_frame(Kind.CODE, frame.details, frame.sequence, bytes(body)))

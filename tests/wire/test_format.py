@@ -10,7 +10,17 @@ import pytest
 
 import approxbit.wire
 from approxbit.configuration import Configuration
-from approxbit.wire import HEADER_BYTES, Answer, Kind, Packet, Refusal, Status, read_reply
+from approxbit.wire import (
+    HEADER_BYTES,
+    Answer,
+    Coding,
+    Kind,
+    Packet,
+    PriorTables,
+    Refusal,
+    Status,
+    read_reply,
+)
 from approxbit.wire import answer as answer_module
 from approxbit.wire import frame as frame_module
 from approxbit.wire import packet as packet_module
@@ -23,6 +33,22 @@ CLIP = Packet.of_clip(np.array([[[[0, 40, 80], [120, 160, 200]]]], np.uint8), fi
 ANSWER = Answer(7, np.array([1.5, -2, 0.25], np.float32), decode_ms=1.5, server_ms=20.25)
 REFUSAL = Refusal(7, "busy: 8 packets wait ≥ 1 s", Status.BUSY)
 
+
+def example_tables() -> PriorTables:
+    before, earlier = np.zeros((2, 13, 1), np.int16), np.full((1, 1, 1), -6000, np.int16)
+    bias = np.zeros((2, 1, 7), np.int16)
+    before[:, 12], bias[0, 0, 0] = 4000, 2000
+    reference, output = np.zeros((2, 0, 1), np.int16), np.full((2, 1), 1000, np.int16)
+    nothing = np.zeros(0, np.int16)
+    return PriorTables((2, 2, 3), 0, before, earlier, reference, bias, output, nothing, nothing)
+
+
+TABLES = example_tables()
+CODED = np.array([[1] * 12, [0] * 12], np.uint8)
+CONTEXT = Packet.of_code(
+    Configuration.parse("2-NoEnc-B3"), (2, 2, 3), CODED, 0, 0x0123456789ABCDEF, 7, TABLES
+)
+
 # Worked out by hand, apart from the checksums; the document must hold the same bytes.
 GOLDEN = {
     "code": "41584201 3e72a81d 00000016 01000102 00000007 0123456789abcdef 000200030003 0001 0003 4233 b278",
@@ -32,12 +58,14 @@ GOLDEN = {
     "3fc00000 c0000000 3e800000",
     "refusal": "41584201 c97cc85a 0000001c 04040000 00000007 62757379 3a203820 7061636b 65747320 77616974"
     "20e289a5 20312073",
+    "context": "41584201 860dbcba 00000015 01010002 00000007 0123456789abcdef 000200020003 0000 0002 4233 04",
 }
 MESSAGES: dict[str, Packet | Answer | Refusal] = {
     "code": CODE,
     "clip": CLIP,
     "answer": ANSWER,
     "refusal": REFUSAL,
+    "context": CONTEXT,
 }
 
 
@@ -64,12 +92,25 @@ def test_a_golden_message_stands_in_the_document(name: str) -> None:
     golden = bytes.fromhex(GOLDEN[name])
     assert examples()[name].hex(" ") == golden.hex(" ")
     assert MESSAGES[name].to_bytes().hex(" ") == golden.hex(" ")
-    read = Packet.from_bytes if name in ("code", "clip") else read_reply
+    read = Packet.from_bytes if name in ("code", "clip", "context") else read_reply
     assert read(golden) == MESSAGES[name]
 
 
 def test_the_document_has_no_other_examples() -> None:
-    assert set(examples()) == set(GOLDEN)
+    assert set(examples()) == {*GOLDEN, "tables"}
+
+
+def test_the_tables_in_the_document_read_the_code_beside_them() -> None:
+    tables = PriorTables.from_bytes(examples()["tables"])
+    assert tables == TABLES
+    packet = Packet.from_bytes(examples()["context"])
+    assert packet.coding == Coding.CONTEXT
+    np.testing.assert_array_equal(packet.planes(tables), CODED)
+
+
+def test_the_codings_are_those_of_the_code() -> None:
+    codings = re.findall(r"^- \*\*Coding (\d+), (\w+)\.\*\*", section("Packet"), re.MULTILINE)
+    assert codings == [(str(each.value), each.name.lower()) for each in Coding]
 
 
 def test_the_fields_of_a_packet_follow_each_other_without_a_gap() -> None:

@@ -42,7 +42,9 @@ def test_tables_come_back_from_their_bytes(
 def test_any_other_length_is_refused(make_prior: MakePrior) -> None:
     data = make_prior(num_tokens=1).to_bytes()
     for wrong in [data[:cut] for cut in range(0, len(data), 7)] + [data + b"\0", data + data]:
-        with pytest.raises(WireError, match=r"tables: expected (at least \d+ bytes|\d+ bytes for their sizes)"):
+        with pytest.raises(
+            WireError, match=r"tables: expected (at least \d+ bytes|\d+ bytes for their sizes)"
+        ):
             PriorTables.from_bytes(wrong)
 
 

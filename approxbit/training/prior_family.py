@@ -1,0 +1,158 @@
+"""A prior for each codec of a family of the zoo, without training the codecs again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from rich.progress import track
+from torch import Tensor
+
+from approxbit import zoo
+from approxbit.codec.code import Code
+from approxbit.offload import OffloadedModel
+from approxbit.training.prior import CodePrior
+from approxbit.wire import PriorTables, entropy, packed_bytes
+
+Clip = Float[Tensor, "batch 3 time height width"]
+
+
+@dataclass(frozen=True)
+class FittedPrior:
+    """What became of the prior of one codec.
+
+    Attributes:
+        name: Of the codec, such as `digits-movinet/16-Enc-B5`.
+        raw_bytes: Of a packed code.
+        ideal_bytes: Mean over the test codes, by the prior as it was trained.
+        coded_bytes: Mean over the test codes, of real payloads of the frozen tables.
+        tables_bytes: Size of the tables.
+    """
+
+    name: str
+    raw_bytes: int
+    ideal_bytes: float
+    coded_bytes: float
+    tables_bytes: int
+
+    @property
+    def saved_percent(self) -> float:
+        """How many percent of the raw bytes need not be sent."""
+        return 100 * (1 - self.coded_bytes / self.raw_bytes)
+
+
+@torch.inference_mode()
+def compute_codes(models: Mapping[str, OffloadedModel], batches: Iterable[Any], text: str) -> dict[str, Code]:
+    """The codes of all clips under each of several models; each edge half computes a clip once.
+
+    Args:
+        models: By name; those of one offload point share their edge half's work if they share a backbone.
+        batches: `(clip of RGB in [0, 1], labels)`, batch by batch.
+        text: What to call this on the progress bar.
+
+    Returns:
+        By name: uint8 codes `[clip, ...]`.
+    """
+    parts: dict[str, list[Code]] = {name: [] for name in models}
+    for clip, _ in track(batches, text):
+        for name, code in _codes_of(models, clip):
+            parts[name].append(code)
+    return {
+        name: Code(*(torch.cat(column) for column in zip(*codes, strict=True)))
+        for name, codes in parts.items()
+    }
+
+
+def fit_prior(
+    model: OffloadedModel, codes: Code, profile: str = "small", num_steps: int = 1000, seed: int = 0
+) -> CodePrior:
+    """A prior of a model's codec, trained on codes of training clips."""
+    torch.manual_seed(seed)
+    configuration, size = model.codec.configuration, model.codec.feature_shape.size
+    bits, grid_size = configuration.codebook_size, configuration.grid_size(size)
+    prior = CodePrior(bits, grid_size, model.codec.num_tokens, profile)
+    prior.fit(codes, num_steps, seed=seed)
+    return prior
+
+
+def measure_prior(name: str, prior: CodePrior, tables: PriorTables, codes: Code) -> FittedPrior:
+    """Code every one of some test codes for real, and check that it comes back.
+
+    Raises:
+        AssertionError: A code did not come back.
+    """
+    with torch.inference_mode():
+        chunks = zip(codes.grid.split(100), codes.tokens.split(100), strict=True)
+        ideal_bits = torch.cat([prior(Code(*chunk)) for chunk in chunks])
+    planes = codes.to_planes().numpy()
+    raw_bytes = packed_bytes(*planes.shape[1:])
+    coded_bytes = 0
+    for each in planes:
+        layers = entropy.encode(each, tables)
+        if layers is not None:
+            decoded = entropy.decode(layers, tables, [len(each)])
+            assert (decoded == each).all(), f"a code of {name} did not come back"
+        coded_bytes += raw_bytes if layers is None else len(layers[0])
+    mean_bytes = coded_bytes / len(planes)
+    ideal_bytes = ideal_bits.mean().item() / 8
+    return FittedPrior(name, raw_bytes, ideal_bytes, mean_bytes, len(tables.to_bytes()))
+
+
+def train_priors(
+    family: str,
+    data: Any,
+    checkpoints: str | os.PathLike[str] | None = None,
+    profile: str = "small",
+    num_steps: int = 1000,
+    seed: int = 0,
+) -> Iterator[FittedPrior]:
+    """Give each codec of a family a prior: file and card are written again, with another fingerprint.
+
+    Args:
+        family: Such as `digits-movinet`.
+        data: Whose `loader("train")` and `loader("test")` give the clips, such as `DigitsData`.
+        checkpoints: Folder of all families; by default as `find_checkpoints` says.
+        profile: `fast` or `small`.
+        num_steps: Steps of training for each prior.
+        seed: For all random numbers.
+
+    Yields:
+        One result for each codec, once it is saved.
+    """
+    root = zoo.find_checkpoints(checkpoints)
+    models = zoo.load_family(family, root)
+    train = compute_codes(models, data.loader("train"), "codes of training clips")
+    test = compute_codes(models, data.loader("test"), "codes of test clips")
+    for configuration, model in models.items():
+        name = f"{family}/{configuration}"
+        prior = fit_prior(model, train[configuration], profile, num_steps, seed)
+        tables = prior.freeze()
+        result = measure_prior(name, prior, tables, test[configuration])
+        metrics = {
+            "raw_bytes": float(result.raw_bytes),
+            "test_coded_bytes": round(result.coded_bytes, 2),
+            "test_coded_bits_per_byte": round(8 * result.coded_bytes / result.raw_bytes, 3),
+        }
+        zoo.save_prior(name, tables, metrics, root)
+        yield result
+
+
+def _codes_of(models: Mapping[str, OffloadedModel], clip: Clip) -> Iterator[tuple[str, Code]]:
+    def point_of(name: str) -> tuple[int, str]:
+        return id(models[name].backbone), models[name].codec.configuration.offload_point
+
+    for _, names in groupby(sorted(models, key=point_of), key=point_of):
+        feature = None
+        for name in names:
+            model = models[name]
+            if feature is None:
+                mean, std = torch.tensor([model.backbone.mean, model.backbone.std])[
+                    :, None, :, None, None, None
+                ]
+                feature = model.edge_half((clip - mean) / std)
+            yield name, model.codec.encode(feature)
