@@ -9,6 +9,9 @@
     ├── VideoError              a video file that cannot be read, or is too short
     ├── DatasetError            a labels file or folder that is not in its official format
     ├── LUTError                a LUT file that cannot be read
+    ├── ArtefactError           an exported folder that is broken, or is not the one its card describes
+    ├── EngineError             a TensorRT engine that cannot be built, read or run
+    │   └── CudaError           CUDA is missing, or reports a failure
     ├── ExportError             a model that cannot become the graphs that its profile asks for
     │   └── GateError           a graph that its target would refuse, or that gives other numbers
     └── WeightsError            weights that do not match what they are loaded into
@@ -55,6 +58,18 @@ class DatasetError(ApproxBitError):
 
 class LUTError(ApproxBitError):
     """A LUT file that cannot be read. The message names the file and the entry."""
+
+
+class ArtefactError(ApproxBitError):
+    """An exported folder that is broken, or not the one its card describes. The message names the entry."""
+
+
+class EngineError(ApproxBitError):
+    """A TensorRT engine that cannot be built, read or run. The message says which, why, and what to do."""
+
+
+class CudaError(EngineError):
+    """CUDA's run-time library is missing, or one of its functions failed."""
 
 
 class ExportError(ApproxBitError):

@@ -30,7 +30,6 @@ from approxbit.engines.tensorrt import trtexec  # noqa: E402
 from approxbit.engines.tensorrt.build import BuildOptions, build_engine  # noqa: E402
 from approxbit.engines.tensorrt.check import check_edge, check_server, run_edge  # noqa: E402
 from approxbit.engines.tensorrt.cuda import Cuda  # noqa: E402
-from approxbit.engines.tensorrt.errors import EngineError  # noqa: E402
 from approxbit.engines.tensorrt.library import (  # noqa: E402
     Features,
     choose_precision,
@@ -40,7 +39,7 @@ from approxbit.engines.tensorrt.library import (  # noqa: E402
 )
 from approxbit.engines.tensorrt.session import EngineSession  # noqa: E402
 from approxbit.engines.tensorrt.store import EngineKey, EngineRecord, EngineStore, write_bytes  # noqa: E402
-from approxbit.errors import ApproxBitError  # noqa: E402
+from approxbit.errors import ApproxBitError, EngineError  # noqa: E402
 
 FAILED, REJECTED = 1, 3
 

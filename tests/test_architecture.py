@@ -143,7 +143,6 @@ TORCH_FREE_MODULES = {
     "approxbit.engines.tensorrt.build",
     "approxbit.engines.tensorrt.check",
     "approxbit.engines.tensorrt.cuda",
-    "approxbit.engines.tensorrt.errors",
     "approxbit.engines.tensorrt.layers",
     "approxbit.engines.tensorrt.library",
     "approxbit.engines.tensorrt.network",

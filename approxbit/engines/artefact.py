@@ -19,11 +19,11 @@ from typing import Union
 import numpy as np
 
 from approxbit.engines import artefact_file
-from approxbit.engines.artefact_card import ArtefactError, Card, GraphCard, TensorCard, Tolerance
+from approxbit.engines.artefact_card import Card, GraphCard, TensorCard, Tolerance
+from approxbit.errors import ArtefactError
 
 __all__ = [
     "Artefact",
-    "ArtefactError",
     "Card",
     "GraphCard",
     "Reference",

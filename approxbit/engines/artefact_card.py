@@ -7,15 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from approxbit.engines.runner import ClipFormat, CodeFormat
-from approxbit.errors import ApproxBitError
+from approxbit.errors import ArtefactError
 
 GRAPHS = ("edge", "server")
 PRECISIONS = ("fp32", "weak-fp16", "strong-fp16")
 CODE_TYPES = ("uint8", "int32")
-
-
-class ArtefactError(ApproxBitError):
-    """An artefact that is broken, or is not the one its card describes. The message names the entry."""
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from approxbit.configuration import Configuration
-from approxbit.engines.artefact_card import ArtefactError, Card, GraphCard, TensorCard, Tolerance
+from approxbit.engines.artefact_card import Card, GraphCard, TensorCard, Tolerance
 from approxbit.engines.runner import ClipFormat, CodeFormat
+from approxbit.errors import ArtefactError
 
 FORMAT = "approxbit-export"
 VERSION = 1

@@ -10,8 +10,9 @@ from typing import Any, Union
 
 import numpy as np
 
-from approxbit.engines.artefact import Artefact, ArtefactError, load_artefact, sha256_of
+from approxbit.engines.artefact import Artefact, load_artefact, sha256_of
 from approxbit.engines.runner import EdgeResult, ServerResult, WholeResult
+from approxbit.errors import ArtefactError
 from approxbit.wire.packing import check_packed
 
 PathLike = Union[str, "os.PathLike[str]"]

@@ -14,7 +14,6 @@ import pytest
 
 from approxbit.engines import artefact_file
 from approxbit.engines.artefact import (
-    ArtefactError,
     GraphCard,
     TensorCard,
     load_artefact,
@@ -24,6 +23,7 @@ from approxbit.engines.artefact import (
     save_reference,
     sha256_of,
 )
+from approxbit.errors import ArtefactError
 
 MakeArtefact = Callable[..., Path]
 PROFILES = sorted((Path(__file__).parents[2] / "export" / "profiles").glob("*.json"))

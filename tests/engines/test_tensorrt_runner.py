@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 
 from approxbit.engines.artefact import load_artefact, load_reference
-from approxbit.engines.tensorrt.errors import EngineError
 from approxbit.engines.tensorrt_runner import TensorRTEdgeRunner, TensorRTServerRunner
-from approxbit.errors import WireError
+from approxbit.errors import EngineError, WireError
 
 MakeArtefact = Callable[..., Path]
 Device = Callable[[str], ModuleType]

@@ -21,7 +21,7 @@ import pytest
 
 from approxbit.engines.artefact import GraphCard, TensorCard
 from approxbit.engines.tensorrt.build import BuildOptions, build_engine
-from approxbit.engines.tensorrt.errors import EngineError
+from approxbit.errors import EngineError
 
 MODULES = ("tensorrt_rtx", "tensorrt_rtx_bindings")
 

@@ -10,8 +10,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from approxbit.engines.tensorrt.errors import EngineError
 from approxbit.engines.tensorrt.network import check_tensors, create_network, parse_onnx
+from approxbit.errors import EngineError
 
 MakeArtefact = Callable[..., Path]
 

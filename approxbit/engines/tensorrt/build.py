@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from approxbit.engines.artefact import GraphCard
-from approxbit.engines.tensorrt.errors import EngineError
 from approxbit.engines.tensorrt.library import Features
 from approxbit.engines.tensorrt.network import (
     add_batch_profile,
@@ -17,6 +16,7 @@ from approxbit.engines.tensorrt.network import (
     parse_onnx,
     pin_float32,
 )
+from approxbit.errors import EngineError
 
 Say = Callable[[str], None]
 

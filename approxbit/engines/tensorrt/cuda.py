@@ -13,7 +13,7 @@ from ctypes import POINTER, c_char_p, c_int, c_size_t, c_void_p
 from dataclasses import dataclass
 from typing import Any
 
-from approxbit.engines.tensorrt.errors import CudaError
+from approxbit.errors import CudaError
 
 # The newest first. The loader knows where an installed CUDA lies, or LD_LIBRARY_PATH says so.
 LIBRARY_NAMES = ("libcudart.so", "libcudart.so.13", "libcudart.so.12", "libcudart.so.11.0")

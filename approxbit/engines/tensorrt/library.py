@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from approxbit.engines.tensorrt.errors import EngineError
+from approxbit.errors import EngineError
 
 # (first version, first version that is good again, what is wrong), as reported in NVIDIA/TensorRT's issues.
 _KNOWN_BAD = (

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from approxbit.engines.artefact import GraphCard
-from approxbit.engines.tensorrt.errors import EngineError
 from approxbit.engines.tensorrt.library import Features
 from approxbit.engines.tensorrt.session import DTYPES
+from approxbit.errors import EngineError
 
 
 def create_network(trt: Any, builder: Any, precision: str) -> Any:

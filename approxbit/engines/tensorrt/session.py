@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from approxbit.engines.tensorrt.cuda import Cuda
-from approxbit.engines.tensorrt.errors import EngineError
+from approxbit.errors import EngineError
 
 # TensorRT's own map breaks with numpy 1.24 in version 8.5, and so is not used.
 DTYPES = {

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from approxbit.engines.tensorrt.errors import EngineError
+from approxbit.errors import EngineError
 
 FORMAT = "approxbit-engine"
 VERSION = 1

@@ -13,10 +13,10 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from approxbit.engines.artefact import ArtefactError, Reference, load_artefact, load_reference
+from approxbit.engines.artefact import Reference, load_artefact, load_reference
 from approxbit.engines.onnx_runner import OnnxEdgeRunner, OnnxServerRunner, OnnxWholeRunner
 from approxbit.engines.torch_runner import TorchServerRunner, TorchWholeRunner, clip_format, code_format
-from approxbit.errors import WireError
+from approxbit.errors import ArtefactError, WireError
 from approxbit.offload import OffloadedModel
 
 RUNNERS = (OnnxEdgeRunner, OnnxServerRunner, OnnxWholeRunner)

@@ -13,7 +13,7 @@ import pytest
 
 from approxbit.engines.tensorrt import cuda
 from approxbit.engines.tensorrt.cuda import Cuda, Gpu
-from approxbit.engines.tensorrt.errors import CudaError
+from approxbit.errors import CudaError
 
 Device = Callable[[str], ModuleType]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from approxbit.engines.tensorrt.errors import EngineError
 from approxbit.engines.tensorrt.library import known_faults, parse_version
+from approxbit.errors import EngineError
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 
 from approxbit.engines.artefact import Artefact
 from approxbit.engines.tensorrt.build import BuildOptions, build_engine
-from approxbit.engines.tensorrt.errors import EngineError
+from approxbit.errors import EngineError
 
 Device = Callable[[str], ModuleType]
 

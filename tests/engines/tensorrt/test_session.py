@@ -13,8 +13,8 @@ import pytest
 from approxbit.engines.artefact import Artefact, load_artefact
 from approxbit.engines.tensorrt.build import BuildOptions, build_engine
 from approxbit.engines.tensorrt.cuda import Cuda
-from approxbit.engines.tensorrt.errors import CudaError, EngineError
 from approxbit.engines.tensorrt.session import EngineSession
+from approxbit.errors import CudaError, EngineError
 
 Device = Callable[[str], ModuleType]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from approxbit.engines.tensorrt import store as store_module
-from approxbit.engines.tensorrt.errors import EngineError
 from approxbit.engines.tensorrt.store import EngineKey, EngineRecord, EngineStore, read_record, write_bytes
+from approxbit.errors import EngineError
 
 KEY = EngineKey("edge", "ab" * 32, "Orin", "8.7", "10.3.0", {"precision": "fp32", "max_batch": 1})
 PLAN = b"a serialised engine"
