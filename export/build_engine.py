@@ -28,7 +28,13 @@ if (CHECKOUT / "approxbit" / "engines").is_dir():  # in a clone nothing needs to
 from approxbit.engines.artefact import Artefact, load_artefact, load_reference  # noqa: E402
 from approxbit.engines.tensorrt import trtexec  # noqa: E402
 from approxbit.engines.tensorrt.build import BuildOptions, build_engine  # noqa: E402
-from approxbit.engines.tensorrt.check import check_edge, check_server, run_edge  # noqa: E402
+from approxbit.engines.tensorrt.check import (  # noqa: E402
+    check_edge,
+    check_server,
+    check_whole,
+    run_edge,
+    run_whole,
+)
 from approxbit.engines.tensorrt.cuda import Cuda  # noqa: E402
 from approxbit.engines.tensorrt.library import (  # noqa: E402
     Features,
@@ -66,7 +72,11 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     command_line = argparse.ArgumentParser(prog="build_engine", description=(__doc__ or "").split("\n", 1)[0])
     add = command_line.add_argument
     add("folder", type=Path, help="what `approxbit export` wrote: card.json, edge.onnx, reference.npz, ...")
-    add("--graph", choices=("edge", "server", "both"), help="default: the half that the profile is for")
+    add(
+        "--graph",
+        choices=("edge", "server", "whole", "both", "all"),
+        help="both: the two halves; all: whole.onnx as well; default: the half that the profile is for",
+    )
     add(
         "--fp32", action="store_true", help="build a weak-fp16 graph in FP32: slower, closer to the reference"
     )
@@ -87,10 +97,17 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def chosen_graphs(asked: str | None, artefact: Artefact) -> list[str]:
-    """The graphs to build: those asked for, or the half that runs where the profile is for."""
-    if asked == "both":
-        return ["edge", "server"]
-    return [asked or ("server" if artefact.card.profile.get("name") == "server" else "edge")]
+    """The graphs to build: those asked for, or the half that runs where the profile is for.
+
+    Raises:
+        ArtefactError: The artefact lacks the unsplit model, which is asked for.
+    """
+    several = {"both": ["edge", "server"], "all": ["edge", "server", "whole"]}
+    default = "server" if artefact.card.profile.get("name") == "server" else "edge"
+    graphs = several.get(asked or "", [asked or default])
+    for graph in graphs:
+        artefact.graph_card(graph)
+    return graphs
 
 
 def build_options(artefact: Artefact, options: argparse.Namespace, features: Features) -> BuildOptions:
@@ -184,9 +201,12 @@ class Workshop:
             if graph == "edge":
                 check: Any = check_edge(lambda clip: run_edge(session, clip), reference, card)
                 times = self.times(lambda index: run_edge(session, reference.clip[index]))
-            else:
+            elif graph == "server":
                 check = check_server(lambda codes: session.run({"packed": codes})["answer"], reference, card)
                 times = self.times(lambda index: session.run({"packed": reference.packed[index : index + 1]}))
+            else:
+                check = check_whole(lambda clip: run_whole(session, clip), reference, card)
+                times = self.times(lambda index: run_whole(session, reference.clip[index]))
         for line in check.lines():
             say(f"{graph}: {line}")
         words = ", ".join(f"{name} {ms:.2f} ms" for name, ms in times.items())

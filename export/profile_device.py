@@ -5,7 +5,7 @@
 
 FOLDERs are exported artefacts of one family, `--lut` is a LUT of the same family that was measured elsewhere:
 the server's times and the accuracies come from it. It needs `pip install approxbit` and either TensorRT, with
-engines that build_engine.py built here, or ONNX Runtime.
+engines that build_engine.py built here (`--graph all` where whole.onnx was exported), or ONNX Runtime.
 
 Beside the LUT it writes `.record.json`: percentiles, power by rail, clocks, and the time of each layer.
 """
@@ -34,8 +34,8 @@ from device_facts import describe, device_facts  # noqa: E402
 from power import find_meter  # noqa: E402
 
 from approxbit.engines.artefact import Artefact, Card, Reference, load_artefact, load_reference  # noqa: E402
-from approxbit.engines.tensorrt.check import check_edge  # noqa: E402
-from approxbit.errors import ApproxBitError  # noqa: E402
+from approxbit.engines.tensorrt.check import check_edge, check_whole  # noqa: E402
+from approxbit.errors import ApproxBitError, EngineError  # noqa: E402
 from approxbit.select import EDGE_ONLY, LUT, SERVER_ONLY, LUTRow  # noqa: E402
 
 PERCENTILES = (50, 90, 99)
@@ -128,8 +128,8 @@ def open_arms(folder: Path, base: LUT, options: argparse.Namespace, stack: ExitS
     """The arms that a folder holds: its configuration, and the whole model if it was exported as well.
 
     Raises:
-        ValueError: The LUT has no such arm, or is of another family, or the engine's codes are not those of
-            the reference.
+        ValueError: The LUT has no such arm, or is of another family, or an engine's codes or answers are not
+            those of the reference.
     """
     artefact = load_artefact(folder)
     card, reference = artefact.card, load_reference(artefact)
@@ -141,12 +141,16 @@ def open_arms(folder: Path, base: LUT, options: argparse.Namespace, stack: ExitS
     arm = Arm(row, runner, backend, reference.clip, card.code_format.payload_bytes)
     stack.enter_context(arm)
     check_codes(arm, reference, card)
-    if options.backend != "onnxruntime" or "whole" not in card.gate or EDGE_ONLY not in base.arms:
+    if not card.has_whole or EDGE_ONLY not in base.arms:
         return [arm]
-    from approxbit.engines.onnx_runner import OnnxWholeRunner
-
-    whole = OnnxWholeRunner(folder, num_threads=options.threads)
-    return [Arm(base.row(EDGE_ONLY), whole, backend, reference.clip, 0), arm]
+    try:
+        unsplit = open_whole_runner(artefact, options)
+    except EngineError as error:  # its engine takes minutes to build, and the rest can do without
+        say(f"{EDGE_ONLY}: {error}")
+        return [arm]
+    whole = stack.enter_context(Arm(base.row(EDGE_ONLY), unsplit, backend, reference.clip, 0))
+    check_answers(whole, reference, card)
+    return [whole, arm]
 
 
 def open_edge_runner(artefact: Artefact, options: argparse.Namespace) -> tuple[Any, str]:
@@ -160,6 +164,17 @@ def open_edge_runner(artefact: Artefact, options: argparse.Namespace) -> tuple[A
 
     runner = OnnxEdgeRunner(artefact.folder, num_threads=options.threads)
     return runner, f"onnxruntime {importlib.import_module('onnxruntime').__version__}"
+
+
+def open_whole_runner(artefact: Artefact, options: argparse.Namespace) -> Any:
+    """A runner of the unsplit model."""
+    if options.backend == "tensorrt":
+        from approxbit.engines.tensorrt_runner import TensorRTWholeRunner
+
+        return TensorRTWholeRunner(artefact.folder)
+    from approxbit.engines.onnx_runner import OnnxWholeRunner
+
+    return OnnxWholeRunner(artefact.folder, num_threads=options.threads)
 
 
 def check_codes(arm: Arm, reference: Reference, card: Card) -> None:
@@ -176,6 +191,18 @@ def check_codes(arm: Arm, reference: Reference, card: Card) -> None:
     if not check.passed:
         found = next(check.lines())
         raise ValueError(f"{arm.row.arm}: not the reference's codes, nothing is measured: {found}")
+
+
+def check_answers(arm: Arm, reference: Reference, card: Card) -> None:
+    """Let only runners of the unsplit model pass whose answers are those of the reference.
+
+    Raises:
+        ValueError: They are too far from them.
+    """
+    check = check_whole(lambda clip: arm.runner.run(clip).logits, reference, card)
+    if not check.passed:
+        found = next(check.lines())
+        raise ValueError(f"{arm.row.arm}: not the reference's answers, nothing is measured: {found}")
 
 
 def measure(arms: list[Arm], options: argparse.Namespace) -> None:

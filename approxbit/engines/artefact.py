@@ -1,6 +1,7 @@
 """An exported artefact: the folder that travels to a device.
 
     edge.onnx  server.onnx    the two halves
+    whole.onnx                the unsplit model, if the device is to fall back to itself
     reference.npz             clips, and what the trained model makes of them: `Reference`
     card.json                 what all of that is: `Card`
 
@@ -14,15 +15,16 @@ import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Union
+from typing import Any, Union
 
 import numpy as np
 
 from approxbit.engines import artefact_file
-from approxbit.engines.artefact_card import Card, GraphCard, TensorCard, Tolerance
+from approxbit.engines.artefact_card import GRAPHS, Card, GraphCard, TensorCard, Tolerance
 from approxbit.errors import ArtefactError
 
 __all__ = [
+    "GRAPHS",
     "Artefact",
     "Card",
     "GraphCard",
@@ -53,15 +55,35 @@ class Reference:
         margin: float16 `[n, bits]`, how far each bit's logit is from the threshold: below it, rounding may
             flip the bit.
         answer: float32 `[n, ...]`, the answers to the codes.
+        whole_answer: float32 `[n, ...]`, the unsplit model's answers to the clips; None where the artefact
+            holds no graph of it.
     """
 
     clip: np.ndarray
     packed: np.ndarray
     margin: np.ndarray
     answer: np.ndarray
+    whole_answer: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.clip)
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What there is, by its name: the content of `reference.npz`."""
+        return {name: array for name, array in vars(self).items() if array is not None}
+
+    def arrays_of(self, graph: str) -> dict[str, np.ndarray]:
+        """The arrays that a graph is compared with, by the names of its input and output.
+
+        Raises:
+            ValueError: The graph is `whole`, and there are no answers of the unsplit model.
+        """
+        if graph != "whole":
+            return self.arrays
+        if self.whole_answer is None:
+            raise ValueError("the reference must hold whole_answer for the graph whole, found None")
+        return {"clip": self.clip, "answer": self.whole_answer}
 
 
 @dataclass(frozen=True)
@@ -72,8 +94,22 @@ class Artefact:
     card: Card
 
     def graph_path(self, graph: str) -> Path:
-        """Where the graph `edge` or `server` lies."""
-        return self.folder / self.card.graphs[graph].file
+        """Where the graph `edge`, `server` or `whole` lies.
+
+        Raises:
+            ArtefactError: The artefact holds no graph of the unsplit model.
+        """
+        return self.folder / self.graph_card(graph).file
+
+    def graph_card(self, graph: str) -> GraphCard:
+        """The card of the graph `edge`, `server` or `whole`.
+
+        Raises:
+            ArtefactError: The artefact holds no graph of the unsplit model.
+        """
+        if graph not in self.card.graphs:
+            raise ArtefactError(f"{self.folder} holds no {graph}.onnx: export it with whole=True (--whole)")
+        return self.card.graphs[graph]
 
 
 def load_artefact(folder: PathLike) -> Artefact:
@@ -116,24 +152,29 @@ def load_reference(artefact: Artefact) -> Reference:
             says.
     """
     path = artefact.folder / REFERENCE_FILE
+    names = ("clip", "packed", "margin", "answer") + ("whole_answer",) * artefact.card.has_whole
     try:
         with open(path, "rb") as file, np.load(file) as arrays:
-            reference = Reference(*(arrays[name] for name in ("clip", "packed", "margin", "answer")))
+            reference = Reference(**{name: arrays[name] for name in names})
     except OSError as error:
         raise ArtefactError(f"{path}: cannot be read: {error.strerror or error}") from error
     except (KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise ArtefactError(
-            f"{path}: expected the arrays clip, packed, margin and answer: {error}"
-        ) from error
-    card = artefact.card
+        raise ArtefactError(f"{path}: expected the arrays {', '.join(names)}: {error}") from error
+    _check_arrays(path, reference, artefact.card)
+    return reference
+
+
+def _check_arrays(path: Path, reference: Reference, card: Card) -> None:
     edge, server = card.graphs["edge"], card.graphs["server"]
     num_bits = card.code_format.configuration.codebook_size * card.code_format.num_positions
     _check_array(path, "clip", reference.clip, "float32", edge.inputs[0].shape[1:])
     count = len(reference)
     _check_array(path, "packed", reference.packed, "uint8", edge.outputs[0].shape[1:], count)
     _check_array(path, "margin", reference.margin, "float16", (num_bits,), count)
-    _check_array(path, "answer", reference.answer, "float32", server.outputs[0].shape[1:], count)
-    return reference
+    answers = {"answer": reference.answer, "whole_answer": reference.whole_answer}
+    for name, array in answers.items():
+        if array is not None:
+            _check_array(path, name, array, "float32", server.outputs[0].shape[1:], count)
 
 
 def _check_array(
@@ -155,7 +196,8 @@ def _check_array(
 def save_reference(reference: Reference, folder: PathLike) -> Path:
     """Write `reference.npz`."""
     path = Path(folder) / REFERENCE_FILE
-    np.savez_compressed(path, **vars(reference))
+    arrays: dict[str, Any] = reference.arrays  # numpy's signature takes them for its own options
+    np.savez_compressed(path, **arrays)
     return path
 
 

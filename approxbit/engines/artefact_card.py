@@ -9,7 +9,9 @@ from typing import Any
 from approxbit.engines.runner import ClipFormat, CodeFormat
 from approxbit.errors import ArtefactError
 
-GRAPHS = ("edge", "server")
+HALVES = ("edge", "server")
+WHOLE = "whole"
+GRAPHS = (*HALVES, WHOLE)
 PRECISIONS = ("fp32", "weak-fp16", "strong-fp16")
 CODE_TYPES = ("uint8", "int32")
 
@@ -42,8 +44,8 @@ class GraphCard:
         sha256: Of the file, 64 hexadecimal digits.
         opset: Of the default operator set, as read from the file.
         ir: ONNX's file version, as read from the file.
-        inputs: `clip` of the edge half, `packed` of the server half.
-        outputs: `packed` of the edge half, `answer` of the server half.
+        inputs: `clip` of the edge half and of the unsplit model, `packed` of the server half.
+        outputs: `packed` of the edge half, `answer` of the server half and of the unsplit model.
         float32_layers: Nodes that must compute in FP32 where TensorRT chooses the types (`weak-fp16`).
         external_data: sha256 by name of the files beside the graph that hold its weights, if they do not
             lie in the graph.
@@ -94,7 +96,7 @@ class Card:
         clip_format: What `clip` is; its fingerprint is the backbone's.
         code_format: What `packed` is; its fingerprint is the codec's.
         label_names: Of the answer's classes; empty for a model that does not end in classes.
-        graphs: `edge` and `server`.
+        graphs: `edge`, `server`, and `whole` if the unsplit model was exported as well.
         tolerance: When to refuse an engine.
         gate: What the check of the graphs reported.
         tools: Version by package.
@@ -124,14 +126,19 @@ class Card:
         return str(self.profile["precision"])
 
     @property
+    def has_whole(self) -> bool:
+        """Whether the unsplit model was exported as well."""
+        return WHOLE in self.graphs
+
+    @property
     def max_batch(self) -> int:
         """Largest batch of the server half."""
         return int(self.profile.get("dynamic_batch") or 1)
 
 
 def _check_card(card: Card) -> None:
-    if sorted(card.graphs) != sorted(GRAPHS):
-        raise ArtefactError(f"graphs: expected edge and server, found {sorted(card.graphs)}")
+    if set(card.graphs) not in (set(HALVES), set(GRAPHS)):
+        raise ArtefactError(f"graphs: expected edge, server and perhaps whole, found {sorted(card.graphs)}")
     _check_profile(card.profile)
     tolerance = card.tolerance
     if not 0 <= tolerance.max_flipped_share <= 1 or not tolerance.max_answer_error >= 0:
@@ -160,10 +167,14 @@ def _expected_tensors(card: Card) -> dict[str, TensorCard]:
     outputs = card.graphs["server"].outputs
     answer_shape = outputs[0].shape[1:] if outputs else ()  # classes, or tokens and channels
     batch = None if card.profile.get("dynamic_batch") else 1
-    clip_shape = (1, 3, clip.num_frames, clip.size, clip.size)
-    return {
-        "edge.inputs": TensorCard("clip", "float32", clip_shape),
+    clip_card = TensorCard("clip", "float32", (1, 3, clip.num_frames, clip.size, clip.size))
+    expected = {
+        "edge.inputs": clip_card,
         "edge.outputs": TensorCard("packed", card.profile["output_type"], (1, payload_bytes)),
         "server.inputs": TensorCard("packed", "uint8", (batch, payload_bytes)),
         "server.outputs": TensorCard("answer", "float32", (batch, *answer_shape)),
     }
+    if card.has_whole:
+        expected["whole.inputs"] = clip_card
+        expected["whole.outputs"] = TensorCard("answer", "float32", (1, *answer_shape))
+    return expected

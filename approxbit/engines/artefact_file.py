@@ -20,7 +20,7 @@ from approxbit.engines.runner import ClipFormat, CodeFormat
 from approxbit.errors import ArtefactError
 
 FORMAT = "approxbit-export"
-VERSION = 1
+VERSION = 2  # 1 had no place for the graph of the unsplit model
 
 _HEX64 = re.compile("[0-9a-f]{16}")
 _SHA256 = re.compile("[0-9a-f]{64}")

@@ -9,17 +9,15 @@ import datetime
 import os
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import torch
-from torch import nn
 
 from approxbit.engines.artefact import (
     CARD_FILE,
+    GRAPHS,
     Card,
     GraphCard,
-    Reference,
     TensorCard,
     Tolerance,
     save_card,
@@ -30,45 +28,20 @@ from approxbit.engines.artefact_file import write_text
 from approxbit.engines.build_script import write_build_script
 from approxbit.engines.export_graph import (
     DATA_SUFFIX,
-    GraphInterface,
     export_graph,
     require_export_packages,
     save_graph,
 )
 from approxbit.engines.export_guide import GUIDE_FILE, write_guide
-from approxbit.engines.export_reference import make_clips, make_reference, whole_answers
-from approxbit.engines.gate import (
-    CodeAgreement,
-    Profile,
-    check_graph,
-    find_float32_layers,
-    measure_agreement,
-)
-from approxbit.engines.gate.rule import Role
+from approxbit.engines.export_reference import make_clips, make_reference
+from approxbit.engines.export_roles import check_agreement, make_roles
+from approxbit.engines.gate import Profile, check_graph, find_float32_layers
 from approxbit.engines.runner import ClipFormat
 from approxbit.engines.torch_runner import clip_format, code_format
-from approxbit.engines.views import EdgeView, ServerView, WholeView
-from approxbit.errors import GateError
 from approxbit.offload import OffloadedModel
 
-GRAPHS = ("edge", "server", "whole")
 NUM_REFERENCES = 4
 TOOLS = ("approxbit", "torch", "onnx", "onnxruntime", "onnxscript", "onnxslim")
-
-FLOAT32_TOLERANCE = Tolerance(max_flipped_share=1e-3, max_answer_error=1e-3)
-"""For a float32 graph under ONNX Runtime: rounding may flip a bit that is next to the threshold."""
-
-LARGEST_ROUNDED_MARGIN = 0.01
-"""In units of the mean margin: what rounding in float32 may flip; a bit beyond it is wrong, however rare."""
-
-
-class _Role(NamedTuple):
-    """One graph of the artefact."""
-
-    name: Role
-    view: nn.Module
-    example: torch.Tensor
-    interface: GraphInterface
 
 
 def export_model(
@@ -114,14 +87,21 @@ def export_model(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     _remove_older_export(folder)
-    reference = make_reference(model, clips)
+    reference = make_reference(model, clips, whole)
+    graphs: dict[str, GraphCard] = {}
     gate: dict[str, Any] = {}
-    for role in _roles(model, profile, clips, whole):
-        report = _write(role, profile, folder)
-        gate[role.name] = {**report, "agreement": _compare(role, model, profile, folder, reference)}
-    card = _make_card(model, profile, folder, name, gate)
+    for role in make_roles(model, profile, clips, whole):
+        path = folder / f"{role.name}.onnx"
+        graph = export_graph(role.view, role.example, role.interface, profile)
+        beside = save_graph(graph, path)
+        report = check_graph(path, profile, role.name)
+        report.raise_for_violations()
+        agreement = check_agreement(path, role.name, reference, profile.precision)
+        graphs[role.name] = _describe(path, beside, profile)
+        gate[role.name] = {**report.as_dict(), "agreement": agreement.as_dict()}
+    card = _make_card(model, profile, name, graphs, gate)
     save_reference(reference, folder)
-    write_text(folder / GUIDE_FILE, write_guide(card, profile, whole))
+    write_text(folder / GUIDE_FILE, write_guide(card, profile))
     if profile.tensorrt is not None:
         write_build_script(folder)
     save_card(card, folder)
@@ -129,7 +109,7 @@ def export_model(
 
 
 def _make_card(
-    model: OffloadedModel, profile: Profile, folder: Path, name: str, gate: dict[str, Any]
+    model: OffloadedModel, profile: Profile, name: str, graphs: dict[str, GraphCard], gate: dict[str, Any]
 ) -> Card:
     return Card(
         name=name,
@@ -137,7 +117,7 @@ def _make_card(
         clip_format=clip_format(model.backbone),
         code_format=code_format(model),
         label_names=model.label_names,
-        graphs={half: _describe(half, folder, profile, gate[half]) for half in ("edge", "server")},
+        graphs=graphs,
         tolerance=Tolerance(),
         gate=gate,
         tools={package: _version(package) for package in TOOLS},
@@ -153,67 +133,20 @@ def _remove_older_export(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _roles(model: OffloadedModel, profile: Profile, clips: np.ndarray, whole: bool) -> list[_Role]:
-    clip = torch.from_numpy(clips[:1])
-    code = torch.zeros(1, code_format(model).payload_bytes, dtype=torch.uint8)
-    has_open_batch = profile.dynamic_batch is not None
-    roles = [
-        _Role("edge", EdgeView(model, profile.output_type), clip, GraphInterface("clip", "packed")),
-        _Role("server", ServerView(model), code, GraphInterface("packed", "answer", has_open_batch)),
-    ]
-    if whole:
-        roles.append(_Role("whole", WholeView(model.backbone), clip, GraphInterface("clip", "answer")))
-    return roles
-
-
-def _write(role: _Role, profile: Profile, folder: Path) -> dict[str, Any]:
-    """Write a graph and let it through the gate; what the card says of that."""
-    path = folder / f"{role.name}.onnx"
-    graph = export_graph(role.view, role.example, role.interface, profile)
-    beside = save_graph(graph, path)
-    report = check_graph(path, profile, role.name)
-    report.raise_for_violations()
-    return {
-        **report.as_dict(),
-        "file": path.name,
-        "sha256": sha256_of(path),
-        "external_data": {each: sha256_of(folder / each) for each in beside},
-    }
-
-
-def _compare(
-    role: _Role, model: OffloadedModel, profile: Profile, folder: Path, reference: Reference
-) -> dict[str, Any]:
-    """Run a graph under ONNX Runtime against the model; what the card says of that."""
-    tolerance = Tolerance() if profile.precision == "strong-fp16" else FLOAT32_TOLERANCE
-    path = folder / f"{role.name}.onnx"
-    arrays = vars(reference)
-    if role.name == "whole":
-        arrays = {"clip": reference.clip, "answer": whole_answers(model, reference.clip)}
-    found = measure_agreement(path, arrays, tolerance)
-    if isinstance(found, CodeAgreement) and profile.precision != "strong-fp16":
-        limit = LARGEST_ROUNDED_MARGIN * float(reference.margin.mean(dtype=np.float64))
-        if found.largest_flipped_margin > limit:
-            raise GateError(f"{path} gives wrong bits: {found}; rounding flips none beyond {limit:.2g}")
-    return found.as_dict()
-
-
-def _describe(half: str, folder: Path, profile: Profile, gate: dict[str, Any]) -> GraphCard:
+def _describe(path: Path, beside: tuple[str, ...], profile: Profile) -> GraphCard:
     """The card of a graph, as read from its file."""
     import onnx
 
-    path = folder / gate["file"]
-    graph = onnx.load(str(path), load_external_data=False).graph
-    pinned = find_float32_layers(path) if profile.precision == "weak-fp16" else ()
+    model = onnx.load(str(path), load_external_data=False)
     return GraphCard(
         file=path.name,
-        sha256=gate["sha256"],
-        opset=gate["opset"],
-        ir=gate["ir"],
-        inputs=tuple(_tensor_card(value) for value in graph.input),
-        outputs=tuple(_tensor_card(value) for value in graph.output),
-        float32_layers=pinned,
-        external_data=gate["external_data"],
+        sha256=sha256_of(path),
+        opset=next(each.version for each in model.opset_import if each.domain == ""),
+        ir=model.ir_version,
+        inputs=tuple(_tensor_card(value) for value in model.graph.input),
+        outputs=tuple(_tensor_card(value) for value in model.graph.output),
+        float32_layers=find_float32_layers(path) if profile.precision == "weak-fp16" else (),
+        external_data={name: sha256_of(path.parent / name) for name in beside},
     )
 
 

@@ -57,20 +57,59 @@ def export_graph(view: nn.Module, example: Tensor, interface: GraphInterface, pr
         ExportError: The exporter fails, or a weight does not fit the precision.
         ImportError: A package of `approxbit[export]` is missing.
     """
+    model = trace_graph(view, example, interface, profile.exporter, profile.opset)
+    return finish_graph(model, profile.precision)
+
+
+def trace_graph(
+    view: nn.Module, example: Tensor, interface: GraphInterface, exporter: str, opset: int
+) -> Any:
+    """The float32 graph of a view as the exporter gives it, made smaller: the part that takes long.
+
+    Profiles that differ in their precision only share it: see `finish_graph`.
+
+    Args:
+        view: In eval mode, with one input and one output.
+        example: An input with a batch of 1.
+        interface: What the file calls them.
+        exporter: `torchscript` or `dynamo`.
+        opset: Version of the standard operators.
+
+    Returns:
+        An `onnx.ModelProto`.
+
+    Raises:
+        ExportError: The exporter fails.
+        ImportError: A package of `approxbit[export]` is missing.
+    """
     require_export_packages()
     if interface.has_open_batch:
         example = example.repeat(TRACED_BATCH, *[1] * (example.dim() - 1))
-    export = _export_by_tracing if profile.exporter == "torchscript" else _export_by_dynamo
+    export = _export_by_tracing if exporter == "torchscript" else _export_by_dynamo
     with _quiet(), torch.no_grad():
         try:
-            model = export(view, example, interface, profile.opset)
+            model = export(view, example, interface, opset)
         except Exception as error:  # the exporters raise a dozen types of their own
             raise ExportError(
-                f"the {profile.exporter} exporter fails on {type(view).__name__} at opset {profile.opset}: "
-                f"{error}"
+                f"the {exporter} exporter fails on {type(view).__name__} at opset {opset}: {error}"
             ) from error
-        model = _simplify(model)
-    if profile.precision == "strong-fp16":
+        return _simplify(model)
+
+
+def finish_graph(model: Any, precision: str) -> Any:
+    """A traced graph in the precision of a profile, without anything that varies from run to run.
+
+    Args:
+        model: What `trace_graph` gave; it is left as it was only where the graph becomes a mixed one.
+        precision: `fp32`, `weak-fp16` or `strong-fp16`; the first two are the same graph.
+
+    Returns:
+        An `onnx.ModelProto`.
+
+    Raises:
+        ExportError: A weight does not fit the precision.
+    """
+    if precision == "strong-fp16":
         model = to_mixed_precision(model)
     _read_shapes_behind_the_cast(model)
     _leave_out_what_varies(model)

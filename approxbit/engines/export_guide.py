@@ -9,9 +9,9 @@ from approxbit.engines.gate import Profile
 GUIDE_FILE = "README.txt"
 
 
-def write_guide(card: Card, profile: Profile, has_whole: bool) -> str:
+def write_guide(card: Card, profile: Profile) -> str:
     """The text of `README.txt`."""
-    sections = [_contents(card, profile, has_whole)]
+    sections = [_contents(card, profile)]
     sections += [_with_onnxruntime(card)] if profile.tensorrt is None else [_with_tensorrt(card, profile)]
     if profile.dynamic_batch is not None:
         sections.append(_with_triton(profile.dynamic_batch))
@@ -20,7 +20,7 @@ def write_guide(card: Card, profile: Profile, has_whole: bool) -> str:
     return "\n\n".join(sections) + "\n"
 
 
-def _contents(card: Card, profile: Profile, has_whole: bool) -> str:
+def _contents(card: Card, profile: Profile) -> str:
     edge, server = card.graphs["edge"], card.graphs["server"]
     clip = card.clip_format
     lines = [
@@ -29,8 +29,9 @@ def _contents(card: Card, profile: Profile, has_whole: bool) -> str:
         f"edge.onnx      {edge.inputs[0]} -> {edge.outputs[0]}",
         f"server.onnx    {server.inputs[0]} -> {server.outputs[0]}",
     ]
-    if has_whole:
-        lines.append(f"whole.onnx     {edge.inputs[0]} -> answer, the model without a cut")
+    if card.has_whole:
+        whole = card.graphs["whole"]
+        lines.append(f"whole.onnx     {whole.inputs[0]} -> {whole.outputs[0]}, the model without a cut")
     lines += [
         "reference.npz  clips, and the codes and answers that an engine must give",
         "card.json      what all of that is",

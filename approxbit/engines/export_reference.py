@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from approxbit.codec.code import Code
 from approxbit.engines.artefact import Reference
 from approxbit.engines.runner import ClipFormat
 from approxbit.offload import OffloadedModel
@@ -31,27 +30,25 @@ def make_clips(clip_format: ClipFormat, count: int, seed: int = 0) -> np.ndarray
 
 
 @torch.inference_mode()
-def make_reference(model: OffloadedModel, clips: np.ndarray) -> Reference:
+def make_reference(model: OffloadedModel, clips: np.ndarray, whole: bool = False) -> Reference:
     """Codes, margins and answers of the modules as they were trained, one clip at a time.
 
     Args:
         model: In eval mode, on the CPU.
         clips: Prepared clips, float32 `[n, 3, time, height, width]`, at least one.
+        whole: Whether to ask the unsplit backbone, too.
     """
-    packed, margins, answers = [], [], []
+    packed, margins, answers, whole_answers = [], [], [], []
     for clip in torch.from_numpy(clips):
         feature = model.edge_half(clip[None])
         code = model.codec.encode(feature)
         packed.append(np.frombuffer(pack(code.to_planes()[0].numpy()), np.uint8))
         margins.append(_margins(model.codec.compute_logits(feature)))
-        answers.append(_answer(model, code))
-    return Reference(clips, np.stack(packed), np.stack(margins), np.stack(answers))
-
-
-@torch.inference_mode()
-def whole_answers(model: OffloadedModel, clips: np.ndarray) -> np.ndarray:
-    """What the unsplit backbone answers, float32 `[n, ...]`."""
-    return np.stack([model.backbone(clip[None])[0].float().numpy() for clip in torch.from_numpy(clips)])
+        answers.append(_first_row(model.answer(code)))
+        if whole:
+            whole_answers.append(_first_row(model.backbone(clip[None])))
+    stacked = np.stack(whole_answers) if whole else None
+    return Reference(clips, np.stack(packed), np.stack(margins), np.stack(answers), stacked)
 
 
 def _margins(logits: tuple[Tensor, Tensor]) -> np.ndarray:
@@ -62,5 +59,5 @@ def _margins(logits: tuple[Tensor, Tensor]) -> np.ndarray:
     return planes[0].flatten().abs().clamp(max=largest).numpy().astype(np.float16)
 
 
-def _answer(model: OffloadedModel, code: Code) -> np.ndarray:
-    return model.answer(code)[0].float().numpy()
+def _first_row(answers: Tensor) -> np.ndarray:
+    return answers[0].float().numpy()

@@ -10,9 +10,8 @@ from typing import Any, Union
 
 import numpy as np
 
-from approxbit.engines.artefact import Artefact, load_artefact, sha256_of
+from approxbit.engines.artefact import Artefact, load_artefact
 from approxbit.engines.runner import EdgeResult, ServerResult, WholeResult
-from approxbit.errors import ArtefactError
 from approxbit.wire.packing import check_packed
 
 PathLike = Union[str, "os.PathLike[str]"]
@@ -117,7 +116,7 @@ class OnnxWholeRunner:
     def __init__(self, folder: PathLike, num_threads: int = 1, provider: str = "cpu"):
         artefact = load_artefact(folder)
         self.clip_format = artefact.card.clip_format
-        self._session = _Session(artefact, _whole_path(artefact), num_threads, provider)
+        self._session = _Session(artefact, artefact.graph_path("whole"), num_threads, provider)
 
     def run(self, clip: np.ndarray) -> WholeResult:
         """The answer to a prepared clip, float32 `[3, time, height, width]`.
@@ -206,18 +205,6 @@ def _check_provider(provider: str, found: list[str]) -> None:
         raise ValueError(
             f"provider {provider!r} needs ONNX Runtime's {PROVIDERS[provider][0]}, found {', '.join(found)}"
         )
-
-
-def _whole_path(artefact: Artefact) -> Path:
-    """Where the unsplit model lies, once it is the one that the card describes."""
-    whole = artefact.card.gate.get("whole")
-    if whole is None:
-        raise ArtefactError(f"{artefact.folder} holds no whole.onnx: export it with whole=True")
-    for name, expected in {whole["file"]: whole["sha256"], **whole["external_data"]}.items():
-        found = sha256_of(artefact.folder / name)
-        if found != expected:
-            raise ArtefactError(f"{artefact.folder / name}: expected the sha256 {expected}, found {found}")
-    return artefact.folder / str(whole["file"])
 
 
 def _check_clip(clip: np.ndarray, shape: tuple[Any, ...]) -> None:

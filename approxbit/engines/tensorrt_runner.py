@@ -11,8 +11,8 @@ from typing import Any, Union
 import numpy as np
 
 from approxbit.engines.artefact import load_artefact
-from approxbit.engines.runner import ClipFormat, CodeFormat, EdgeResult, ServerResult
-from approxbit.engines.tensorrt.check import run_edge
+from approxbit.engines.runner import ClipFormat, CodeFormat, EdgeResult, ServerResult, WholeResult
+from approxbit.engines.tensorrt.check import run_edge, run_whole
 from approxbit.engines.tensorrt.cuda import Cuda
 from approxbit.engines.tensorrt.library import import_tensorrt
 from approxbit.engines.tensorrt.session import EngineSession
@@ -37,7 +37,7 @@ class _TensorRTRunner:
         self.trt: Any = import_tensorrt()
         cuda = Cuda()
         if engine is None:
-            gpu, digest = cuda.gpu(), card.graphs[self._graph].digest
+            gpu, digest = cuda.gpu(), artefact.graph_card(self._graph).digest
             key = EngineKey(
                 self._graph, digest, gpu.name, gpu.compute_capability, self.trt.__version__, options={}
             )
@@ -121,6 +121,33 @@ class TensorRTServerRunner(_TensorRTRunner):
         packed = np.frombuffer(payload, np.uint8)[None]
         answer = self.session.run({"packed": packed})["answer"][0].copy()
         return ServerResult(answer, 0.0, _ms_since(start))
+
+
+class TensorRTWholeRunner(_TensorRTRunner):
+    """The unsplit backbone as one engine: edge-only on the device.
+
+    Args:
+        folder: An artefact that was exported with `whole=True`.
+        engine: The engine's file; by default as for `TensorRTEdgeRunner`.
+
+    Raises:
+        ArtefactError: The folder is not a whole artefact, or was exported without the unsplit model.
+        ImportError: TensorRT's bindings are missing.
+        EngineError: There is no such engine, or it does not run here.
+    """
+
+    _graph = "whole"
+
+    def run(self, clip: np.ndarray) -> WholeResult:
+        """The answer to a prepared clip, float32 `[3, time, height, width]`.
+
+        Raises:
+            ValueError: The clip is not of that type and the artefact's shape.
+            EngineError: TensorRT or CUDA reports a failure.
+        """
+        start = time.perf_counter()
+        answer = run_whole(self.session, clip).copy()
+        return WholeResult(answer, _ms_since(start))
 
 
 def _ms_since(start: float) -> float:

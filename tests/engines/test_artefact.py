@@ -31,7 +31,11 @@ PROFILES = sorted((Path(__file__).parents[2] / "export" / "profiles").glob("*.js
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"precision": "strong-fp16", "dynamic_batch": 4}, {"precision": "fp32", "output_type": "int32"}],
+    [
+        {},
+        {"precision": "strong-fp16", "dynamic_batch": 4, "whole": True},
+        {"precision": "fp32", "output_type": "int32"},
+    ],
 )
 def test_what_was_saved_is_loaded(options: dict[str, Any], small_artefact: MakeArtefact) -> None:
     folder = small_artefact(**options)
@@ -43,7 +47,9 @@ def test_what_was_saved_is_loaded(options: dict[str, Any], small_artefact: MakeA
     assert (again / "card.json").read_text() == (folder / "card.json").read_text()
     reference = load_reference(artefact)
     save_reference(reference, again)
-    for name, array in vars(load_reference(replace(artefact, folder=again))).items():
+    found = load_reference(replace(artefact, folder=again)).arrays
+    assert set(found) == set(reference.arrays)
+    for name, array in found.items():
         np.testing.assert_array_equal(array, getattr(reference, name))
     assert len(reference) == 4
 
@@ -69,6 +75,61 @@ def test_every_shipped_profile_can_stand_in_a_card(path: Path, small_artefact: M
     assert load_card(folder).profile == profile
 
 
+def test_the_unsplit_model_has_a_card_as_the_halves_have(small_artefact: MakeArtefact) -> None:
+    artefact = load_artefact(small_artefact(whole=True))
+    assert artefact.card.has_whole
+    assert artefact.graph_path("whole").name == "whole.onnx"
+    assert [str(each) for each in artefact.graph_card("whole").inputs] == ["clip float32 [1, 3, 2, 2, 2]"]
+    reference = load_reference(artefact)
+    assert reference.whole_answer is not None
+    assert reference.arrays_of("whole")["answer"] is reference.whole_answer
+    assert reference.arrays_of("server")["answer"] is reference.answer
+
+
+def test_what_has_no_graph_of_the_unsplit_model_says_so(small_artefact: MakeArtefact) -> None:
+    artefact = load_artefact(small_artefact())
+    assert not artefact.card.has_whole
+    with pytest.raises(ArtefactError, match=r"holds no whole\.onnx: export it with whole=True"):
+        artefact.graph_path("whole")
+    with pytest.raises(ValueError, match="the reference must hold whole_answer"):
+        load_reference(artefact).arrays_of("whole")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"inputs": (TensorCard("clip", "float32", (1, 3, 2, 2, 1)),)}, "graphs.whole.inputs: expected clip"),
+        ({"outputs": (TensorCard("answer", "float32", (1, 6)),)}, "graphs.whole.outputs: expected answer"),
+        ({"outputs": (TensorCard("answer", "float32", (None, 5)),)}, "graphs.whole.outputs: expected answer"),
+    ],
+)
+def test_a_whole_graph_that_does_not_fit_the_halves_is_refused(
+    change: dict[str, Any], message: str, small_artefact: MakeArtefact
+) -> None:
+    card = load_card(small_artefact(whole=True))
+    with pytest.raises(ArtefactError, match=message):
+        replace(card, graphs={**card.graphs, "whole": replace(card.graphs["whole"], **change)})
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros((4, 6), np.float32), r"whole_answer: expected float32 \[4, 5\], found float32 \[4, 6\]"),
+        (None, "expected the arrays clip, packed, margin, answer, whole_answer"),
+    ],
+)
+def test_the_answers_of_the_unsplit_model_must_fit_too(
+    array: np.ndarray | None, message: str, small_artefact: MakeArtefact
+) -> None:
+    artefact = load_artefact(small_artefact(whole=True))
+    arrays = load_reference(artefact).arrays
+    del arrays["whole_answer"]
+    more = {} if array is None else {"whole_answer": array}
+    np.savez(artefact.folder / "reference.npz", **arrays, **more)
+    with pytest.raises(ArtefactError, match=message):
+        load_reference(artefact)
+
+
 def remove(*keys: str) -> Callable[[Any], None]:
     def change(document: Any) -> None:
         for key in keys[:-1]:
@@ -91,12 +152,12 @@ def put(value: Any, *keys: Any) -> Callable[[Any], None]:
     ("change", "message"),
     [
         (put("onnx", "format"), "format: expected 'approxbit-export', found 'onnx'"),
-        (put(2, "version"), "version: expected 1, found 2"),
-        (put(True, "version"), "version: expected 1, found True"),
+        (put(1, "version"), "version: expected 2, found 1"),
+        (put(True, "version"), "version: expected 2, found True"),
         (remove("graphs"), "graphs: missing, found format, version"),
-        (put(1, "more"), "more: unknown to version 1"),
+        (put(1, "more"), "more: unknown to version 2"),
         (put(1, "graphs", "edge", "more"), "graphs.edge.more: unknown"),
-        (put({}, "graphs"), r"graphs: expected edge and server, found \[\]"),
+        (put({}, "graphs"), r"graphs: expected edge, server and perhaps whole, found \[\]"),
         (put([], "graphs"), r"graphs: expected a JSON object, found \[\]"),
         (put("12", "fingerprint"), r"fingerprint: expected text of the form \[0-9a-f\]\{16\}"),
         (put("today", "date"), "date: expected text of the form"),
@@ -185,14 +246,14 @@ def test_the_digest_of_a_single_file_is_its_own() -> None:
         ("packed", np.zeros((3, 8), np.uint8), r"packed: expected uint8 \[4, 8\], found uint8 \[3, 8\]"),
         ("margin", np.zeros((4, 60), np.float16), r"margin: expected float16 \[4, 64\]"),
         ("answer", np.zeros((4, 6), np.float32), r"answer: expected float32 \[4, 5\]"),
-        ("answer", None, "expected the arrays clip, packed, margin and answer"),
+        ("answer", None, "expected the arrays clip, packed, margin, answer"),
     ],
 )
 def test_a_reference_that_does_not_fit_the_card_is_refused(
     name: str, array: np.ndarray | None, message: str, small_artefact: MakeArtefact
 ) -> None:
     artefact = load_artefact(small_artefact())
-    arrays = dict(vars(load_reference(artefact)))
+    arrays = load_reference(artefact).arrays
     arrays.pop(name)
     given = arrays if array is None else {**arrays, name: array}
     np.savez(artefact.folder / "reference.npz", **given)

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from approxbit.engines.artefact import load_artefact, load_reference
-from approxbit.engines.tensorrt_runner import TensorRTEdgeRunner, TensorRTServerRunner
-from approxbit.errors import EngineError, WireError
+from approxbit.engines.tensorrt_runner import TensorRTEdgeRunner, TensorRTServerRunner, TensorRTWholeRunner
+from approxbit.errors import ArtefactError, EngineError, WireError
 
 MakeArtefact = Callable[..., Path]
 Device = Callable[[str], ModuleType]
@@ -48,6 +48,24 @@ def test_the_server_runner_gives_the_reference_answers(
         np.testing.assert_allclose(result.logits, expected, rtol=1e-5)  # also: the next run changes no result
         assert result.server_ms > 0
         assert result.decode_ms == 0
+
+
+def test_the_whole_runner_gives_the_answers_of_the_unsplit_model(
+    small_artefact: MakeArtefact, device: Device, build_script: ModuleType
+) -> None:
+    device("8.6.2")
+    folder = small_artefact(whole=True)
+    assert build_script.main([str(folder), "--graph", "all"]) == 0
+    reference = load_reference(load_artefact(folder))
+    assert reference.whole_answer is not None
+    with TensorRTWholeRunner(folder) as runner:
+        results = [runner.run(clip) for clip in reference.clip]
+        assert runner.clip_format.num_frames == 2
+    for result, expected in zip(results, reference.whole_answer, strict=True):
+        np.testing.assert_allclose(result.logits, expected, rtol=1e-5)
+        assert result.whole_ms > 0
+    with pytest.raises(ArtefactError, match=r"holds no whole\.onnx"):
+        TensorRTWholeRunner(small_artefact("halves"))
 
 
 def test_nothing_is_allocated_while_it_runs(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from approxbit.engines.artefact import (
 )
 from approxbit.engines.runner import ClipFormat, CodeFormat
 
-BITS, CLASSES = 8, 5
+BITS, CLASSES, CLIP_VALUES = 8, 5, 24
 CLIP_FORMAT = ClipFormat(2, 2, (0.5, 0.25, 0.125), (1.0, 2.0, 4.0), fingerprint=0xABCD)
 CODE_FORMAT = CodeFormat(Configuration.parse("8-NoEnc-B5"), (2, 2, 2), fingerprint=0x1234)
 FLOAT32_LAYERS = ("/norm/ReduceMean", "/norm/Sub")
@@ -37,6 +38,7 @@ def write_small_artefact(
     configuration: str = "8-NoEnc-B5",
     num_clips: int = 4,
     seed: int = 0,
+    whole: bool = False,
 ) -> Path:
     """Write graphs, reference and card into a new folder; returns it."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -45,7 +47,13 @@ def write_small_artefact(
     decoder = generator.standard_normal((BITS, CLASSES)).astype(np.float32) / 64
     onnx.save(edge_graph(encoder, output_type), folder / "edge.onnx")
     onnx.save(server_graph(decoder, dynamic_batch), folder / "server.onnx")
-    save_reference(reference(encoder, decoder, num_clips, generator), folder)
+    weight = generator.standard_normal((CLIP_VALUES, CLASSES)).astype(np.float32) / 8
+    expected = reference(encoder, decoder, num_clips, generator)
+    if whole:
+        onnx.save(whole_graph(weight), folder / "whole.onnx")
+        answers = expected.clip.reshape(num_clips, CLIP_VALUES) @ weight
+        expected = replace(expected, whole_answer=answers)
+    save_reference(expected, folder)
     code = CodeFormat(Configuration.parse(configuration), (2, 2, 2), fingerprint=0x1234)
     batch = None if dynamic_batch else 1
     clip, packed, given, answer = (
@@ -63,16 +71,21 @@ def write_small_artefact(
         "dynamic_batch": dynamic_batch,
     }
     edge_sha, server_sha = (sha256_of(folder / f"{half}.onnx") for half in ("edge", "server"))
+    graphs = {
+        "edge": GraphCard("edge.onnx", edge_sha, 16, 8, (clip,), (packed,), pinned),
+        "server": GraphCard("server.onnx", server_sha, 16, 8, (given,), (answer,)),
+    }
+    if whole:
+        one_answer = TensorCard("answer", "float32", (1, CLASSES))
+        sha = sha256_of(folder / "whole.onnx")
+        graphs["whole"] = GraphCard("whole.onnx", sha, 16, 8, (clip,), (one_answer,))
     card = Card(
         name=f"digits-movinet/{configuration}",
         profile=profile,
         clip_format=CLIP_FORMAT,
         code_format=code,
         label_names=tuple(f"class {index}" for index in range(CLASSES)),
-        graphs={
-            "edge": GraphCard("edge.onnx", edge_sha, 16, 8, (clip,), (packed,), pinned),
-            "server": GraphCard("server.onnx", server_sha, 16, 8, (given,), (answer,)),
-        },
+        graphs=graphs,
         tolerance=Tolerance(0.005, 0.02),
         gate={"passed": True},
         tools={"onnx": onnx.__version__},
@@ -119,6 +132,17 @@ def server_graph(decoder: np.ndarray, dynamic_batch: int | None) -> onnx.ModelPr
     inputs = [helper.make_tensor_value_info("packed", TensorProto.UINT8, [batch, 8])]
     outputs = [helper.make_tensor_value_info("answer", TensorProto.FLOAT, [batch, CLASSES])]
     return _model(nodes, inputs, outputs, {"decoder": decoder})
+
+
+def whole_graph(weight: np.ndarray) -> onnx.ModelProto:
+    """clip -> linear map: an answer that needs no code."""
+    nodes = [
+        helper.make_node("Flatten", ["clip"], ["values"], "/Flatten"),
+        helper.make_node("MatMul", ["values", "weight"], ["answer"], "/head/MatMul"),
+    ]
+    inputs = [helper.make_tensor_value_info("clip", TensorProto.FLOAT, [1, 3, 2, 2, 2])]
+    outputs = [helper.make_tensor_value_info("answer", TensorProto.FLOAT, [1, CLASSES])]
+    return _model(nodes, inputs, outputs, {"weight": weight})
 
 
 def _model(

@@ -143,6 +143,31 @@ def test_an_engine_with_a_wrong_code_is_refused(
     assert not list((folder / "engines").glob("*.rejected"))
 
 
+def test_the_unsplit_model_is_built_and_compared_as_the_halves_are(
+    small_artefact: MakeArtefact,
+    device: Device,
+    build_script: ModuleType,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    trt = device("8.6.2")
+    folder = small_artefact(whole=True)
+    assert build_script.main([str(folder), "--graph", "all"]) == 0
+    shown = capsys.readouterr().out
+    assert "whole: answer: error 0.00e+00" in shown
+    assert "whole: accepted" in shown
+    assert len(list((folder / "engines").glob("*.engine"))) == 3
+    trt.spoil = lambda name, array: array + 1
+    assert build_script.main([str(folder), "--graph", "whole", "--rebuild"]) == 3
+    assert "whole: REJECTED" in capsys.readouterr().out
+
+
+def test_an_unsplit_model_that_was_not_exported_is_named(
+    small_artefact: MakeArtefact, build_script: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert build_script.main([str(small_artefact()), "--graph", "whole", "--dry-run"]) == 1
+    assert "holds no whole.onnx: export it with whole=True" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("spoilt", [1.05, np.nan])
 def test_an_engine_with_a_wrong_answer_is_refused(
     spoilt: float, small_artefact: MakeArtefact, device: Device, build_script: ModuleType

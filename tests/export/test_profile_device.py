@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
-import onnx
 import pytest
-from onnx import TensorProto, helper
 
-from approxbit.engines.artefact import load_card, save_card, sha256_of
 from approxbit.select import LUT, LUTRow
 
 MakeArtefact = Callable[..., Path]
@@ -107,8 +103,7 @@ def make_tegrastats(tmp_path: Path) -> Path:
 def test_onnxruntime_measures_the_same_artefacts_and_the_whole_model(
     small_artefact: MakeArtefact, base: Path, profile_script: ModuleType, tmp_path: Path
 ) -> None:
-    folder, out = small_artefact(), tmp_path / "device.json"
-    add_whole_model(folder)
+    folder, out = small_artefact(whole=True), tmp_path / "device.json"
     arguments = [str(folder), "--lut", str(base), "--out", str(out), "--power", "none", *QUICK]
     assert profile_script.main([*arguments, "--backend", "onnxruntime"]) == 0
     lut = LUT.load(out)
@@ -119,17 +114,28 @@ def test_onnxruntime_measures_the_same_artefacts_and_the_whole_model(
     assert lut.row("edge-only").payload_bytes == 0
 
 
-def add_whole_model(folder: Path) -> None:
-    """A graph from the clip to an answer, as `approxbit export --whole` writes it."""
-    clip = helper.make_tensor_value_info("clip", TensorProto.FLOAT, [1, 3, 2, 2, 2])
-    answer = helper.make_tensor_value_info("answer", TensorProto.FLOAT, [1, 24])
-    graph = helper.make_graph([helper.make_node("Flatten", ["clip"], ["answer"])], "whole", [clip], [answer])
-    onnx.save(
-        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 16)], ir_version=8), folder / "w.onnx"
-    )
-    card = load_card(folder)
-    whole = {"file": "w.onnx", "sha256": sha256_of(folder / "w.onnx"), "external_data": {}}
-    save_card(replace(card, gate={"whole": whole}), folder)
+def test_tensorrt_measures_the_whole_model_where_its_engine_was_built(
+    small_artefact: MakeArtefact,
+    device: Device,
+    build_script: ModuleType,
+    base: Path,
+    profile_script: ModuleType,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    trt = device("8.6.2")
+    folder, out = small_artefact(whole=True), tmp_path / "device.json"
+    arguments = [str(folder), "--lut", str(base), "--out", str(out), "--power", "none", *QUICK]
+    assert build_script.main([str(folder)]) == 0
+    assert profile_script.main(arguments) == 0
+    assert "edge-only: " in capsys.readouterr().out
+    assert LUT.load(out).arms == ("server-only", ARMS[0])
+    assert build_script.main([str(folder), "--graph", "whole"]) == 0
+    assert profile_script.main(arguments) == 0
+    assert LUT.load(out).arms == ("server-only", "edge-only", ARMS[0])
+    trt.spoil = lambda name, array: array if name == "packed" else array + 1
+    assert profile_script.main(arguments) == 1
+    assert "edge-only: not the reference's answers, nothing is measured" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

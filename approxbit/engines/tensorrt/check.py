@@ -58,8 +58,8 @@ class EdgeCheck:
 
 
 @dataclass(frozen=True)
-class ServerCheck:
-    """How a server engine's answers compare with the reference.
+class AnswerCheck:
+    """How the answers of a server engine, or of an unsplit model's, compare with the reference.
 
     Attributes:
         num_answers: Reference answers.
@@ -125,7 +125,21 @@ def check_edge(run: Run, reference: Reference, card: Card) -> EdgeCheck:
     )
 
 
-def check_server(run: Run, reference: Reference, card: Card) -> ServerCheck:
+def run_whole(session: EngineSession, clip: np.ndarray) -> np.ndarray:
+    """The unsplit model's answer to one clip `[3, time, height, width]`.
+
+    Args:
+        session: Of an engine of the unsplit model.
+        clip: float32.
+
+    Returns:
+        A view of the session's memory.
+    """
+    answer: np.ndarray = session.run({"clip": clip[None]})["answer"][0]
+    return answer
+
+
+def check_server(run: Run, reference: Reference, card: Card) -> AnswerCheck:
     """Compare answers with the reference, in batches as large as the graph takes.
 
     Args:
@@ -135,12 +149,30 @@ def check_server(run: Run, reference: Reference, card: Card) -> ServerCheck:
     """
     starts = range(0, len(reference), card.max_batch)
     batches = [np.array(run(reference.packed[start : start + card.max_batch])) for start in starts]
-    answer = np.concatenate(batches).reshape(len(reference), -1).astype(np.float64)
-    expected = reference.answer.reshape(len(reference), -1).astype(np.float64)
-    scale = float(np.abs(expected).max()) or 1.0
-    return ServerCheck(
-        num_answers=len(reference),
-        num_agreeing=int((answer.argmax(axis=1) == expected.argmax(axis=1)).sum()),
-        answer_error=float(np.abs(answer - expected).max()) / scale,
+    return _compare_answers(np.concatenate(batches), reference.answer, card)
+
+
+def check_whole(run: Run, reference: Reference, card: Card) -> AnswerCheck:
+    """Compare the answers of the unsplit model with the reference.
+
+    Args:
+        run: A clip -> its answer, as `run_whole` does.
+        reference: Clips and the unsplit model's answers to them.
+        card: Says the limit.
+
+    Raises:
+        ValueError: The reference holds no such answers.
+    """
+    expected = reference.arrays_of("whole")["answer"]
+    return _compare_answers(np.stack([np.array(run(clip)) for clip in reference.clip]), expected, card)
+
+
+def _compare_answers(found: np.ndarray, expected: np.ndarray, card: Card) -> AnswerCheck:
+    rows, wanted = (each.reshape(len(expected), -1).astype(np.float64) for each in (found, expected))
+    scale = float(np.abs(wanted).max()) or 1.0
+    return AnswerCheck(
+        num_answers=len(expected),
+        num_agreeing=int((rows.argmax(axis=1) == wanted.argmax(axis=1)).sum()),
+        answer_error=float(np.abs(rows - wanted).max()) / scale,
         max_answer_error=card.tolerance.max_answer_error,
     )

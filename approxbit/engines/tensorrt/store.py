@@ -25,7 +25,7 @@ class EngineKey:
     """All that decides which engine comes out of a build.
 
     Attributes:
-        graph: `edge` or `server`.
+        graph: `edge`, `server` or `whole`.
         graph_digest: `GraphCard.digest`.
         gpu: Its name.
         compute_capability: Such as `8.7`.
@@ -127,7 +127,7 @@ class EngineStore:
         if not found:
             raise EngineError(
                 f"{self.folder} holds no accepted {key.graph} engine of this export for {key.gpu} and "
-                f"TensorRT {key.tensorrt}: build it here with build_engine.py"
+                f"TensorRT {key.tensorrt}: build it here with build_engine.py --graph {key.graph}"
             )
         return Path(max(found)[1])
 

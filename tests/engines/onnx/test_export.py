@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from approxbit.backbones.feature import Feature
-from approxbit.engines.artefact import load_artefact, load_reference
+from approxbit.engines.artefact import Reference, Tolerance, load_artefact, load_reference
 from approxbit.engines.export import export_model
 from approxbit.engines.gate import check_graph, load_profile, measure_agreement
-from approxbit.engines.torch_runner import TorchEdgeRunner, clip_format, code_format
+from approxbit.engines.torch_runner import TorchEdgeRunner, TorchWholeRunner, clip_format, code_format
 from approxbit.engines.views import view_of
 from approxbit.errors import GateError
 from approxbit.offload import OffloadedModel
@@ -35,11 +35,15 @@ def test_the_card_describes_the_folder(device_artefact: Path, movinet: Offloaded
     assert all(card.gate[graph]["passes"] for graph in ("edge", "server", "whole"))
     assert card.gate["edge"]["agreement"] == {"flipped_share": 0.0, "largest_flipped_margin": 0.0}
     assert card.gate["whole"]["agreement"]["answer_error"] < 1e-4
+    assert card.graphs["whole"].inputs == card.graphs["edge"].inputs
+    assert card.graphs["whole"].opset == 16
 
 
 def test_the_reference_is_what_torch_gives(device_artefact: Path, movinet: OffloadedModel) -> None:
     reference = load_reference(load_artefact(device_artefact))
     assert len(reference) == 4
+    whole = [TorchWholeRunner(movinet.backbone).run(clip).logits for clip in reference.clip]
+    np.testing.assert_array_equal(reference.whole_answer, whole)
     expected = [TorchEdgeRunner(movinet).run(clip).payload for clip in reference.clip]
     assert [row.tobytes() for row in reference.packed] == expected
     assert len(set(expected)) > 1
@@ -49,10 +53,11 @@ def test_the_reference_is_what_torch_gives(device_artefact: Path, movinet: Offlo
 def test_the_graphs_pass_their_gate_and_agree(artefact: str, request: pytest.FixtureRequest) -> None:
     loaded = load_artefact(request.getfixturevalue(artefact))
     profile = load_profile(loaded.card.profile["name"])
-    reference = vars(load_reference(loaded))
-    for half in ("edge", "server"):
-        assert check_graph(loaded.graph_path(half), profile, half).passes  # type: ignore[arg-type]
-        measure_agreement(loaded.graph_path(half), reference)
+    reference = load_reference(loaded)
+    assert loaded.card.has_whole == (artefact == "device_artefact")
+    for graph in loaded.card.graphs:
+        assert check_graph(loaded.graph_path(graph), profile, graph).passes  # type: ignore[arg-type]
+        measure_agreement(loaded.graph_path(graph), reference.arrays_of(graph))
 
 
 def test_mvitv2_passes_the_gate_of_a_xavier(small: ModuleType, tmp_path: Path) -> None:
@@ -134,17 +139,17 @@ def test_a_graph_that_computes_something_else_is_refused(small: ModuleType, tmp_
 def test_a_single_bit_far_from_the_threshold_is_refused(
     movinet: OffloadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from approxbit.engines import export
+    from approxbit.engines import export, export_roles
 
-    def with_one_flipped(model: OffloadedModel, clips: np.ndarray) -> export.Reference:
-        reference = make(model, clips)
+    def with_one_flipped(model: OffloadedModel, clips: np.ndarray, whole: bool) -> Reference:
+        reference = make(model, clips, whole)
         index = int(reference.margin[0].argmax())
         reference.packed[0, index // 8] ^= 128 >> index % 8
         return reference
 
     make = export.make_reference
     monkeypatch.setattr(export, "make_reference", with_one_flipped)
-    monkeypatch.setattr(export, "FLOAT32_TOLERANCE", export.Tolerance(0.5, 1.0))
+    monkeypatch.setattr(export_roles, "FLOAT32_TOLERANCE", Tolerance(0.5, 1.0))
     with pytest.raises(GateError, match=r"gives wrong bits: .* rounding flips none beyond"):
         export_model(movinet, load_profile("orin-jp6.0"), tmp_path, "small/5-Enc-B2")
 

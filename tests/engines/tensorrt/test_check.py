@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from approxbit.engines.artefact import Artefact, Reference, Tolerance, load_reference
-from approxbit.engines.tensorrt.check import check_edge, check_server
+from approxbit.engines.tensorrt.check import check_edge, check_server, check_whole
 
 
 @pytest.fixture
@@ -75,4 +75,15 @@ def test_an_answer_that_is_no_number_never_passes(artefact: Artefact, reference:
 
 
 def one(reference: Reference) -> Reference:
-    return Reference(*(array[:1] for array in vars(reference).values()))
+    return Reference(**{name: array[:1] for name, array in reference.arrays.items()})
+
+
+def test_the_unsplit_model_is_compared_with_its_own_answers(artefact: Artefact, reference: Reference) -> None:
+    expected = reference.answer + 1
+    both = replace(reference, whole_answer=expected)
+    answers = iter(expected)
+    assert check_whole(lambda clip: next(answers), both, artefact.card).answer_error == 0
+    others = iter(reference.answer)
+    assert not check_whole(lambda clip: next(others), both, artefact.card).passed
+    with pytest.raises(ValueError, match="the reference must hold whole_answer"):
+        check_whole(lambda clip: clip, reference, artefact.card)
