@@ -65,6 +65,16 @@ class OffloadedModel(nn.Module):
             frozen.eval()
         return self
 
+    def first_bits(self, codebook_size: int) -> OffloadedModel:
+        """The model of the first bits of a nested codec; it shares the backbone and the decoder.
+
+        Raises:
+            ValueError: The codec was not trained for that many first bits.
+        """
+        first = OffloadedModel(self.backbone, self.codec.first_bits(codebook_size), self.label_names)
+        first.fingerprint = self.fingerprint
+        return first
+
     def encode(self, clip: Float[Tensor, "batch 3 time height width"]) -> Code:
         """What the edge computes: the bits of a batch of clips."""
         return self.codec.encode(self.edge_half(clip))

@@ -1,14 +1,23 @@
 """The learned part: spatial encoder, binarizer, codebook, decoder."""
 
-from approxbit.codec.binarizer import ChannelCompressor, binarize
+from approxbit.codec.binarizers import (
+    Binarizer,
+    LookupFree,
+    NoisyThreshold,
+    Spherical,
+    Threshold,
+    binarize,
+)
 from approxbit.codec.code import Code
 from approxbit.codec.codebook import Codebook
 from approxbit.codec.codec import Codec, CodecOutput
+from approxbit.codec.compressor import ChannelCompressor
 from approxbit.codec.decoder import Decoder, ResBlock, SelfAttention, Upsampler
 from approxbit.codec.spatial_encoder import SpatialEncoder
 from approxbit.codec.statistics import FeatureStatistics, Standardizer
 
 __all__ = [
+    "Binarizer",
     "ChannelCompressor",
     "Code",
     "Codebook",
@@ -16,10 +25,14 @@ __all__ = [
     "CodecOutput",
     "Decoder",
     "FeatureStatistics",
+    "LookupFree",
+    "NoisyThreshold",
     "ResBlock",
     "SelfAttention",
     "SpatialEncoder",
+    "Spherical",
     "Standardizer",
+    "Threshold",
     "Upsampler",
     "binarize",
 ]

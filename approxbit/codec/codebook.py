@@ -10,6 +10,9 @@ from torch.nn import functional as F
 from approxbit.backbones.feature import Feature
 from approxbit.codec.code import Code
 
+UNKNOWN_BIT = 0.5
+"""What a bit that did not arrive counts as: halfway, so that it moves M z to neither side."""
+
 
 class Codebook(nn.Module):
     """The learned matrix M `[channel, bit]`: y = M z at every position (section 3.4, APPROXBIT).
@@ -39,6 +42,23 @@ class Codebook(nn.Module):
         if not self.has_tokens:
             return Feature(grid, tokens[:, :, :1].expand(-1, -1, matrix.shape[0]))
         return Feature(grid, F.linear(tokens, self.token_matrix, self.token_offset))
+
+    def first_bits(self, codebook_size: int) -> Codebook:
+        """The codebook of the first bits alone: the others count as `UNKNOWN_BIT`, which joins the offset."""
+        first = Codebook(self.matrix.shape[0], codebook_size, int(self.has_tokens))
+        first.load_state_dict(
+            {
+                name: tensor
+                for prefix in ("", "token_")[: 1 + self.has_tokens]
+                for name, tensor in self._first_columns(prefix, codebook_size).items()
+            }
+        )
+        return first
+
+    def _first_columns(self, prefix: str, count: int) -> dict[str, Tensor]:
+        matrix, offset = getattr(self, prefix + "matrix"), getattr(self, prefix + "offset")
+        missing = UNKNOWN_BIT * matrix[:, count:].sum(dim=1)
+        return {prefix + "matrix": matrix[:, :count], prefix + "offset": offset + missing}
 
 
 def _fair_start(

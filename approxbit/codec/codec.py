@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
 from typing import NamedTuple
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from approxbit.backbones.feature import Feature, FeatureShape
-from approxbit.codec.binarizer import ChannelCompressor, binarize, threshold
+from approxbit.codec.binarizers import Binarizer, Threshold
 from approxbit.codec.code import Code
-from approxbit.codec.codebook import Codebook
+from approxbit.codec.codebook import UNKNOWN_BIT, Codebook
+from approxbit.codec.compressor import ChannelCompressor, threshold
 from approxbit.codec.decoder import HEAD_CHANNELS, Decoder
 from approxbit.codec.spatial_encoder import SpatialEncoder
 from approxbit.codec.statistics import Standardizer
@@ -42,6 +48,10 @@ class Codec(nn.Module):
     of `feature_shape` are what `decode` restores by default. Every class token crosses as K bits of its own
     and takes part in the self-attention layer of the decoder.
 
+    A **nested** codec is one whose first bits decode by themselves: in training each clip loses all but the
+    first k bits of every position, with k drawn from `nested_sizes` or K. `first_bits(k)` is the codec of k
+    bits that is inside it.
+
     Args:
         feature_shape: Shape of the backbone's feature at the offload point.
         configuration: Offload point, spatial encoder and codebook size.
@@ -49,6 +59,11 @@ class Codec(nn.Module):
         hidden_channels: Channels in the middle of the ResBlocks; by default 1/2 of the feature's channels
             with a spatial encoder and 1/6 without one (8 times the positions), at least 32.
         attention_channels: Channels of the self-attention layer, a multiple of 32; by default 1/4 and 1/12.
+        nested_sizes: Numbers of first bits that shall decode by themselves, each from 1 to K - 1, rising.
+        binarizer: How bits get their gradient in training; `Threshold` by default.
+
+    Raises:
+        ValueError: `nested_sizes` are not as described.
     """
 
     def __init__(
@@ -58,9 +73,12 @@ class Codec(nn.Module):
         num_tokens: int = 0,
         hidden_channels: int | None = None,
         attention_channels: int | None = None,
+        nested_sizes: Sequence[int] = (),
+        binarizer: Binarizer | None = None,
     ):
         super().__init__()
         channels, codebook_size = feature_shape.channels, configuration.codebook_size
+        _check_nested_sizes(nested_sizes, codebook_size)
         narrowing = 1 if configuration.spatial_encoder else 3
         if hidden_channels is None:
             hidden_channels = max(32, channels // (2 * narrowing))
@@ -69,6 +87,8 @@ class Codec(nn.Module):
         self.feature_shape = feature_shape
         self.configuration = configuration
         self.num_tokens = num_tokens
+        self.nested_sizes = tuple(nested_sizes)
+        self.binarizer = binarizer or Threshold()
         self.standardizer = Standardizer(channels, num_tokens)
         self.spatial_encoder = SpatialEncoder(channels) if configuration.spatial_encoder else None
         self.compressor = ChannelCompressor(channels, codebook_size, num_tokens)
@@ -136,10 +156,34 @@ class Codec(nn.Module):
         _, _, time, height, width = feature.grid.shape
         return CodecOutput(self.reconstruct(code, (time, height, width)), logits, code)
 
+    def first_bits(self, codebook_size: int) -> Codec:
+        """The codec of the first bits of every position, in eval mode.
+
+        It shares the spatial encoder and the decoder with this one; compressor and codebook are copies.
+
+        Raises:
+            ValueError: The codec was not trained for that many first bits.
+        """
+        if codebook_size == self.configuration.codebook_size:
+            return self
+        if codebook_size not in self.nested_sizes:
+            raise ValueError(
+                f"the first bits of {self.configuration} decode by themselves for "
+                f"{', '.join(map(str, self.nested_sizes)) or 'no number'} of them, found {codebook_size}"
+            )
+        first = copy.copy(self)
+        first._modules = dict(self._modules)
+        first.configuration = replace(self.configuration, codebook_size=codebook_size)
+        first.nested_sizes = tuple(size for size in self.nested_sizes if size < codebook_size)
+        first.compressor = self.compressor.first_bits(codebook_size)
+        first.codebook = self.codebook.first_bits(codebook_size)
+        return first.eval()
+
     def _binarize(self, logits: Feature) -> Code:
-        if self.training:
-            return Code(binarize(logits.grid), binarize(logits.tokens))
-        return threshold(logits)
+        if not self.training:
+            return threshold(logits)
+        code = Code(*self.binarizer(logits))
+        return _lose_last_bits(code, self.nested_sizes) if self.nested_sizes else code
 
     def _check_feature(self, feature: Feature) -> None:
         found = feature.grid.shape[1], feature.tokens.shape[1]
@@ -157,6 +201,25 @@ class Codec(nn.Module):
                 f"(bit, time, height, width) and {self.num_tokens} class tokens, "
                 f"found {tuple(code.grid.shape[1:])} and {code.tokens.shape[1]}"
             )
+
+
+def _check_nested_sizes(sizes: Sequence[int], codebook_size: int) -> None:
+    rising = [0, *sizes, codebook_size]
+    if any(low >= high for low, high in pairwise(rising)):
+        raise ValueError(
+            f"expected nested_sizes to rise from at least 1 to at most {codebook_size - 1}, "
+            f"found {tuple(sizes)}"
+        )
+
+
+def _lose_last_bits(code: Code, sizes: Sequence[int]) -> Code:
+    """Every clip keeps as many first bits as one of the sizes, or all; the others become `UNKNOWN_BIT`."""
+    num_clips, codebook_size = code.grid.shape[:2]
+    choices = torch.tensor([*sizes, codebook_size], device=code.grid.device)
+    kept = choices[torch.randint(len(choices), (num_clips,), device=code.grid.device)]
+    is_lost = torch.arange(codebook_size, device=code.grid.device) >= kept[:, None]
+    grid = code.grid.masked_fill(is_lost[:, :, None, None, None], UNKNOWN_BIT)
+    return Code(grid, code.tokens.masked_fill(is_lost[:, None, :], UNKNOWN_BIT))
 
 
 def _whole_heads(channels: int) -> int:

@@ -1,9 +1,8 @@
-"""From channels to bits: the channel compressor and the threshold."""
+"""From channels to bits: the channel compressor and the decision."""
 
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from approxbit.backbones.feature import Feature
@@ -36,24 +35,17 @@ class ChannelCompressor(nn.Module):
             return Feature(self.grid(feature.grid), tokens[:, :, :1].expand(-1, -1, self.codebook_size))
         return Feature(self.grid(feature.grid), self.tokens(tokens))
 
+    def first_bits(self, codebook_size: int) -> ChannelCompressor:
+        """The compressor of the first bits alone, with copies of their weights."""
+        first = ChannelCompressor(self.grid.in_channels, codebook_size, int(self.tokens is not None))
+        first.grid.load_state_dict(_first_rows(self.grid, codebook_size))
+        if first.tokens is not None and self.tokens is not None:
+            first.tokens.load_state_dict(_first_rows(self.tokens, codebook_size))
+        return first
 
-def binarize(logits: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """Bits: 1 where sigmoid(logit) > 0.5, else 0 (section 3.4, APPROXBIT), with a straight-through gradient.
 
-    We compare `logit > 0`, which is the same in exact arithmetic and stays exact in float16, where the
-    sigmoid of a small positive logit rounds to 0.5. Backward, z counts as the sigmoid.
-
-    Example:
-        >>> logits = torch.tensor([-1.0, 0.0, 6e-8], requires_grad=True)
-        >>> binarize(logits).tolist()
-        [0.0, 0.0, 1.0]
-        >>> binarize(logits).sum().backward()
-        >>> logits.grad
-        tensor([0.1966, 0.2500, 0.2500])
-    """
-    hard = (logits > 0).to(logits.dtype)
-    soft = torch.sigmoid(logits)
-    return hard + (soft - soft.detach())
+def _first_rows(layer: nn.Module, count: int) -> dict[str, Tensor]:
+    return {name: tensor[:count] for name, tensor in layer.state_dict().items()}
 
 
 def threshold(logits: Feature) -> Code:

@@ -1,0 +1,81 @@
+import pytest
+import torch
+
+from approxbit.backbones.feature import Feature, FeatureShape
+from approxbit.codec import Code, Codec
+from approxbit.configuration import Configuration
+
+SHAPE = FeatureShape(12, 4, 5, 3)
+
+
+def make_codec(sizes=(2, 4), encoder="Enc", num_tokens=0):
+    torch.manual_seed(5)
+    configuration = Configuration.parse(f"8-{encoder}-B2")
+    return Codec(SHAPE, configuration, num_tokens, nested_sizes=sizes)
+
+
+def make_feature(num_tokens=0):
+    return Feature(torch.randn(3, *SHAPE), torch.randn(3, num_tokens, SHAPE.channels))
+
+
+@pytest.mark.parametrize("encoder", ["Enc", "NoEnc"])
+@pytest.mark.parametrize("num_tokens", [0, 1])
+def test_the_first_bits_of_a_code_are_the_code_of_the_codec_inside(encoder, num_tokens):
+    codec = make_codec(encoder=encoder, num_tokens=num_tokens).eval()
+    feature = make_feature(num_tokens)
+    code, first = codec.encode(feature), codec.first_bits(4).encode(feature)
+    assert torch.equal(first.grid, code.grid[:, :4])
+    assert torch.equal(first.tokens, code.tokens[:, :, :4])
+
+
+@pytest.mark.parametrize("num_tokens", [0, 1])
+def test_missing_bits_decode_as_halves(num_tokens):
+    codec = make_codec(num_tokens=num_tokens).eval()
+    code = codec.encode(make_feature(num_tokens))
+    grid, tokens = code.grid.float(), code.tokens.float()
+    grid[:, 2:], tokens[:, :, 2:] = 0.5, 0.5
+    whole = codec.decode(Code(grid, tokens))
+    first = codec.first_bits(2).decode(Code(code.grid[:, :2], code.tokens[:, :, :2]))
+    torch.testing.assert_close(first.grid, whole.grid)
+    torch.testing.assert_close(first.tokens, whole.tokens)
+
+
+def test_the_codec_inside_shares_all_that_is_large():
+    codec = make_codec()
+    first = codec.first_bits(4)
+    assert first.decoder is codec.decoder
+    assert first.spatial_encoder is codec.spatial_encoder
+    assert str(first.configuration) == "4-Enc-B2"
+    assert first.nested_sizes == (2,)
+    assert str(codec.configuration) == "8-Enc-B2"
+    assert codec.compressor.codebook_size == 8
+    assert str(first.first_bits(2).configuration) == "2-Enc-B2"
+    assert codec.first_bits(8) is codec
+
+
+def test_in_training_every_clip_keeps_one_of_the_sizes():
+    codec = make_codec().train()
+    feature = Feature(torch.randn(64, *SHAPE), torch.randn(64, 0, SHAPE.channels))
+    code = codec(feature).code
+    kept = (code.grid != 0.5).all(dim=(2, 3, 4)).sum(dim=1)
+    assert set(kept.tolist()) == {2, 4, 8}
+    is_lost = torch.arange(8) >= kept[:, None]
+    assert (code.grid[is_lost] == 0.5).all()
+
+
+def test_without_sizes_nothing_is_lost():
+    codec = make_codec(sizes=()).train()
+    assert not (codec(make_feature()).code.grid == 0.5).any()
+    with pytest.raises(ValueError, match="8-Enc-B2 decode by themselves for no number of them, found 4"):
+        codec.first_bits(4)
+
+
+@pytest.mark.parametrize("sizes", [(0, 2), (4, 2), (2, 2), (8,), (2, 9)])
+def test_sizes_that_do_not_rise_below_the_codebook_are_refused(sizes):
+    with pytest.raises(ValueError, match="nested_sizes to rise from at least 1 to at most 7"):
+        make_codec(sizes=sizes)
+
+
+def test_a_number_that_was_not_trained_is_refused():
+    with pytest.raises(ValueError, match="by themselves for 2, 4 of them, found 3"):
+        make_codec().first_bits(3)
