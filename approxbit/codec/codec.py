@@ -153,8 +153,10 @@ class Codec(nn.Module):
         self._check_feature(feature)
         logits = self.compute_logits(feature)
         code = self._binarize(logits)
+        is_cut = self.training and self.nested_sizes
+        arrived = _lose_last_bits(code, self.nested_sizes) if is_cut else code
         _, _, time, height, width = feature.grid.shape
-        return CodecOutput(self.reconstruct(code, (time, height, width)), logits, code)
+        return CodecOutput(self.reconstruct(arrived, (time, height, width)), logits, code)
 
     def first_bits(self, codebook_size: int) -> Codec:
         """The codec of the first bits of every position, in eval mode.
@@ -182,8 +184,7 @@ class Codec(nn.Module):
     def _binarize(self, logits: Feature) -> Code:
         if not self.training:
             return threshold(logits)
-        code = Code(*self.binarizer(logits))
-        return _lose_last_bits(code, self.nested_sizes) if self.nested_sizes else code
+        return Code(*self.binarizer(logits))
 
     def _check_feature(self, feature: Feature) -> None:
         found = feature.grid.shape[1], feature.tokens.shape[1]
