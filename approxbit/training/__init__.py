@@ -4,7 +4,8 @@ from approxbit.training.backbone_module import BackboneModule
 from approxbit.training.checkpoints import KeepLast
 from approxbit.training.codec_module import CodecModule
 from approxbit.training.data import DigitsData
-from approxbit.training.objective import binary_loss, codec_objective, reconstruction_loss
+from approxbit.training.objective import ObjectiveWeights, reconstruction_loss
+from approxbit.training.optimization import Optimization
 from approxbit.training.release import Release
 from approxbit.training.video_data import KineticsData, SomethingSomethingData
 
@@ -14,9 +15,9 @@ __all__ = [
     "DigitsData",
     "KeepLast",
     "KineticsData",
+    "ObjectiveWeights",
+    "Optimization",
     "Release",
     "SomethingSomethingData",
-    "binary_loss",
-    "codec_objective",
     "reconstruction_loss",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from itertools import islice
 from typing import Any
 
@@ -11,25 +11,39 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor
-from torch.optim.lr_scheduler import LambdaLR
 
 from approxbit.backbones.feature import Feature
-from approxbit.codec import Codec, FeatureStatistics
+from approxbit.codec import Binarizer, Codec, FeatureStatistics
 from approxbit.configuration import Configuration
 from approxbit.offload import OffloadedModel
 from approxbit.training.builders import find_backbone
-from approxbit.training.objective import ObjectiveParts, answer_for, codec_objective, compute_top1
-from approxbit.training.schedule import constant, warmup_cosine
+from approxbit.training.downstream import answer_with_layers
+from approxbit.training.objective import (
+    LABEL_SETS,
+    ObjectiveParts,
+    ObjectiveWeights,
+    answer_for,
+    compute_top1,
+    distillation_loss,
+    downstream_loss,
+    reconstruction_loss,
+    weigh,
+)
+from approxbit.training.optimization import Optimization
+
+CodePrior: Any = None
 
 Batch = tuple[Any, Int64[Tensor, " batch"]]
 
 
 class CodecModule(L.LightningModule):
-    """Encoder and decoder learn by Eq. 3 of APPROXBIT; the backbone is frozen and in eval mode.
+    """Encoder and decoder learn by Eq. 3 of APPROXBIT and what goes beyond it; the backbone is frozen.
 
     ```
     clip -> edge half (frozen) -> feature -> codec -> decoded -> server half (frozen) -> answer
-                                     |  lambda1 * MSE  |                          cross-entropy
+                                     |        |         |                                  |
+                                     |      rate       MSE         cross-entropy, distance from the answer
+                                     +--------- compared with ---------+   of the unsplit model
     ```
 
     A batch holds clips of RGB in [0, 1], or features that `FeatureData` computed before.
@@ -40,12 +54,14 @@ class CodecModule(L.LightningModule):
         label_set: What the task loss asks for: `action_digit` (the model's own classes) or `actions`.
         weights: Safetensors file with the weights of a builder; a release has its own.
         num_classes: Classes of a builder's answer, where they are not its default.
-        optimizer: `adam` as in the paper for recognition, `adamw` as for question answering.
-        learning_rate: 1e-3 in the paper.
-        schedule: `constant` as in the paper, or `cosine` with a short warm-up.
-        reconstruction_weight: lambda1 of Eq. 3.
-        binary_weight: lambda2 of Eq. 3.
+        nested_sizes: Numbers of first bits that shall decode by themselves; see `Codec`.
+        binarizer: How bits get their gradient; the paper's `Threshold` by default.
+        objective: Weights of the terms; those of Eq. 3 by default.
+        optimization: Optimizer and schedule; the paper's by default.
         statistics_batches: How many training batches the per-channel statistics are measured on.
+
+    Raises:
+        ValueError: A value is none of these.
     """
 
     has_statistics: Tensor
@@ -58,28 +74,26 @@ class CodecModule(L.LightningModule):
         label_set: str = "action_digit",
         weights: str | None = None,
         num_classes: int | None = None,
-        optimizer: str = "adam",
-        learning_rate: float = 1e-3,
-        schedule: str = "constant",
-        reconstruction_weight: float = 1.0,
-        binary_weight: float = 1.0,
+        nested_sizes: Sequence[int] = (),
+        binarizer: Binarizer | None = None,
+        objective: ObjectiveWeights = ObjectiveWeights(),  # noqa: B008 - frozen
+        optimization: Optimization = Optimization(),  # noqa: B008 - frozen
         statistics_batches: int = 32,
     ) -> None:
         super().__init__()
-        for name, value, known in (
-            ("optimizer", optimizer, ("adam", "adamw")),
-            ("schedule", schedule, ("constant", "cosine")),
-            ("label_set", label_set, ("actions", "action_digit")),
-        ):
-            if value not in known:
-                raise ValueError(f"expected {name} to be one of {', '.join(known)}, found {value!r}")
-        self.save_hyperparameters()
+        if label_set not in LABEL_SETS:
+            raise ValueError(f"expected label_set to be one of {', '.join(LABEL_SETS)}, found {label_set!r}")
+        self.save_hyperparameters("backbone", "configuration", "label_set")
         self.strict_loading = False  # checkpoints leave the frozen backbone out
         self.configuration = Configuration.parse(configuration)
+        self.label_set, self.objective, self.optimization = label_set, objective, optimization
+        self.statistics_batches = statistics_batches
         frozen = find_backbone(backbone, weights, num_classes)
         point = self.configuration.offload_point
         shape, num_tokens = frozen.feature_shape(point), frozen.num_tokens(point)
-        self.model = OffloadedModel(frozen, Codec(shape, self.configuration, num_tokens))
+        codec = Codec(shape, self.configuration, num_tokens, nested_sizes=nested_sizes, binarizer=binarizer)
+        self.model = OffloadedModel(frozen, codec)
+        self.prior = CodePrior(self.configuration.codebook_size, num_tokens) if objective.rate else None
         mean_std = torch.tensor([frozen.mean, frozen.std]).view(2, 1, 3, 1, 1, 1)
         self.register_buffer("mean_std", mean_std, persistent=False)
         self.register_buffer("has_statistics", torch.tensor(False))
@@ -87,15 +101,16 @@ class CodecModule(L.LightningModule):
     @torch.no_grad()
     def compute_feature(self, clip: Float[Tensor, "batch 3 time height width"]) -> Feature:
         """The frozen edge half on clips of RGB in [0, 1]."""
-        return self.model.edge_half(self._normalise(clip))
+        return self.model.edge_half(self.normalise(clip))
 
     def forward(self, clip: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch class"]:
         """Answer to clips of RGB in [0, 1], through the code."""
-        return self.model(self._normalise(clip))
+        return self.model(self.normalise(clip))
 
-    def _normalise(
+    def normalise(
         self, clip: Float[Tensor, "batch 3 time height width"]
     ) -> Float[Tensor, "batch 3 time height width"]:
+        """Clips of RGB in [0, 1] as the backbone wants them."""
         mean, std = self.mean_std
         return (clip - mean) / std
 
@@ -106,7 +121,7 @@ class CodecModule(L.LightningModule):
             return
         statistics = FeatureStatistics()
         batches = self.trainer.datamodule.train_dataloader()  # type: ignore[attr-defined]
-        for inputs, _ in islice(batches, self.hparams["statistics_batches"]):
+        for inputs, _ in islice(batches, self.statistics_batches):
             feature = inputs if isinstance(inputs, Feature) else self.compute_feature(inputs.to(self.device))
             statistics.update(feature)
         parts = (statistics.mean, statistics.std, statistics.token_mean, statistics.token_std)
@@ -114,21 +129,34 @@ class CodecModule(L.LightningModule):
         self.has_statistics.fill_(True)
 
     def compute_objective(self, batch: Batch) -> tuple[ObjectiveParts, Float[Tensor, ""]]:
-        """Eq. 3 and top-1 (percent) for one batch."""
+        """The objective and top-1 (percent) for one batch."""
         inputs, labels = batch
         feature = inputs if isinstance(inputs, Feature) else self.compute_feature(inputs)
-        output = self.model.codec(feature)
-        logits, target = answer_for(self.hparams["label_set"], self.model.server_half(output.feature), labels)
-        standardize = self.model.codec.standardizer.standardize
-        parts = codec_objective(
-            task=F.cross_entropy(logits, target),
-            decoded=standardize(output.feature),
-            feature=standardize(feature),
-            logits=torch.cat([output.logits.grid.flatten(), output.logits.tokens.flatten()]),
-            reconstruction_weight=self.hparams["reconstruction_weight"],
-            binary_weight=self.hparams["binary_weight"],
-        )
-        return parts, compute_top1(logits, target)
+        codec, weights = self.model.codec, self.objective
+        output = codec(feature)
+        standardize = codec.standardizer.standardize
+        answer, layers = self._finish(output.feature)
+        logits, target = answer_for(self.label_set, answer, labels)
+        terms = {
+            "task": F.cross_entropy(logits, target),
+            "reconstruction": reconstruction_loss(standardize(output.feature), standardize(feature)),
+            "binary": codec.binarizer.loss(output.logits),
+        }
+        if weights.distillation or weights.downstream:
+            with torch.no_grad():
+                teacher, teacher_layers = self._finish(feature)
+            wanted, _ = answer_for(self.label_set, teacher, labels)
+            terms["distillation"] = distillation_loss(logits, wanted, weights.temperature)
+            if weights.downstream:
+                terms["downstream"] = downstream_loss(layers, teacher_layers)
+        if self.prior is not None:
+            terms["rate"] = self._rate(output)
+        return weigh(weights, **terms), compute_top1(logits, target)
+
+    def _finish(self, feature: Feature) -> tuple[Float[Tensor, "batch class"], list[Tensor]]:
+        if not self.objective.downstream:
+            return self.model.server_half(feature), []
+        return answer_with_layers(self.model.server_half, feature)
 
     def training_step(self, batch: Batch, batch_index: int) -> Float[Tensor, ""]:
         """Eq. 3 for one batch."""
@@ -147,24 +175,20 @@ class CodecModule(L.LightningModule):
     def test_step(self, batch: Batch, batch_index: int) -> None:
         """Top-1 (percent) for one batch of clips."""
         clip, labels = batch
-        top1 = compute_top1(*answer_for(self.hparams["label_set"], self(clip), labels))
+        top1 = compute_top1(*answer_for(self.label_set, self(clip), labels))
         self.log("test/top1", top1, batch_size=len(labels))
 
     def configure_optimizers(self) -> Any:
-        """Adam or AdamW on the codec alone."""
-        kind = torch.optim.Adam if self.hparams["optimizer"] == "adam" else torch.optim.AdamW
-        optimizer = kind(self.model.codec.parameters(), lr=self.hparams["learning_rate"])
-        schedule: Callable[[int], float] = constant
-        if self.hparams["schedule"] == "cosine":
-            schedule = warmup_cosine(int(self.trainer.estimated_stepping_batches), 0.05)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": LambdaLR(optimizer, schedule), "interval": "step"},
-        }
+        """Adam or AdamW on the codec, and on the prior where there is one."""
+        parts = [self.model.codec, *([self.prior] if self.prior is not None else [])]
+        learned = [parameter for part in parts for parameter in part.parameters()]
+        return self.optimization.start(learned, int(self.trainer.estimated_stepping_batches))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Leave the frozen backbone out: it is found by its name."""
         state = checkpoint["state_dict"]
         checkpoint["state_dict"] = {
-            key: value for key, value in state.items() if key.startswith(("model.codec.", "has_statistics"))
+            key: value
+            for key, value in state.items()
+            if key.startswith(("model.codec.", "prior.", "has_statistics"))
         }

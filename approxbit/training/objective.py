@@ -1,9 +1,12 @@
-"""What a codec is trained for: Eq. 3 and Eq. 4 of APPROXBIT."""
+"""What a codec is trained for: Eq. 3 of APPROXBIT, and the terms that go beyond it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor
@@ -12,17 +15,74 @@ from approxbit.backbones.feature import Feature
 from approxbit.data.label_sets import JOINT, MARGINAL, NUM_DIGITS, action_of
 
 
+@dataclass(frozen=True)
+class ObjectiveWeights:
+    """How much each term counts. The first three are Eq. 3 (APPROXBIT), where lambda1 and lambda2 are 1.
+
+    Attributes:
+        task: Cross-entropy of the answer with the labels.
+        reconstruction: lambda1, mean squared error of the decoded feature.
+        binary: lambda2, the binariser's own loss; L_binary of Eq. 4 for `Threshold`.
+        distillation: Divergence of the answer from the unsplit model's.
+        downstream: Mean squared error after each layer of the server half.
+        rate: Bits that a learned prior needs for each bit of the code.
+        temperature: Divides both logits of the distillation, above 0.
+
+    Raises:
+        ValueError: A weight is below 0, or the temperature not above it.
+    """
+
+    task: float = 1.0
+    reconstruction: float = 1.0
+    binary: float = 1.0
+    distillation: float = 0.0
+    downstream: float = 0.0
+    rate: float = 0.0
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not value >= 0:
+                raise ValueError(f"expected the objective's {name} to be at least 0, found {value}")
+        if not self.temperature > 0:
+            raise ValueError(f"expected the objective's temperature above 0, found {self.temperature}")
+
+
 class ObjectiveParts(NamedTuple):
-    """The three weighed terms of Eq. 3, and their sum."""
+    """The terms of the objective as they are, and their weighed sum; a term of weight 0 is left out as 0."""
 
     task: Float[Tensor, ""]
     reconstruction: Float[Tensor, ""]
     binary: Float[Tensor, ""]
+    distillation: Float[Tensor, ""]
+    downstream: Float[Tensor, ""]
+    rate: Float[Tensor, ""]
     total: Float[Tensor, ""]
 
 
+def weigh(weights: ObjectiveWeights, **terms: Float[Tensor, ""]) -> ObjectiveParts:
+    """The sum of terms by their weights.
+
+    Args:
+        weights: Of all terms.
+        terms: By the names of `ObjectiveParts`; those that are missing count 0.
+
+    Example:
+        >>> weigh(ObjectiveWeights(task=2.0), task=torch.tensor(3.0)).total
+        tensor(6.)
+    """
+    zero = next(iter(terms.values())).new_zeros(())
+    parts = {name: terms.get(name, zero) for name in ObjectiveParts._fields if name != "total"}
+    total = sum((getattr(weights, name) * value for name, value in parts.items()), zero)
+    return ObjectiveParts(**parts, total=total)
+
+
 def reconstruction_loss(decoded: Feature, feature: Feature) -> Float[Tensor, ""]:
-    """Mean squared error over the grid and the class tokens together, each position weighing the same."""
+    """Mean squared error over the grid and the class tokens together, each position weighing the same.
+
+    Both are standardised per channel: the scale of raw features differs by orders of magnitude between
+    backbones, and a weight of 1 would mean something else for each.
+    """
     error = F.mse_loss(decoded.grid, feature.grid, reduction="sum")
     count = feature.grid.numel() + feature.tokens.numel()
     if feature.tokens.numel():
@@ -30,45 +90,31 @@ def reconstruction_loss(decoded: Feature, feature: Feature) -> Float[Tensor, ""]
     return error / count
 
 
-def binary_loss(logits: Float[Tensor, ...]) -> Float[Tensor, ""]:
-    """Binary cross-entropy between the logits and their own rounding (Eq. 4).
+def distillation_loss(
+    logits: Float[Tensor, "batch class"], teacher: Float[Tensor, "batch class"], temperature: float = 1.0
+) -> Float[Tensor, ""]:
+    """Kullback-Leibler divergence of the answer from the teacher's, times the squared temperature.
 
-    The target is detached, so that the term pulls each bit away from the threshold and never the
-    threshold towards the bit.
+    The factor keeps the gradient's size whatever the temperature (Hinton et al., 2015).
 
     Example:
-        >>> import torch
-        >>> binary_loss(torch.tensor([0.0])).item() > binary_loss(torch.tensor([4.0])).item()
+        >>> distillation_loss(torch.eye(3), torch.eye(3)).abs().item() < 1e-6
         True
     """
-    target = (logits.detach() > 0).to(logits.dtype)
-    return F.binary_cross_entropy_with_logits(logits, target)
+    student = F.log_softmax(logits / temperature, dim=-1)
+    target = F.log_softmax(teacher / temperature, dim=-1)
+    return temperature**2 * F.kl_div(student, target, reduction="batchmean", log_target=True)
 
 
-def codec_objective(
-    task: Float[Tensor, ""],
-    decoded: Feature,
-    feature: Feature,
-    logits: Float[Tensor, ...],
-    reconstruction_weight: float = 1.0,
-    binary_weight: float = 1.0,
-) -> ObjectiveParts:
-    """`L = L_task + lambda1 * MSE(decoded, X) + lambda2 * L_binary` (Eq. 3, APPROXBIT).
+def downstream_loss(found: Sequence[Tensor], teacher: Sequence[Tensor]) -> Float[Tensor, ""]:
+    """Mean over the layers of the squared error, as a share of the variance of the teacher's feature there.
 
     Args:
-        task: Loss of the server half's answer; cross-entropy in the paper.
-        decoded: What the decoder made of the code, standardised per channel.
-        feature: The feature at the offload point, standardised alike. Both are compared there because
-            the scale of raw features differs by orders of magnitude between backbones, and a weight of 1
-            would mean something else for each.
-        logits: The encoder's output before the threshold, in any shape.
-        reconstruction_weight: lambda1.
-        binary_weight: lambda2.
+        found: Output of each layer of the server half, for the decoded feature.
+        teacher: The same for the feature itself.
     """
-    reconstruction = reconstruction_loss(decoded, feature)
-    binary = binary_loss(logits)
-    total = task + reconstruction_weight * reconstruction + binary_weight * binary
-    return ObjectiveParts(task, reconstruction, binary, total)
+    shares = [F.mse_loss(mine, theirs) / theirs.var() for mine, theirs in zip(found, teacher, strict=True)]
+    return torch.stack(shares).mean()
 
 
 def marginal_logits(joint: Float[Tensor, "batch joint_class"]) -> Float[Tensor, "batch action"]:

@@ -15,6 +15,7 @@ from rich.progress import track
 from torch import Tensor
 
 from approxbit import zoo
+from approxbit.codec import Codec
 from approxbit.data.digits import JOINT_CLASSES
 from approxbit.data.label_sets import JOINT
 from approxbit.training.backbone_module import BackboneModule
@@ -40,7 +41,7 @@ class Release(L.Callback):
         if trainer.interrupted:
             return
         module.eval()
-        metrics = measure_top1(module, trainer.datamodule.test_dataloader())  # type: ignore[attr-defined]
+        metrics = self._measure(module, trainer.datamodule.test_dataloader())  # type: ignore[attr-defined]
         metrics |= {"optimizer_steps": float(trainer.global_step)}
         provenance = zoo.Provenance(
             recipe=self.recipe, command=_command_line(), seed=_seed(), metrics=metrics
@@ -49,6 +50,7 @@ class Release(L.Callback):
             zoo.save_codec(
                 self.folder,
                 module.model.codec,
+                arguments=_arguments_of(module.model.codec),
                 backbone=module.hparams["backbone"],
                 label_set=module.hparams["label_set"],
                 provenance=provenance,
@@ -63,6 +65,18 @@ class Release(L.Callback):
                 provenance=provenance,
             )
         rank_zero_info(f"released {self.folder}: {metrics}")
+
+    def _measure(self, module: L.LightningModule, batches: Any) -> dict[str, float]:
+        """Top-1 of the module, and of each codec that is nested in it under the name of its configuration."""
+        metrics = measure_top1(module, batches)
+        if not isinstance(module, CodecModule):
+            return metrics
+        for size in module.model.codec.nested_sizes:
+            first = module.model.first_bits(size)
+            found = measure_top1(lambda clip, first=first: first(module.normalise(clip)), batches)
+            name = first.codec.configuration
+            metrics |= {f"{name}_{metric}": value for metric, value in found.items()}
+        return metrics
 
 
 @torch.inference_mode()
@@ -83,6 +97,10 @@ def measure_top1(module: Any, batches: Any) -> dict[str, float]:
         f"test_top1_{name}": round(compute_top1(*answer_for(name, answers, targets)).item(), 3)
         for name in LABEL_SETS
     }
+
+
+def _arguments_of(codec: Codec) -> dict[str, Any]:
+    return {"nested_sizes": list(codec.nested_sizes)} if codec.nested_sizes else {}
 
 
 def _command_line() -> str:

@@ -6,13 +6,15 @@ import torch.nn.functional as F
 
 from approxbit.backbones.feature import Feature
 from approxbit.training.objective import (
+    ObjectiveWeights,
     answer_for,
-    binary_loss,
-    codec_objective,
     compute_top1,
+    distillation_loss,
+    downstream_loss,
     joint_task_loss,
     marginal_logits,
     reconstruction_loss,
+    weigh,
 )
 
 
@@ -23,38 +25,64 @@ def feature(grid, tokens=()):
     )
 
 
-def test_binary_loss_worked_by_hand():
-    """A logit of 0 rounds to 0 and costs ln 2; of +-ln 3 it costs ln(4/3) either way (Eq. 4)."""
-    assert binary_loss(torch.tensor([0.0])).item() == pytest.approx(math.log(2))
-    logits = torch.tensor([math.log(3), -math.log(3)])
-    assert binary_loss(logits).item() == pytest.approx(math.log(4 / 3))
-
-
-def test_binary_loss_pushes_bits_away_from_the_threshold_and_has_no_gradient_through_its_target():
-    logits = torch.tensor([0.5, -0.5], requires_grad=True)
-    binary_loss(logits).backward()
-    expected = torch.tensor([torch.sigmoid(torch.tensor(0.5)) - 1, torch.sigmoid(torch.tensor(-0.5))]) / 2
-    assert torch.allclose(logits.grad, expected)
-
-
 def test_reconstruction_weighs_every_position_alike_whether_grid_or_token():
     decoded, target = feature([1.0, 1.0, 1.0], [2.0]), feature([0.0, 0.0, 0.0], [0.0])
     assert reconstruction_loss(decoded, target).item() == pytest.approx((3 * 1 + 4) / 4)
 
 
-def test_objective_is_the_weighed_sum_of_eq_3():
-    parts = codec_objective(
+def test_objective_is_the_weighed_sum():
+    parts = weigh(
+        ObjectiveWeights(reconstruction=0.5, binary=10.0, distillation=3.0),
         task=torch.tensor(2.0),
-        decoded=feature([1.0]),
-        feature=feature([3.0]),
-        logits=torch.tensor([0.0]),
-        reconstruction_weight=0.5,
-        binary_weight=10.0,
+        reconstruction=torch.tensor(4.0),
+        binary=torch.tensor(0.1),
+        distillation=torch.tensor(0.2),
     )
     assert parts.task.item() == 2.0
-    assert parts.reconstruction.item() == pytest.approx(4.0)
-    assert parts.binary.item() == pytest.approx(math.log(2))
-    assert parts.total.item() == pytest.approx(2 + 0.5 * 4 + 10 * math.log(2))
+    assert parts.rate.item() == 0.0
+    assert parts.total.item() == pytest.approx(2 + 0.5 * 4 + 10 * 0.1 + 3 * 0.2)
+
+
+def test_the_default_weights_are_those_of_eq_3():
+    weights = ObjectiveWeights()
+    assert (weights.task, weights.reconstruction, weights.binary) == (1.0, 1.0, 1.0)
+    assert (weights.distillation, weights.downstream, weights.rate) == (0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"rate": -1.0}, "rate to be at least 0, found -1.0"),
+        ({"binary": float("nan")}, "binary to be at least 0, found nan"),
+        ({"temperature": 0.0}, "temperature above 0, found 0.0"),
+    ],
+)
+def test_weights_out_of_range_are_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        ObjectiveWeights(**change)
+
+
+def test_distillation_is_the_divergence_from_the_teacher():
+    student, teacher = torch.randn(5, 7), torch.randn(5, 7)
+    shares, wanted = student.softmax(-1), teacher.softmax(-1)
+    expected = (wanted * (wanted / shares).log()).sum(-1).mean()
+    torch.testing.assert_close(distillation_loss(student, teacher), expected)
+
+
+def test_temperature_hardly_changes_the_size_of_a_small_distillation_gradient():
+    teacher = torch.randn(5, 7) / 10
+    sizes = []
+    for temperature in (5.0, 10.0):
+        student = torch.zeros(5, 7, requires_grad=True)
+        distillation_loss(student, teacher, temperature).backward()
+        sizes.append(student.grad.norm().item())
+    assert sizes[0] == pytest.approx(sizes[1], rel=0.05)
+
+
+def test_the_downstream_loss_does_not_depend_on_the_scale_of_a_layer():
+    found, teacher = torch.randn(2, 3, 4), torch.randn(2, 3, 4)
+    once = downstream_loss([found], [teacher])
+    torch.testing.assert_close(downstream_loss([found, 100 * found], [teacher, 100 * teacher]), once)
 
 
 def test_marginal_logits_have_the_marginal_probabilities():

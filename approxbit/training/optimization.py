@@ -1,0 +1,60 @@
+"""How a codec's weights move."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
+
+from approxbit.training.schedule import constant, warmup_cosine
+
+_OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+_SCHEDULES = ("constant", "cosine")
+
+
+@dataclass(frozen=True)
+class Optimization:
+    """Optimizer and schedule; the defaults are the paper's for recognition.
+
+    Attributes:
+        optimizer: `adam`, or `adamw` as in the paper for question answering.
+        learning_rate: Peak rate, above 0.
+        schedule: `constant`, or `cosine` down to 0.
+        warmup: Share of the steps over which the rate rises, with `cosine`.
+
+    Raises:
+        ValueError: A value is none of these.
+    """
+
+    optimizer: str = "adam"
+    learning_rate: float = 1e-3
+    schedule: str = "constant"
+    warmup: float = 0.05
+
+    def __post_init__(self) -> None:
+        for name, value, known in (
+            ("optimizer", self.optimizer, tuple(_OPTIMIZERS)),
+            ("schedule", self.schedule, _SCHEDULES),
+        ):
+            if value not in known:
+                raise ValueError(f"expected {name} to be one of {', '.join(known)}, found {value!r}")
+        if not self.learning_rate > 0:
+            raise ValueError(f"expected a learning_rate above 0, found {self.learning_rate}")
+
+    def start(self, parameters: Iterable[nn.Parameter], num_steps: int) -> dict[str, Any]:
+        """Optimizer and scheduler in the form that Lightning takes.
+
+        Args:
+            parameters: What is trained.
+            num_steps: Optimizer steps of the whole training.
+        """
+        optimizer = _OPTIMIZERS[self.optimizer](parameters, lr=self.learning_rate)
+        factor = warmup_cosine(num_steps, self.warmup) if self.schedule == "cosine" else constant
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": LambdaLR(optimizer, factor), "interval": "step"},
+        }
