@@ -17,7 +17,7 @@ from approxbit.codec.binarizers import Binarizer, Threshold
 from approxbit.codec.code import Code
 from approxbit.codec.codebook import UNKNOWN_BIT, Codebook
 from approxbit.codec.compressor import ChannelCompressor, threshold
-from approxbit.codec.decoder import HEAD_CHANNELS, Decoder
+from approxbit.codec.decoder import HEAD_CHANNELS, Decoder, SelfAttention
 from approxbit.codec.spatial_encoder import SpatialEncoder
 from approxbit.codec.statistics import Standardizer
 from approxbit.configuration import Configuration
@@ -40,7 +40,8 @@ class Codec(nn.Module):
     """The asymmetric binary autoencoder of APPROXBIT (sections 3.3 and 3.4).
 
     ```
-    EDGE    feature -> standardise -> [spatial encoder] -> channel compressor -> logits -> logit > 0 -> code
+    EDGE    feature -> standardise -> [spatial encoder] -> [self-attention] -> channel compressor
+                    -> logits -> logit > 0 -> code
     SERVER  code -> codebook M -> ResBlock -> ResBlock -> self-attention -> [deconvolution] -> undo -> feature
     ```
 
@@ -52,6 +53,9 @@ class Codec(nn.Module):
     first k bits of every position, with k drawn from `nested_sizes` or K. `first_bits(k)` is the codec of k
     bits that is inside it.
 
+    With `encoder_attention` every position has looked at the whole clip before it becomes bits, through the
+    layer that the decoder has too. The paper's encoder has none.
+
     Args:
         feature_shape: Shape of the backbone's feature at the offload point.
         configuration: Offload point, spatial encoder and codebook size.
@@ -59,6 +63,7 @@ class Codec(nn.Module):
         hidden_channels: Channels in the middle of the ResBlocks; by default 1/2 of the feature's channels
             with a spatial encoder and 1/6 without one (8 times the positions), at least 32.
         attention_channels: Channels of the self-attention layer, a multiple of 32; by default 1/4 and 1/12.
+        encoder_attention: Whether the encoder ends with a self-attention layer, of `attention_channels`.
         nested_sizes: Numbers of first bits that shall decode by themselves, each from 1 to K - 1, rising.
         binarizer: How bits get their gradient in training; `Threshold` by default.
 
@@ -73,6 +78,7 @@ class Codec(nn.Module):
         num_tokens: int = 0,
         hidden_channels: int | None = None,
         attention_channels: int | None = None,
+        encoder_attention: bool = False,
         nested_sizes: Sequence[int] = (),
         binarizer: Binarizer | None = None,
     ):
@@ -91,6 +97,7 @@ class Codec(nn.Module):
         self.binarizer = binarizer or Threshold()
         self.standardizer = Standardizer(channels, num_tokens)
         self.spatial_encoder = SpatialEncoder(channels) if configuration.spatial_encoder else None
+        self.encoder_attention = SelfAttention(channels, attention_channels) if encoder_attention else None
         self.compressor = ChannelCompressor(channels, codebook_size, num_tokens)
         self.codebook = Codebook(channels, codebook_size, num_tokens)
         self.decoder = Decoder(channels, hidden_channels, attention_channels, configuration.spatial_encoder)
@@ -114,6 +121,8 @@ class Codec(nn.Module):
         feature = self.standardizer.standardize(feature)
         if self.spatial_encoder is not None:
             feature = Feature(self.spatial_encoder(feature.grid), feature.tokens)
+        if self.encoder_attention is not None:
+            feature = self.encoder_attention(feature)
         return self.compressor(feature)
 
     def reconstruct(self, code: Code, feature_size: tuple[int, int, int]) -> Feature:

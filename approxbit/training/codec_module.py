@@ -30,8 +30,7 @@ from approxbit.training.objective import (
     weigh,
 )
 from approxbit.training.optimization import Optimization
-
-CodePrior: Any = None
+from approxbit.training.prior import CodePrior
 
 Batch = tuple[Any, Int64[Tensor, " batch"]]
 
@@ -93,7 +92,10 @@ class CodecModule(L.LightningModule):
         shape, num_tokens = frozen.feature_shape(point), frozen.num_tokens(point)
         codec = Codec(shape, self.configuration, num_tokens, nested_sizes=nested_sizes, binarizer=binarizer)
         self.model = OffloadedModel(frozen, codec)
-        self.prior = CodePrior(self.configuration.codebook_size, num_tokens) if objective.rate else None
+        self._num_bits = self.configuration.codebook_size * self.configuration.num_positions(
+            shape.size, num_tokens
+        )
+        self.prior = self._make_prior() if objective.rate else None
         mean_std = torch.tensor([frozen.mean, frozen.std]).view(2, 1, 3, 1, 1, 1)
         self.register_buffer("mean_std", mean_std, persistent=False)
         self.register_buffer("has_statistics", torch.tensor(False))
@@ -150,8 +152,13 @@ class CodecModule(L.LightningModule):
             if weights.downstream:
                 terms["downstream"] = downstream_loss(layers, teacher_layers)
         if self.prior is not None:
-            terms["rate"] = self._rate(output)
+            terms["rate"] = self.prior(output.code).mean() / self._num_bits
         return weigh(weights, **terms), compute_top1(logits, target)
+
+    def _make_prior(self) -> CodePrior:
+        codec = self.model.codec
+        size = self.configuration.grid_size(codec.feature_shape.size)
+        return CodePrior(self.configuration.codebook_size, size, codec.num_tokens)
 
     def _finish(self, feature: Feature) -> tuple[Float[Tensor, "batch class"], list[Tensor]]:
         if not self.objective.downstream:
