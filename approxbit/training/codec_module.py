@@ -53,6 +53,7 @@ class CodecModule(L.LightningModule):
         label_set: What the task loss asks for: `action_digit` (the model's own classes) or `actions`.
         weights: Safetensors file with the weights of a builder; a release has its own.
         num_classes: Classes of a builder's answer, where they are not its default.
+        encoder_attention: Whether the encoder ends with a self-attention layer; see `Codec`.
         nested_sizes: Numbers of first bits that shall decode by themselves; see `Codec`.
         binarizer: How bits get their gradient; the paper's `Threshold` by default.
         objective: Weights of the terms; those of Eq. 3 by default.
@@ -73,6 +74,7 @@ class CodecModule(L.LightningModule):
         label_set: str = "action_digit",
         weights: str | None = None,
         num_classes: int | None = None,
+        encoder_attention: bool = False,
         nested_sizes: Sequence[int] = (),
         binarizer: Binarizer | None = None,
         objective: ObjectiveWeights = ObjectiveWeights(),  # noqa: B008 - frozen
@@ -90,7 +92,14 @@ class CodecModule(L.LightningModule):
         frozen = find_backbone(backbone, weights, num_classes)
         point = self.configuration.offload_point
         shape, num_tokens = frozen.feature_shape(point), frozen.num_tokens(point)
-        codec = Codec(shape, self.configuration, num_tokens, nested_sizes=nested_sizes, binarizer=binarizer)
+        codec = Codec(
+            shape,
+            self.configuration,
+            num_tokens,
+            encoder_attention=encoder_attention,
+            nested_sizes=nested_sizes,
+            binarizer=binarizer,
+        )
         self.model = OffloadedModel(frozen, codec)
         self._num_bits = self.configuration.codebook_size * self.configuration.num_positions(
             shape.size, num_tokens

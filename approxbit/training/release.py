@@ -100,7 +100,13 @@ def measure_top1(module: Any, batches: Any) -> dict[str, float]:
 
 
 def _arguments_of(codec: Codec) -> dict[str, Any]:
-    return {"nested_sizes": list(codec.nested_sizes)} if codec.nested_sizes else {}
+    """What of a codec was not left to its defaults."""
+    arguments: dict[str, Any] = {}
+    if codec.encoder_attention is not None:
+        arguments["encoder_attention"] = True
+    if codec.nested_sizes:
+        arguments["nested_sizes"] = list(codec.nested_sizes)
+    return arguments
 
 
 def _command_line() -> str:

@@ -259,3 +259,21 @@ def test_a_codec_has_the_parts_of_the_paper():
     assert codec.codebook.matrix.shape == (12, 6)
     assert len(codec.decoder.blocks) == 2
     assert isinstance(codec.decoder.upsampler.deconvolution, nn.ConvTranspose3d)
+
+
+@pytest.mark.parametrize("num_tokens", [0, 1])
+def test_with_attention_in_the_encoder_every_bit_may_depend_on_the_whole_clip(num_tokens):
+    torch.manual_seed(0)
+    configuration = Configuration.parse("8-Enc-B3")
+    codec = Codec(SHAPE, configuration, num_tokens, encoder_attention=True).eval()
+    feature = make_feature(1, num_tokens=num_tokens)
+    feature.grid.requires_grad_()
+    logits = codec.compute_logits(feature).grid
+    (gradient,) = torch.autograd.grad(logits[0, 0, 0, 0, 0], feature.grid)
+    assert (gradient[0].abs().sum(dim=0) > 0).all()
+
+
+def test_the_papers_encoder_has_no_attention():
+    codec = Codec(SHAPE, Configuration.parse("8-Enc-B3"))
+    assert codec.encoder_attention is None
+    assert not any("encoder_attention" in name for name in codec.state_dict())

@@ -47,12 +47,19 @@ def make_mvitv2(clip_shape: tuple[int, int, int, int] = (3, 4, 36, 36)) -> Backb
 BACKBONES = {"movinet": make_movinet, "mvitv2": make_mvitv2}
 
 
-def make_model(backbone: Backbone, configuration: str, seed: int = 0) -> OffloadedModel:
+def make_model(
+    backbone: Backbone, configuration: str, seed: int = 0, encoder_attention: bool = False
+) -> OffloadedModel:
     """A model with an untrained codec whose statistics are not those of the features."""
     parsed = Configuration.parse(configuration)
     point = parsed.offload_point
     torch.manual_seed(seed)
-    codec = Codec(backbone.feature_shape(point), parsed, backbone.num_tokens(point))
+    codec = Codec(
+        backbone.feature_shape(point),
+        parsed,
+        backbone.num_tokens(point),
+        encoder_attention=encoder_attention,
+    )
     channels = codec.feature_shape.channels
     statistics = [torch.randn(channels) / 4, 0.5 + torch.rand(channels)]
     codec.fit_statistics(*statistics, *(statistics if codec.num_tokens else ()))

@@ -15,6 +15,7 @@ from approxbit.backbones.base import Backbone
 from approxbit.backbones.feature import Feature
 from approxbit.engines.views.bits import PackBits, UnpackBits
 from approxbit.engines.views.decoder import DecoderView
+from approxbit.engines.views.encoder import EncoderView
 from approxbit.engines.views.registry import view_of
 from approxbit.offload import OffloadedModel
 
@@ -34,7 +35,7 @@ class EdgeView(nn.Module):
         super().__init__()
         check_mode(model)
         self.edge_half = view_of(model.edge_half, model.backbone.clip_shape)
-        self.codec = model.codec
+        self.encoder = EncoderView(model.codec)
         configuration, size = model.codec.configuration, model.codec.feature_shape.size
         num_positions = configuration.num_positions(size, model.codec.num_tokens)
         self.num_bits = configuration.codebook_size * num_positions
@@ -52,9 +53,9 @@ class EdgeView(nn.Module):
 
     def compute_logits(self, feature: Feature) -> Float[Tensor, "batch bit"]:
         """What is compared with 0, in the order of the bits."""
-        logits = self.codec.compute_logits(feature)
+        logits = self.encoder(feature)
         planes = logits.grid.reshape(-1, *self.num_grid)
-        if self.codec.num_tokens:
+        if self.encoder.num_tokens:
             planes = torch.cat((planes, logits.tokens.transpose(1, 2)), dim=2)
         return planes.reshape(-1, self.num_bits)
 

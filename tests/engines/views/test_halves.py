@@ -17,9 +17,12 @@ CONFIGURATIONS = ["5-Enc-B2", "3-NoEnc-B1", "8-NoEnc-B3"]
 
 @pytest.mark.parametrize("configuration", CONFIGURATIONS)
 @pytest.mark.parametrize("name", ["movinet", "mvitv2"])
+@pytest.mark.parametrize("encoder_attention", [False, True])
 @torch.inference_mode()
-def test_both_views_together_are_the_model(name: str, configuration: str, small: ModuleType) -> None:
-    model = small.make_model(small.BACKBONES[name](), configuration)
+def test_both_views_together_are_the_model(
+    name: str, configuration: str, encoder_attention: bool, small: ModuleType
+) -> None:
+    model = small.make_model(small.BACKBONES[name](), configuration, encoder_attention=encoder_attention)
     clips = small.make_clips(model.backbone, 3)
     code = model.encode(clips)
     packed = EdgeView(model)(clips)
