@@ -11,7 +11,7 @@ from approxbit.data.digits import FRAME_RATE
 from approxbit.data.video import encode_video, read_clip
 from approxbit.demo.plan import Plan
 from approxbit.report import ClipRecord, Payload
-from approxbit.select import LUT
+from approxbit.select import EDGE_ONLY, LUT, SERVER_ONLY
 
 NUM_REENCODED = 24
 CRF = 23
@@ -67,7 +67,8 @@ def write_notes(slowdown: float, label_set: str, lut: LUT, plan: Plan, ready: Ma
         "A100 without the transfer, 466.9 ms to 67 ms (Table 1, APPROXBIT). Real devices differ in more than "
         "one factor.",
         f"The device computes with {lut.backend}, the server with torch. On the device one graph leads from "
-        "the clip to the packed code: all its time counts as edge, and encode is the packet's header alone.",
+        "the clip to the packed code: all its time counts as edge, and encode is the packet's header alone."
+        + _ratio(lut),
         "The link is a relay in user space that shapes the uplink: 50, 3 and 6 Mbps on average, within 10 "
         f"percent, {plan.segment_s:.1f} s each, twice (Fig. 9 of the paper: 50 s each). It loses nothing.",
         "The SLAs follow from the LUT, whose times were measured on this machine just before the run. "
@@ -85,3 +86,11 @@ def write_notes(slowdown: float, label_set: str, lut: LUT, plan: Plan, ready: Ma
         "all 32 frames at CRF 18, with its container and x264's note about its settings, about 700 bytes; "
         f"the other H.264 figure is the {num_frames} frames of the clip at CRF {CRF} with the same overhead.",
     ]
+
+
+def _ratio(lut: LUT) -> str:
+    """How much slower the device is in the end: its engine is another one than the server's."""
+    if not {EDGE_ONLY, SERVER_ONLY} <= set(lut.arms):
+        return ""
+    ratio = lut.row(EDGE_ONLY).edge_ms / lut.row(SERVER_ONLY).server_ms
+    return f" The unsplit model takes the device {ratio:.1f} times as long as the server."
