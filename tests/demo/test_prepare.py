@@ -92,7 +92,9 @@ def test_whatever_an_artefact_depends_on_is_in_its_name(
     root = shutil.copytree(checkpoints, tmp_path / "checkpoints")
     if change == "weights":
         path = root / FAMILY / "8-Enc-B3.json"
-        path.write_text(path.read_text().replace(card(f"{FAMILY}/8-Enc-B3").weights.fingerprint, "0" * 16))
+        path.write_text(
+            path.read_text().replace(card(f"{FAMILY}/8-Enc-B3", root).weights.fingerprint, "0" * 16)
+        )
     elif change == "labels":
         path = root / FAMILY / "backbone.json"
         facts = json.loads(path.read_text())
