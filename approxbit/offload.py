@@ -71,8 +71,11 @@ class OffloadedModel(nn.Module):
         Raises:
             ValueError: The codec was not trained for that many first bits.
         """
+        if codebook_size == self.codec.configuration.codebook_size:
+            return self
         first = OffloadedModel(self.backbone, self.codec.first_bits(codebook_size), self.label_names)
         first.fingerprint = self.fingerprint
+        first.prior = self.prior  # of which the first bits use the first tables
         return first
 
     def encode(self, clip: Float[Tensor, "batch 3 time height width"]) -> Code:

@@ -93,10 +93,11 @@ def prepare_family(
     folder.mkdir(parents=True, exist_ok=True)
     profile = load_profile(PROFILE)
     wanted = {
-        name: _want(f"{family}/{name}", root, folder, profile, whole=name == known[0])
+        name: _want(f"{family}/{name}", root, folder, profile, f"{family}/{known[0]}")
         for name in dict.fromkeys((known[0], *chosen))
     }
-    missing = [each for each in wanted.values() if not _is_whole(each.folder)]
+    distinct = {each.folder: each for each in wanted.values()}.values()
+    missing = [each for each in distinct if not _is_whole(each.folder)]
     if missing:
         require_export_packages()
         announce(
@@ -107,9 +108,14 @@ def prepare_family(
     return _write(family, root, folder, wanted[known[0]], {name: wanted[name] for name in chosen})
 
 
-def _want(name: str, root: Path, folder: Path, profile: Profile, whole: bool) -> _Wanted:
-    """The artefact by the name that everything it depends on gives it."""
+def _want(name: str, root: Path, folder: Path, profile: Profile, first: str) -> _Wanted:
+    """The artefact by the name that everything it depends on gives it.
+
+    A nested configuration is in the artefact of the codec which holds it. The artefact of the family's
+    first configuration holds the unsplit model as well.
+    """
     codec: Any = card(name, root)
+    name, whole = codec.name, codec.name == card(first, root).name
     backbone: Any = card(codec.backbone, root)
     depends_on = {
         "fingerprint": codec.weights.fingerprint,

@@ -134,6 +134,7 @@ TORCH_FREE_MODULES = {
     "approxbit.engines.artefact_file",
     "approxbit.engines.build_script",
     "approxbit.engines.emulated",
+    "approxbit.engines.first_bits",
     "approxbit.engines.onnx_runner",
     "approxbit.engines.prepared",
     "approxbit.engines.runner",

@@ -38,6 +38,7 @@ DEVICE_MODULES = [
     "approxbit.edge",
     "approxbit.demo.edge",
     "approxbit.engines.artefact",
+    "approxbit.engines.first_bits",
     "approxbit.engines.onnx_runner",
     "approxbit.engines.prepared",
     "approxbit.engines.runner",

@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -26,7 +27,7 @@ ARGUMENTS = {"num_classes": 3, "clip_shape": (3, 4, 32, 32)}
 LABELS = ("left", "right", "still")
 
 
-def make_codec(backbone: MoViNet, configuration: str, **arguments: int) -> Codec:
+def make_codec(backbone: MoViNet, configuration: str, **arguments: Any) -> Codec:
     parsed = Configuration.parse(configuration)
     return Codec(backbone.feature_shape(parsed.offload_point), parsed, **arguments).eval()
 
@@ -430,3 +431,45 @@ def test_pickles_are_loaded_with_weights_only() -> None:
             ), path
             calls += [(path, call) for call in re.findall(r"\btorch\.load\([^)]*\)", text)]
     assert all("weights_only=True" in call for _, call in calls), calls
+
+
+@pytest.fixture
+def nested(checkpoints: Path, trained: MoViNet) -> Path:
+    """A further codec, of 6 bits, whose first 2 and first 4 decode by themselves."""
+    codec = make_codec(trained, "6-Enc-B3", nested_sizes=(2, 4))
+    zoo.save_codec(checkpoints / "toy", codec, arguments={"nested_sizes": [2, 4]})
+    return checkpoints
+
+
+def test_nested_codecs_are_models_of_their_own(nested: Path) -> None:
+    names = {name for name in zoo.available(nested) if name.startswith("toy/")}
+    assert {"toy/2-Enc-B3", "toy/4-Enc-B3", "toy/6-Enc-B3"} <= names
+    whole, first = zoo.load("toy/6-Enc-B3", nested), zoo.load("toy/4-Enc-B3", nested)
+    assert str(first.codec.configuration) == "4-Enc-B3"
+    assert first.fingerprint == whole.fingerprint
+    clip = torch.rand(2, 3, 4, 32, 32)
+    assert torch.equal(first.encode(clip).grid, whole.encode(clip).grid[:, :4])
+    assert zoo.card("toy/4-Enc-B3", nested).name == "toy/6-Enc-B3"
+
+
+def test_the_nested_codecs_of_a_family_share_the_decoder(nested: Path) -> None:
+    models = zoo.load_family("toy", nested)
+    whole = models["6-Enc-B3"].codec
+    assert models["2-Enc-B3"].codec.decoder is models["4-Enc-B3"].codec.decoder is whole.decoder
+    assert models["8-Enc-B3"].codec.decoder is not whole.decoder
+
+
+def test_a_codec_with_files_of_its_own_goes_before_a_nested_one(nested: Path, trained: MoViNet) -> None:
+    zoo.save_codec(nested / "toy", make_codec(trained, "4-Enc-B3"))
+    assert zoo.card("toy/4-Enc-B3", nested).name == "toy/4-Enc-B3"
+    assert zoo.load("toy/4-Enc-B3", nested).fingerprint != zoo.load("toy/6-Enc-B3", nested).fingerprint
+
+
+@pytest.mark.parametrize("sizes", ["4", [0], [4.5], None, {"4": 2}])
+def test_a_card_with_other_sizes_than_numbers_holds_no_nested_codec(nested: Path, sizes: object) -> None:
+    path = nested / "toy" / "6-Enc-B3.json"
+    edit_card(path, arguments={"nested_sizes": sizes})
+    assert "toy/4-Enc-B3" not in zoo.available(nested)
+    path.write_text("[")
+    with pytest.raises(WeightsError, match="cannot be read as a card"):
+        zoo.load("toy/6-Enc-B3", nested)

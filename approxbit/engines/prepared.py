@@ -11,13 +11,16 @@ from __future__ import annotations
 import json
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Mapping, Union
 
+from approxbit.configuration import Configuration
 from approxbit.engines.artefact import ArtefactError, load_card
 from approxbit.engines.artefact_file import write_text
+from approxbit.engines.first_bits import FirstBitsRunner
 from approxbit.engines.onnx_runner import OnnxEdgeRunner, OnnxWholeRunner
+from approxbit.engines.runner import EdgeRunner
 
 PathLike = Union[str, "os.PathLike[str]"]
 
@@ -37,7 +40,7 @@ class PreparedFamily:
         action_names: Where the logits are those of action x digit and the question is the action: the names
             of the actions; else empty.
         whole: The artefact that holds the unsplit model.
-        artefacts: By configuration.
+        artefacts: By configuration; nested ones have that of the codec which holds them.
         feature_bytes: By configuration, the size of its feature as float32.
     """
 
@@ -67,8 +70,8 @@ class PreparedFamily:
         """
         return OnnxWholeRunner(self.whole, num_threads)
 
-    def open_runners(self, num_threads: int = 1) -> dict[str, OnnxEdgeRunner]:
-        """A runner for each configuration.
+    def open_runners(self, num_threads: int = 1) -> dict[str, EdgeRunner]:
+        """A runner for each configuration; those that are nested in one artefact share what computes.
 
         Raises:
             ArtefactError: An artefact is not whole, or is another configuration's or another backbone's.
@@ -76,19 +79,26 @@ class PreparedFamily:
             ValueError: `num_threads` is below 1.
         """
         clip_format = load_card(self.whole).clip_format
-        runners = {}
-        for name, folder in self.artefacts.items():
-            runner = OnnxEdgeRunner(folder, num_threads)
-            found = str(runner.code_format.configuration)
-            if found != name:
-                raise ArtefactError(f"{folder}: expected the configuration {name}, found {found}")
+        opened = {folder: OnnxEdgeRunner(folder, num_threads) for folder in set(self.artefacts.values())}
+        for folder, runner in opened.items():
             if runner.clip_format != clip_format:
                 raise ArtefactError(
                     f"{folder}: expected the backbone {clip_format.fingerprint:016x} of {self.whole}, "
                     f"found {runner.clip_format.fingerprint:016x}"
                 )
-            runners[name] = runner
-        return runners
+        return {name: _choose_bits(opened[folder], name, folder) for name, folder in self.artefacts.items()}
+
+
+def _choose_bits(runner: OnnxEdgeRunner, name: str, folder: Path) -> EdgeRunner:
+    """The runner itself, or its first bits, whichever has the configuration."""
+    found, wanted = runner.code_format.configuration, Configuration.parse(name)
+    if found == wanted:
+        return runner
+    if wanted.codebook_size > found.codebook_size or found != replace(
+        wanted, codebook_size=found.codebook_size
+    ):
+        raise ArtefactError(f"{folder}: expected the configuration {name}, found {found}")
+    return FirstBitsRunner(runner, wanted.codebook_size)
 
 
 def describe_backend() -> str:

@@ -125,7 +125,11 @@ def train_priors(
         One result for each codec, once it is saved.
     """
     root = zoo.find_checkpoints(checkpoints)
-    models = zoo.load_family(family, root)
+    models = {
+        configuration: model
+        for configuration, model in zoo.load_family(family, root).items()
+        if zoo.card(f"{family}/{configuration}", root).name == f"{family}/{configuration}"
+    }  # a nested codec uses the prior of the one that holds it
     train = compute_codes(models, data.loader("train"), "codes of training clips")
     test = compute_codes(models, data.loader("test"), "codes of test clips")
     for configuration, model in models.items():

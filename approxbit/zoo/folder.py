@@ -4,15 +4,19 @@
     <checkpoints>/<family>/<configuration>.safetensors  <configuration>.json
     <checkpoints>/<family>/lut.json
 
-A family may hold codecs only; their cards then name the family that has their backbone.
+The card of a nested codec names the numbers of first bits that decode by themselves; each of them is a
+configuration too, and has no files of its own. A family may hold codecs only; their cards then name the
+family that has their backbone.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from approxbit.configuration import Configuration
@@ -59,12 +63,29 @@ def available(checkpoints: str | os.PathLike[str] | None = None) -> tuple[str, .
 
 
 def list_configurations(folder: Path) -> list[Configuration]:
-    """Configurations that have a card in a family's folder; files of other names are not the zoo's."""
-    found = []
-    for path in folder.glob("*.json"):
+    """Configurations of a family's folder, nested ones too; files of other names are not the zoo's."""
+    return sorted(find_configurations(folder))
+
+
+def find_configurations(folder: Path) -> dict[Configuration, Path]:
+    """Each configuration of a family's folder, and the card of the codec that holds it."""
+    own, nested = {}, {}
+    for path in sorted(folder.glob("*.json")):
         with suppress(ValueError):
-            found.append(Configuration.parse(path.stem))
-    return sorted(found)
+            own[Configuration.parse(path.stem)] = path
+    for configuration, path in own.items():
+        for size in _nested_sizes(path):
+            nested.setdefault(replace(configuration, codebook_size=size), path)
+    return {**nested, **own}
+
+
+def _nested_sizes(card: Path) -> list[int]:
+    """What a card says of nested codes; nothing, where it cannot be read: `load_card` says why."""
+    try:
+        sizes = json.loads(card.read_bytes())["arguments"]["nested_sizes"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return []
+    return [size for size in sizes if isinstance(size, int) and size > 0] if isinstance(sizes, list) else []
 
 
 def locate_family(root: Path, family: str) -> Path:
@@ -77,12 +98,13 @@ def locate_family(root: Path, family: str) -> Path:
 
 
 def locate_codec(root: Path, name: str) -> Path:
-    """The card of a codec.
+    """The card of a codec, or of the codec that it is nested in.
 
     Raises:
         ValueError: There is no such codec.
     """
-    return root / f"{_choose(root, 'models', available(root), name)}.json"
+    family, _, configuration = _choose(root, "models", available(root), name).partition("/")
+    return find_configurations(root / family)[Configuration.parse(configuration)]
 
 
 def locate_backbone(root: Path, family: str) -> Path:

@@ -140,11 +140,14 @@ def save_prior(
         checkpoints: Folder of all families; by default as `find_checkpoints` says.
 
     Raises:
-        ValueError: There is no such codec, or the prior is for codes of another size.
+        ValueError: There is no such codec, it is nested in another, or the prior is for codes of another
+            size.
         WeightsError: As for `load`.
     """
     root = find_checkpoints(checkpoints)
     codec, made = load(name, root).codec, _codec_card(root, name)
+    if made.name != name:
+        raise ValueError(f"{name} is nested in {made.name}, whose prior it has: name that one")
     provenance = replace(made.provenance, metrics={**made.provenance.metrics, **(metrics or {})})
     folder = locate_codec(root, name).parent
     return save_codec(folder, codec, made.backbone, made.arguments, made.label_set, provenance, prior)
@@ -166,11 +169,14 @@ def load(name: str, checkpoints: Folder | None = None) -> OffloadedModel:
     """
     root = find_checkpoints(checkpoints)
     codec_card = _codec_card(root, name)
-    return _assemble(root, codec_card, load_backbone(codec_card.backbone, root))
+    model = _assemble(root, codec_card, load_backbone(codec_card.backbone, root))
+    return model.first_bits(Configuration.parse(name.partition("/")[2]).codebook_size)
 
 
 def load_family(family: str, checkpoints: Folder | None = None) -> dict[str, OffloadedModel]:
     """All models of a family by their configurations, in eval mode; models of one backbone share it.
+
+    Nested codecs share all but their first and last layers.
 
     Raises:
         ValueError: There is no such family.
@@ -178,9 +184,13 @@ def load_family(family: str, checkpoints: Folder | None = None) -> dict[str, Off
     """
     root = find_checkpoints(checkpoints)
     configurations = list_configurations(locate_family(root, family))
-    cards = {str(each): _codec_card(root, f"{family}/{each}") for each in configurations}
+    cards = {each: _codec_card(root, f"{family}/{each}") for each in configurations}
     backbones = {each.backbone: load_backbone(each.backbone, root) for each in cards.values()}
-    return {each: _assemble(root, card, backbones[card.backbone]) for each, card in cards.items()}
+    whole = {
+        each.name: _assemble(root, each, backbones[each.backbone])
+        for each in {each.name: each for each in cards.values()}.values()
+    }
+    return {str(each): whole[card.name].first_bits(each.codebook_size) for each, card in cards.items()}
 
 
 def load_backbone(family: str, checkpoints: Folder | None = None) -> Backbone:
@@ -211,6 +221,8 @@ def load_lut(family: str, checkpoints: Folder | None = None) -> LUT:
 def card(name: str, checkpoints: Folder | None = None) -> Card:
     """The card of a backbone (`digits-movinet`) or of a codec (`digits-movinet/16-Enc-B5`).
 
+    A nested codec has that of the codec which holds it, whose `name` is another.
+
     Raises:
         ValueError: There is no such backbone or codec.
         WeightsError: The card cannot be read.
@@ -224,7 +236,8 @@ def _backbone_card(root: Path, family: str) -> BackboneCard:
 
 
 def _codec_card(root: Path, name: str) -> CodecCard:
-    return load_card(locate_codec(root, name), name, CodecCard)
+    path = locate_codec(root, name)
+    return load_card(path, f"{path.parent.name}/{path.stem}", CodecCard)
 
 
 def _assemble(root: Path, codec_card: CodecCard, backbone: Backbone) -> OffloadedModel:
