@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -17,8 +18,10 @@ from approxbit import zoo
 from approxbit.backbones.movinet import MoViNet
 from approxbit.codec import Codec
 from approxbit.configuration import Configuration
+from approxbit.engines.torch_runner import code_format
 from approxbit.errors import HashMismatchError, MissingKeyError, WeightsError, WrongShapeError
 from approxbit.offload import OffloadedModel
+from approxbit.wire import PriorTables
 from approxbit.zoo import weights as zoo_weights
 from approxbit.zoo.cards import BackboneCard, CodecCard, load_card
 
@@ -473,3 +476,57 @@ def test_a_card_with_other_sizes_than_numbers_holds_no_nested_codec(nested: Path
     path.write_text("[")
     with pytest.raises(WeightsError, match="cannot be read as a card"):
         zoo.load("toy/6-Enc-B3", nested)
+
+
+def make_prior(codec: Codec, logit: int = 0) -> PriorTables:
+    size = codec.configuration.grid_size(codec.feature_shape.size)
+    prior = PriorTables.of_zeros(codec.configuration.codebook_size, size, codec.num_tokens)
+    arrays = {field.name: getattr(prior, field.name) for field in dataclasses.fields(prior)}
+    return PriorTables(**{**arrays, "output": np.full_like(prior.output, logit)})
+
+
+def test_a_prior_is_loaded_with_its_codec_and_changes_the_fingerprint(checkpoints: Path) -> None:
+    before = zoo.load("toy/8-Enc-B3", checkpoints)
+    assert before.prior is None
+    fingerprints = {before.fingerprint}
+    for logit in (0, 1):
+        prior = make_prior(before.codec, logit)
+        card = zoo.save_prior("toy/8-Enc-B3", prior, {"test_coded_bytes": 7.5}, checkpoints)
+        after = zoo.load("toy/8-Enc-B3", checkpoints)
+        assert after.prior == prior
+        assert card.provenance.metrics == {"test_coded_bytes": 7.5}
+        assert code_format(after.eval()).prior == prior
+        fingerprints.add(after.fingerprint)
+        for name, tensor in before.codec.state_dict().items():
+            assert torch.equal(tensor, after.codec.state_dict()[name])
+    assert len(fingerprints) == 3
+
+
+def test_a_prior_keeps_what_the_card_said(checkpoints: Path) -> None:
+    before = zoo.card("toy-easy/8-Enc-B3", checkpoints)
+    codec = zoo.load("toy-easy/8-Enc-B3", checkpoints).codec
+    zoo.save_prior("toy-easy/8-Enc-B3", make_prior(codec), checkpoints=checkpoints)
+    after = zoo.card("toy-easy/8-Enc-B3", checkpoints)
+    assert isinstance(before, CodecCard)
+    assert isinstance(after, CodecCard)
+    assert dataclasses.replace(after, weights=before.weights) == before
+    assert zoo.load("toy-easy/8-Enc-B3", checkpoints).prior is not None
+
+
+def test_a_prior_of_other_codes_is_not_saved(checkpoints: Path) -> None:
+    other = zoo.load("toy/4-NoEnc-B3", checkpoints).codec
+    with pytest.raises(ValueError, match="a prior for 8-Enc-B3 must have the grid and class tokens"):
+        zoo.save_prior("toy/8-Enc-B3", make_prior(other), checkpoints=checkpoints)
+
+
+@pytest.mark.parametrize("content", [b"no tables", b""])
+def test_a_tensor_that_is_no_prior_is_refused(content: bytes, checkpoints: Path) -> None:
+    path = checkpoints / "toy" / "8-Enc-B3.safetensors"
+    codec = zoo.load("toy/8-Enc-B3", checkpoints).codec
+    tensor = torch.tensor(list(content), dtype=torch.uint8)
+    record = zoo_weights.save_weights(path, codec, "8-Enc-B3", {"prior.tables": tensor})
+    edit_card(path.with_suffix(".json"), weights=dataclasses.asdict(record))
+    with pytest.raises(
+        WeightsError, match=r"the tensor prior.tables is no prior of this codec: tables: expected"
+    ):
+        zoo.load("toy/8-Enc-B3", checkpoints)

@@ -13,7 +13,7 @@ CHECKPOINTS = typer.Option(None, help="Folder of all families; by default the on
 CLIPS = typer.Option(8000, min=1, help="Training clips whose codes the priors learn from.")
 TEST_CLIPS = typer.Option(2400, min=1, help="Test clips whose codes are coded to measure them.")
 PROFILE = typer.Option("small", help="fast, or small: fewer bytes, about four times the time.")
-STEPS = typer.Option(1000, min=1, help="Steps of training for each prior.")
+STEPS = typer.Option(400, min=1, help="Steps of training for each prior.")
 SEED = typer.Option(0, help="For all random numbers.")
 
 

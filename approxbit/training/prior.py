@@ -20,6 +20,7 @@ Shape3 = tuple[int, int, int]
 _BITS_PER_NAT = 1 / math.log(2)
 _LOGIT_UNITS_PER_NAT = 256
 _TOKEN_UNITS_PER_NAT = 1024
+_BITS_OF_A_STEP = 2**17
 _INT16_MAX = 2**15 - 1
 
 
@@ -60,7 +61,7 @@ class CodePrior(nn.Module):
             raise ValueError(f"profile must be one of {', '.join(PROFILES)}, found {profile!r}")
         num_earlier, num_hidden = PROFILES[profile]
         bits, units = codebook_size, 1 + num_hidden
-        self.codebook_size, self.grid_size, self.num_tokens = codebook_size, tuple(grid_size), num_tokens
+        self.codebook_size, self.grid_size, self.num_tokens = codebook_size, grid_size, num_tokens
         self.num_units, self.num_earlier, self.num_reference = units, num_earlier, num_reference
         self.before = _unit_weights(bits, units, len(BEFORE))
         self.earlier = _unit_weights(bits, units, num_earlier, bits)
@@ -130,8 +131,8 @@ class CodePrior(nn.Module):
         self,
         codes: Code,
         num_steps: int = 400,
-        batch_size: int = 64,
-        learning_rate: float = 0.02,
+        batch_size: int | None = None,
+        learning_rate: float = 0.03,
         seed: int = 0,
     ) -> float:
         """Learn from codes, and return the bits per clip over the last tenth of the steps.
@@ -139,12 +140,14 @@ class CodePrior(nn.Module):
         Args:
             codes: Of training clips, `[clip, ...]`; uint8 keeps the memory small.
             num_steps: Steps of Adam; the learning rate falls to 0 along a cosine.
-            batch_size: Codes of a step.
+            batch_size: Codes of a step; by default as many as hold 2^17 bits together, between 8 and 256.
             learning_rate: At the first step.
             seed: Chooses the codes of each step.
         """
         optimizer = torch.optim.Adam(self.parameters(), lr=learning_rate, betas=(0.9, 0.98))
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, num_steps)
+        bits_per_code = self.codebook_size * (math.prod(self.grid_size) + self.num_tokens)
+        batch_size = batch_size or min(max(_BITS_OF_A_STEP // bits_per_code, 8), 256)
         generator, recent = torch.Generator().manual_seed(seed), []
         for step in range(num_steps):
             chosen = torch.randint(len(codes.grid), (batch_size,), generator=generator)
@@ -153,7 +156,7 @@ class CodePrior(nn.Module):
             bits.backward()
             optimizer.step()
             schedule.step()
-            if 10 * step >= 9 * num_steps:
+            if 10 * (step + 1) > 9 * num_steps:
                 recent.append(bits.item())
         return sum(recent) / len(recent)
 

@@ -69,7 +69,7 @@ def compute_codes(models: Mapping[str, OffloadedModel], batches: Iterable[Any], 
 
 
 def fit_prior(
-    model: OffloadedModel, codes: Code, profile: str = "small", num_steps: int = 1000, seed: int = 0
+    model: OffloadedModel, codes: Code, profile: str = "small", num_steps: int = 400, seed: int = 0
 ) -> CodePrior:
     """A prior of a model's codec, trained on codes of training clips."""
     torch.manual_seed(seed)
@@ -108,7 +108,7 @@ def train_priors(
     data: Any,
     checkpoints: str | os.PathLike[str] | None = None,
     profile: str = "small",
-    num_steps: int = 1000,
+    num_steps: int = 400,
     seed: int = 0,
 ) -> Iterator[FittedPrior]:
     """Give each codec of a family a prior: file and card are written again, with another fingerprint.

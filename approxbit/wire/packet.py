@@ -73,7 +73,7 @@ class Packet:
     num_tokens: int = 0
     fingerprint: int = 0
     sequence: int = 0
-    coding: Coding = Coding.RAW
+    coding: int = Coding.RAW
 
     def __post_init__(self):
         self._normalise()
@@ -108,7 +108,7 @@ class Packet:
         raw_bytes = packed_bytes(self.codebook_size, self.num_positions)
         check_range("packed bytes", raw_bytes, 1, MAX_PAYLOAD_BYTES)
         object.__setattr__(self, "coding", coding_of(self.coding))
-        check_payload(self.coding, self.payload, self.codebook_size, self.num_positions)
+        check_payload(coding_of(self.coding), self.payload, self.codebook_size, self.num_positions)
 
     def _check_clip(self) -> None:
         absent = (self.configuration, self.num_tokens, self.coding)
@@ -213,7 +213,9 @@ class Packet:
         """
         if self.kind != Kind.CODE:
             raise ValueError("planes() needs a packet that holds a code, this one holds a clip: use clip()")
-        return decode_payload(self.coding, self.payload, self.codebook_size, self.num_positions, prior)
+        return decode_payload(
+            coding_of(self.coding), self.payload, self.codebook_size, self.num_positions, prior
+        )
 
     def keep_layers(self, num_layers: int) -> Packet:
         """The packet with its first layers alone, as it may be sent when there is no time for all.
@@ -222,7 +224,7 @@ class Packet:
             ValueError: The packet is not layered, or has not so many layers.
         """
         if self.coding != Coding.LAYERED:
-            raise ValueError(problem("coding", "a layered packet", self.coding.name))
+            raise ValueError(problem("coding", "a layered packet", coding_of(self.coding).name))
         return replace(self, payload=self._layers().keep(num_layers).to_bytes())
 
     def clip(self) -> np.ndarray:

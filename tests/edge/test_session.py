@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from approxbit.errors import LinkError
 from approxbit.link import BandwidthEstimator
 from approxbit.select import LUT, AccuracySLA, LatencySLA, LUTRow
 from approxbit.server import GrpcServer, Service
-from approxbit.wire import Answer, Packet, Refusal, Status
+from approxbit.wire import Answer, Coding, Packet, PriorTables, Refusal, Status
 
 CLIP_FORMAT = ClipFormat(num_frames=2, size=4, fingerprint=9)
 FINGERPRINTS = {"8-NoEnc-B3": 5, "16-NoEnc-B3": 6}
@@ -404,3 +404,25 @@ def test_a_lut_of_other_arms_is_refused(
     message = "must have an arm that the session can run .server-only., found edge-only, 16-NoEnc-B3"
     with pytest.raises(ValueError, match=message):
         make_session(transport, runners={}, whole=None, lut=replace(TABLE, rows=TABLE.rows[:2]))
+
+
+def test_a_code_with_a_prior_crosses_shorter_and_comes_out_the_same(
+    service: Unreliable, transport: LocalTransport, make_session: Callable[..., EdgeSession]
+) -> None:
+    edge, size = FakeEdge("16-NoEnc-B3"), (2, 2, 2)
+    zeros = PriorTables.of_zeros(16, size)
+    arrays = {field.name: getattr(zeros, field.name) for field in fields(zeros)}
+    arrays["bias"] = np.full_like(zeros.bias, -9000)  # a 0 is nearly sure
+    prior = PriorTables(**{**arrays, "output": np.full_like(zeros.output, 1000)})
+    edge.code_format = replace(edge.code_format, prior=prior)
+    server = service.server_runners["16-NoEnc-B3"]
+    server.code_format = replace(server.code_format, prior=prior)  # type: ignore[misc]
+    seen = []
+    service.change = lambda packet, reply: seen.append(Packet.from_bytes(packet)) or reply
+    session = make_session(transport, runners={"16-NoEnc-B3": edge})
+    answer = session.answer(np.zeros_like(frames_of(0)))
+    assert answer.arm == "16-NoEnc-B3"
+    assert answer.payload_bytes == len(seen[0].payload) == 0
+    assert seen[0].coding == Coding.CONTEXT
+    assert answer.logits.tolist() == [0, 16]
+    assert answer.parts.encode_ms > 1.0

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,24 @@ import pytest
 import torch
 
 from approxbit import zoo
+from approxbit.configuration import Configuration
+from approxbit.edge.offload import make_packet
 from approxbit.engines.runner import ServerResult
 from approxbit.engines.torch_runner import TorchEdgeRunner, TorchServerRunner, TorchWholeRunner
 from approxbit.offload import OffloadedModel
 from approxbit.server import Service
 from approxbit.server.loading import build_service, load_service
-from approxbit.wire import Answer, Kind, Packet, Refusal, Status, read_reply
+from approxbit.wire import (
+    Answer,
+    Coding,
+    Kind,
+    Packet,
+    PriorTables,
+    Refusal,
+    Status,
+    pack,
+    read_reply,
+)
 
 Models = dict[str, OffloadedModel]
 FRAMES = np.random.default_rng(1).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
@@ -140,6 +153,95 @@ def test_other_weights_are_refused(service: Service, models: Models) -> None:
         refusal = refusal_of(service, packet)
         assert refusal.status == Status.WRONG_WEIGHTS
         assert "load the same weights on both sides of the link" in refusal.reason
+
+
+def certain_prior(codebook_size: int, grid_size: tuple[int, int, int]) -> PriorTables:
+    """Tables under which every bit of a code is nearly surely 0."""
+    prior = PriorTables.of_zeros(codebook_size, grid_size)
+    arrays = {field.name: getattr(prior, field.name) for field in fields(prior)}
+    arrays["bias"] = np.concatenate(
+        [
+            np.full_like(prior.bias[:, :, :1], -16000).repeat(grid_size[0], 2),
+            prior.bias[:, :, grid_size[0] :],
+        ],
+        axis=2,
+    )
+    return PriorTables(**{**arrays, "output": np.full_like(prior.output, 1000)})
+
+
+@pytest.fixture
+def coded(models: Models) -> Iterator[tuple[Service, TorchEdgeRunner, np.ndarray]]:
+    """A service whose codec 4-NoEnc-B2 has a prior, an edge that has it as well, and a code that it shortens."""
+    model = models["4-NoEnc-B2"]
+    size = model.codec.feature_shape.size
+    model.prior = certain_prior(4, size)
+    edge = TorchEdgeRunner(model)
+    planes = np.zeros((4, edge.code_format.num_positions), np.uint8)
+    planes[0, ::9] = 1
+    try:
+        yield build_service(models.values(), num_threads=1), edge, planes
+    finally:
+        del model.prior
+
+
+def test_a_coded_code_has_the_answer_of_the_packed_one(
+    coded: tuple[Service, TorchEdgeRunner, np.ndarray], service: Service
+) -> None:
+    server, edge, planes = coded
+    raw = make_packet(replace(edge.code_format, prior=None), pack(planes), 7)
+    short = make_packet(edge.code_format, pack(planes), 7)
+    assert (raw.coding, short.coding) == (Coding.RAW, Coding.CONTEXT)
+    assert len(short.payload) < len(raw.payload)
+    answers = [Answer.from_bytes(server.answer(packet.to_bytes())) for packet in (raw, short)]
+    assert np.array_equal(answers[0].logits, answers[1].logits)
+
+    refusal = refusal_of(service, short)  # which has no tables for it
+    assert refusal.status == Status.UNSUPPORTED
+    assert refusal.reason == "coding: found 1, expected 0: 4-NoEnc-B2 has no prior here"
+
+
+def test_a_coded_payload_that_no_encoder_writes_is_refused(
+    coded: tuple[Service, TorchEdgeRunner, np.ndarray],
+) -> None:
+    server, edge, planes = coded
+    packet = make_packet(edge.code_format, pack(planes))
+    refusal = refusal_of(server, replace(packet, payload=packet.payload + bytes(9) + b"\1"))
+    assert refusal.status == Status.MALFORMED
+    assert "payload: expected what the encoder writes for its bits" in refusal.reason
+
+
+def test_a_cut_packet_is_answered_by_the_runner_of_its_bits(
+    coded: tuple[Service, TorchEdgeRunner, np.ndarray], models: Models
+) -> None:
+    server, edge, planes = coded
+    shape = edge.code_format
+    packet = Packet.of_code(
+        *(shape.configuration, shape.feature_size, planes, 0, shape.fingerprint, 3, shape.prior, (2, 4))
+    )
+    assert packet.coding == Coding.LAYERED
+    whole = Answer.from_bytes(server.answer(packet.to_bytes()))
+    raw = make_packet(replace(shape, prior=None), pack(planes), 3)
+    assert np.array_equal(whole.logits, Answer.from_bytes(server.answer(raw.to_bytes())).logits)
+
+    cut = packet.keep_layers(1)
+    refusal = refusal_of(server, cut)
+    assert refusal.status == Status.UNSUPPORTED
+    assert refusal.reason.startswith("configuration: found 2-NoEnc-B2, expected one of")
+
+    first = replace(shape, configuration=Configuration.parse("2-NoEnc-B2"))
+    seen = []
+
+    class TwoBits:
+        code_format = first
+
+        def run(self, payload: bytes) -> ServerResult:
+            seen.append(payload)
+            return ServerResult(np.zeros(3, np.float32), 0.5, 1.0)
+
+    both = Service(server.whole, {**server.server_runners, "2-NoEnc-B2": TwoBits()})
+    answer = Answer.from_bytes(both.answer(cut.to_bytes()))
+    assert seen == [pack(planes[:2])]
+    assert answer.decode_ms > 0.5  # the decoding of the bits counts
 
 
 class Failing(TorchServerRunner):

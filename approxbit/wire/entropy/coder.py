@@ -89,8 +89,7 @@ def decode(
 
 def warm_up() -> None:
     """Load and translate the kernels now, so that no packet waits for it: seconds once, then parts of one."""
-    flat = [np.zeros(shape, np.int16) for shape in ((1, 13, 1), (0, 1, 1), (1, 0, 1), (1, 1, 3), (1, 1))]
-    tables = PriorTables((1, 1, 1), 0, *flat, np.zeros(0, np.int16), np.zeros(0, np.int16))
+    tables = PriorTables.of_zeros(1, (1, 1, 1))
     planes = np.zeros((1, 1), np.uint8)
     encode(planes, tables)
     work = _Work(tables, 1, None)

@@ -17,13 +17,11 @@ def _near_first(offset: Offset) -> tuple[int, Offset]:
     return time * time + height * height + width * width, offset
 
 
-AROUND: list[Offset] = sorted(itertools.product((-1, 0, 1), repeat=3), key=_near_first)
+AROUND: list[Offset] = sorted(itertools.product((-1, 0, 1), (-1, 0, 1), (-1, 0, 1)), key=_near_first)
 """The position itself, its 6 neighbours across faces, 12 across edges and 8 across corners."""
 
-BEFORE: list[Offset] = sorted((each for each in AROUND if each < (0, 0, 0)), reverse=False)
+BEFORE: list[Offset] = sorted(each for each in AROUND if each < (0, 0, 0))
 """The 13 neighbours that come before a position: 9 of the time before, then 4 of its own time."""
-
-NUM_TIME_BEFORE = 9
 
 AROUND_COUNTS = (0, 1, 7, 19, 27)
 """How many of `AROUND` may be looked at: a position, and its neighbours out to faces, edges or corners."""

@@ -23,6 +23,10 @@ TOKEN_SHIFT = 2
 LOW, RANGE, POSITION, OFFSET = 0, 1, 2, 3
 """Places in the state of a coder: the interval, the next byte, and how far the payload lies above `low`."""
 
+_NUM_TIME_BEFORE = 9
+"""Of the 13 neighbours before a position, those of the time before come first; the others are not known until
+just before the position is decoded."""
+
 TOP_BITS = 40
 _RANGE_LEAST = 1 << (TOP_BITS - 8)
 _DIGIT_SHIFT = TOP_BITS - 8
@@ -75,15 +79,15 @@ def decode_planes(values, tokens, size, shifts, tables, probabilities, first, la
     before, _, _, _, output, token_weights, token_biases, _ = tables
     times, height, width, origin = size
     line, step = width + 1, (width + 1) * (height + 1)
-    num_time_before = 9
-    late_shifts = shifts[num_time_before : before.shape[1]]
+    late_shifts = shifts[_NUM_TIME_BEFORE : before.shape[1]]
     sums = np.empty((output.shape[1], times * step), np.int16)
     for plane in range(first, last):
         sum_known(sums, values, size, shifts, tables, plane)
-        own, late = values[plane], before[plane, num_time_before:]
+        own, late = values[plane], before[plane, _NUM_TIME_BEFORE:]
         for time in range(times):
             start, stop = time * step, (time + 1) * step
-            add_products(sums, own, before[plane, :9], shifts[:9], origin, start, stop)
+            weights = before[plane, :_NUM_TIME_BEFORE]
+            add_products(sums, own, weights, shifts[:_NUM_TIME_BEFORE], origin, start, stop)
             for row in range(height):
                 start = time * step + row * line
                 for place in range(start, start + width):

@@ -70,6 +70,12 @@ class PriorTables:
             object.__setattr__(self, name, copy)
         _check_sums(self)
 
+    @classmethod
+    def of_zeros(cls, codebook_size: int, grid_size: Shape3, num_tokens: int = 0) -> PriorTables:
+        """Tables under which every bit is 1 with one half."""
+        shapes = _shapes(grid_size, num_tokens, codebook_size, 1, 0, 1)
+        return cls(grid_size, num_tokens, **{name: np.zeros(each, np.int16) for name, each in shapes.items()})
+
     @property
     def sizes(self) -> tuple[Shape3, int, int, int, int, int]:
         """Grid size, tokens, bits, positions around in earlier bits and in the reference, units."""
