@@ -61,7 +61,8 @@ def load_trained(recipe: str, configuration: str, root: Path) -> VQModule:
     """The module of a finished training, in eval mode."""
     arguments = parse_recipe(REPOSITORY / recipe).model.init_args
     module = VQModule(**{**arguments.as_dict(), "configuration": configuration})
-    state = torch.load(last_checkpoint(root / configuration), weights_only=True)["state_dict"]
+    path = last_checkpoint(root / configuration)
+    state = torch.load(path, weights_only=True)["state_dict"]
     module.load_state_dict(state, strict=False)
     return module.eval()
 

@@ -69,7 +69,8 @@ def list_configurations(folder: Path) -> list[Configuration]:
 
 def find_configurations(folder: Path) -> dict[Configuration, Path]:
     """Each configuration of a family's folder, and the card of the codec that holds it."""
-    own, nested = {}, {}
+    own: dict[Configuration, Path] = {}
+    nested: dict[Configuration, Path] = {}
     for path in sorted(folder.glob("*.json")):
         with suppress(ValueError):
             own[Configuration.parse(path.stem)] = path
