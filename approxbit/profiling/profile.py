@@ -45,8 +45,9 @@ def profile_family(
     """Latency parts, bytes and test accuracy of all configurations of a family, edge-only and server-only.
 
     Latencies are medians at batch size 1; under ONNX Runtime one graph does all that the edge does, so that
-    `encode_ms` is 0. Accuracies are those of torch on both sides. The server-only arm sends the clip as uint8
-    RGB. Payloads are those of the packed codes, without the packet's header.
+    `encode_ms` is the entropy coding alone. Accuracies are those of torch on both sides. The server-only arm
+    sends the clip as uint8 RGB. Payloads are means over the clips, as they cross the link: entropy coded where
+    the codec has a prior, and without the packet's header.
 
     Args:
         family: A family of the zoo that was trained on Digits-in-Motion.
@@ -72,8 +73,10 @@ def profile_family(
     _, num_frames, size, _ = backbone.clip_shape
     dataset = DigitsInMotion("test", num_clips, num_frames, size, cache)
     prepare = _Preparation(backbone)
-    answers, labels = compute_answers(backbone, models, DataLoader(dataset, 50, collate_fn=prepare))
-    accuracies = {name: _top1_by_label_set(logits, labels) for name, logits in answers.items()}
+    outcome = compute_answers(backbone, models, DataLoader(dataset, 50, collate_fn=prepare))
+    accuracies = {
+        name: _top1_by_label_set(logits, outcome.labels) for name, logits in outcome.answers.items()
+    }
     clips = [prepare(dataset.__getitems__([i]))[0][0].numpy() for i in range(min(num_timed, num_clips))]
     if backend == "torch":
         edge, version = _open_torch_edge(backbone, models, num_threads), f"torch {torch.__version__}"
@@ -83,7 +86,7 @@ def profile_family(
         version = describe_backend()
     times = measure_times(edge, _open_server(backbone, models, num_threads), clips)
     return LUT(
-        _make_rows(math.prod(backbone.clip_shape), times, accuracies, label_set),
+        _make_rows(math.prod(backbone.clip_shape), times, accuracies, outcome.payload_bytes, label_set),
         device=describe_machine(),
         backend=version,
         date=datetime.date.today().isoformat(),
@@ -106,6 +109,7 @@ def _make_rows(
     raw_bytes: int,
     times: tuple[WholeTimes, Mapping[str, PartTimes]],
     accuracies: Mapping[str, dict[str, float]],
+    payload_bytes: Mapping[str, float],
     label_set: str,
 ) -> tuple[LUTRow, ...]:
     whole_ms, parts = times
@@ -115,8 +119,9 @@ def _make_rows(
         LUTRow(SERVER_ONLY, 0.0, 0.0, raw_bytes, 0.0, whole_ms.server_ms, whole[label_set], whole),
     ]
     for name, part in parts.items():
-        latency = (part.edge_ms, part.encode_ms, part.payload_bytes, part.decode_ms, part.server_ms)
-        rows.append(LUTRow(name, *latency, accuracies[name][label_set], accuracies[name]))
+        latency = (part.edge_ms, part.encode_ms, payload_bytes[name], part.decode_ms, part.server_ms)
+        top1 = accuracies[name]
+        rows.append(LUTRow(name, *latency, top1[label_set], top1, raw_bytes=part.raw_bytes))
     return tuple(rows)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
@@ -11,7 +12,10 @@ from typing import Generic, TypeVar
 import numpy as np
 from rich.progress import track
 
+from approxbit.edge.offload import make_packet
 from approxbit.engines.runner import EdgeRunner, ServerRunner, WholeRunner
+from approxbit.server.service import answer_code
+from approxbit.wire import warm_up
 
 _WARM_UP = 3
 Runner = TypeVar("Runner", EdgeRunner, ServerRunner)
@@ -27,11 +31,11 @@ class WholeTimes:
 
 @dataclass(frozen=True)
 class PartTimes:
-    """Median milliseconds of one configuration's parts, and its payload."""
+    """Median milliseconds of one configuration's parts, and the bytes of its packed code."""
 
     edge_ms: float
     encode_ms: float
-    payload_bytes: int
+    raw_bytes: int
     decode_ms: float
     server_ms: float
 
@@ -64,19 +68,30 @@ def measure_times(
     """
     whole: list[tuple[float, float]] = []
     parts: dict[str, list[tuple[float, float, float, float]]] = {name: [] for name in edge.parts}
-    payload_bytes: dict[str, int] = {}
+    if any(runner.code_format.prior is not None for runner in edge.parts.values()):
+        warm_up()
     for clip in track([*islice(cycle(clips), _WARM_UP), *clips], "times of all configurations"):
         whole.append((edge.whole.run(clip).whole_ms, server.whole.run(clip).whole_ms))
         for name, runner in edge.parts.items():
-            sent = runner.run(clip)
-            answer = server.parts[name].run(sent.payload)
-            parts[name].append((sent.edge_ms, sent.encode_ms, answer.decode_ms, answer.server_ms))
-            payload_bytes[name] = len(sent.payload)
+            parts[name].append(_time_parts(runner, server.parts[name], clip))
     times = {}
     for name, rows in parts.items():
         edge_ms, encode_ms, decode_ms, server_ms = _medians(rows)
-        times[name] = PartTimes(edge_ms, encode_ms, payload_bytes[name], decode_ms, server_ms)
+        raw_bytes = edge.parts[name].code_format.payload_bytes
+        times[name] = PartTimes(edge_ms, encode_ms, raw_bytes, decode_ms, server_ms)
     return WholeTimes(*_medians(whole)), times
+
+
+def _time_parts(
+    edge: EdgeRunner, server: ServerRunner, clip: np.ndarray
+) -> tuple[float, float, float, float]:
+    """What one clip costs, from the clip to the packet and from the packet to the answer."""
+    sent = edge.run(clip)
+    start = time.perf_counter()
+    packet = make_packet(edge.code_format, sent.payload)
+    encode_ms = sent.encode_ms + 1000 * (time.perf_counter() - start)
+    answer = answer_code(packet, server)
+    return sent.edge_ms, encode_ms, answer.decode_ms, answer.server_ms
 
 
 def _medians(rows: Sequence[tuple[float, ...]]) -> list[float]:

@@ -35,6 +35,7 @@ class LUTRow:
         accuracies: Percent top-1 by name of accuracy (a label set), for measurements with several.
         energy_mj: Energy that the device spends on one clip, where it was measured.
         memory_mb: Memory that the arm needs on the device, where it was measured.
+        raw_bytes: Bytes of the packed code where `payload_bytes` are those of its entropy coding.
 
     Raises:
         ValueError: A value is of the wrong kind or out of range. The message names it.
@@ -50,13 +51,14 @@ class LUTRow:
     accuracies: Dict[str, float] = field(default_factory=dict, hash=False)
     energy_mj: Optional[float] = None
     memory_mb: Optional[float] = None
+    raw_bytes: Optional[float] = None
 
     def __post_init__(self):
         if not isinstance(self.arm, str) or _ARM.fullmatch(self.arm) is None:
             raise _invalid("arm", "a name of letters, digits and '_.+-'", self.arm)
         for name in ("edge_ms", "encode_ms", "payload_bytes", "decode_ms", "server_ms"):
             _check_number(name, getattr(self, name), _LARGEST)
-        for name in ("energy_mj", "memory_mb"):
+        for name in ("energy_mj", "memory_mb", "raw_bytes"):
             if getattr(self, name) is not None:
                 _check_number(name, getattr(self, name), _LARGEST)
         _check_number("accuracy", self.accuracy, 100)

@@ -112,7 +112,7 @@ class Service:
 
     def _compute(self, packet: Packet) -> ServerResult:
         if packet.kind == Kind.CODE:
-            return _compute_code(packet, self.server_runners[_name_of(packet)])
+            return answer_code(packet, self.server_runners[_name_of(packet)])
         start = time.perf_counter()
         clip = self.whole.clip_format.prepare(packet.clip())
         decode_ms = 1000 * (time.perf_counter() - start)
@@ -120,7 +120,12 @@ class Service:
         return ServerResult(result.logits, decode_ms, result.whole_ms)
 
 
-def _compute_code(packet: Packet, runner: ServerRunner) -> ServerResult:
+def answer_code(packet: Packet, runner: ServerRunner) -> ServerResult:
+    """The answer to a packet that holds a code of the runner's format; entropy decoding counts as `decode_ms`.
+
+    Raises:
+        WireError: The payload is not what its coding writes.
+    """
     if packet.coding == Coding.RAW:
         return runner.run(packet.payload)
     start = time.perf_counter()
