@@ -33,6 +33,7 @@ class VQModule(CodecModule):
     Args:
         backbone: A release of the zoo, or the name of a builder.
         configuration: Such as `10-Enc-B5`, which has 2**10 entries.
+        reconstruction_weight: lambda1 of Eq. 3.
         commitment_weight: Of the vectors' mean squared distance to their entries.
         code_channels: Length of an entry.
         **options: Those of `CodecModule`; what concerns bits alone, such as `binary_weight`, has no effect.
@@ -42,12 +43,14 @@ class VQModule(CodecModule):
         self,
         backbone: str,
         configuration: str,
+        reconstruction_weight: float = 1.0,
         commitment_weight: float = 1.0,
         code_channels: int = 16,
         **options: Any,
     ) -> None:
         super().__init__(backbone, configuration, **options)
-        self.save_hyperparameters()
+        self.reconstruction_weight = reconstruction_weight
+        self.commitment_weight = commitment_weight
         binary = self.model.codec
         codec = VQCodec(
             binary.feature_shape, binary.configuration, binary.num_tokens, code_channels=code_channels
@@ -63,9 +66,6 @@ class VQModule(CodecModule):
         standardize = self.model.codec.standardizer.standardize
         task = F.cross_entropy(logits, target)
         reconstruction = reconstruction_loss(standardize(output.feature), standardize(feature))
-        total = (
-            task
-            + self.hparams["reconstruction_weight"] * reconstruction
-            + self.hparams["commitment_weight"] * output.commitment
-        )
+        total = task + self.reconstruction_weight * reconstruction
+        total = total + self.commitment_weight * output.commitment
         return VQParts(task, reconstruction, output.commitment, total), compute_top1(logits, target)
