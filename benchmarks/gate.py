@@ -1,0 +1,308 @@
+"""Every shipped and every full-size configuration through the gate of every profile.
+
+    python benchmarks/gate.py --only 'digits-*'           # the shipped ones: minutes
+    python benchmarks/gate.py --only 'mvitv2_b/*' --resume
+    python benchmarks/gate.py --rtx --resume              # also builds `server`'s graphs with TensorRT-RTX
+    python benchmarks/gate.py --resume --write            # puts the table into export/README.md
+
+Full size has random weights; its codecs standardise by the features of the reference clip. The towers of
+Video-LLaVA and LLaVA-OneVision are whole, their language models, which no graph holds, are not: one layer
+stands for them. LLaVA-OneVision sees 4 of its 32 frames, which never meet in its tower.
+
+Each graph is exported once for all profiles that share exporter, opset, precision and batch. What is done
+is kept in `--results` after every graph: Ctrl-C stops, `--resume` goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from functools import cache, partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from gate_results import Item, Results, print_table, write_figures
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+import approxbit
+from approxbit.backbones.base import Backbone
+from approxbit.backbones.feature import Feature
+from approxbit.backbones.vlm import llava_onevision, video_llava
+from approxbit.backbones.vlm.llava_onevision import llava_onevision_05b_config
+from approxbit.backbones.vlm.video_llava import video_llava_7b_config
+from approxbit.codec.statistics import FeatureStatistics
+from approxbit.configuration import Configuration
+from approxbit.engines.artefact import Reference
+from approxbit.engines.export_graph import finish_graph, save_graph, trace_graph
+from approxbit.engines.export_reference import make_clips, make_reference
+from approxbit.engines.export_roles import GraphRole, check_agreement, make_roles
+from approxbit.engines.gate import Profile, check_graph, load_profile, profile_names
+from approxbit.engines.torch_runner import clip_format
+from approxbit.errors import ExportError
+from approxbit.offload import OffloadedModel
+from approxbit.zoo import PAPER_CONFIGURATIONS, build, build_backbone
+
+RTX_PROFILE = "server"
+RTX_SCRIPT = Path(__file__).parents[1] / "tests" / "export" / "rtx.py"
+ONEVISION_FRAMES = 4
+NUM_SHIPPED_CLIPS = 2
+
+console = Console(stderr=True, highlight=False)
+
+
+class Subject(NamedTuple):
+    """A configuration to export."""
+
+    name: str
+    make: Callable[[], OffloadedModel]
+    num_clips: int
+
+
+class Variant(NamedTuple):
+    """What decides which bytes an exported graph has, beside the model."""
+
+    role: str
+    exporter: str
+    opset: int
+    mixed: bool
+    open_batch: bool
+    output_type: str
+
+    def __str__(self) -> str:
+        precision = "mixed" if self.mixed else "float32"
+        batch = " open" if self.open_batch else ""
+        output = "" if self.output_type == "uint8" else f" {self.output_type}"
+        return f"{self.role} {self.exporter} {self.opset} {precision}{batch}{output}"
+
+
+@dataclass
+class Job:
+    """One graph, and the profiles that share it."""
+
+    variant: Variant
+    profiles: list[Profile]
+
+
+def subjects() -> list[Subject]:
+    """Shipped ones and full-size ones; among each, one of each offload point and encoder comes first."""
+    shipped = [
+        Subject(name, partial(approxbit.load, name), NUM_SHIPPED_CLIPS) for name in approxbit.available()
+    ]
+    paper = [
+        Subject(f"{builder}/{name}", partial(full_size, builder, name), 1)
+        for builder, names in PAPER_CONFIGURATIONS.items()
+        for name in names
+    ]
+    return [*new_kinds_first(shipped), *new_kinds_first(paper)]
+
+
+def new_kinds_first(given: list[Subject]) -> list[Subject]:
+    """Those whose codes differ from earlier ones in their codebook size only come last."""
+    first, rest, seen = [], [], set()
+    for subject in given:
+        family, _, name = subject.name.rpartition("/")
+        configuration = Configuration.parse(name)
+        kind = family, configuration.offload_point, configuration.spatial_encoder
+        (rest if kind in seen else first).append(subject)
+        seen.add(kind)
+    return [*first, *rest]
+
+
+def full_size(builder: str, configuration: str) -> OffloadedModel:
+    """A configuration of the paper with random weights and the statistics of the reference clip."""
+    torch.manual_seed(0)
+    backbone = full_size_backbone(builder)
+    model = build(f"{builder}/{configuration}", backbone).eval()
+    clip = torch.from_numpy(make_clips(clip_format(backbone), 1))
+    with torch.inference_mode():
+        feature = model.edge_half(clip)
+    statistics = FeatureStatistics()
+    statistics.update(Feature(feature.grid.clone(), feature.tokens.clone()))
+    spread = [] if statistics.token_mean is None else [statistics.token_mean, statistics.std]
+    model.codec.fit_statistics(statistics.mean, statistics.std, *spread)  # a single token has no spread
+    return model
+
+
+@cache
+def full_size_backbone(builder: str) -> Backbone:
+    """A backbone of the paper; of a video-language model only what the graphs hold is at full size."""
+    if builder not in ("video_llava_7b", "llava_onevision_0_5b"):
+        return build_backbone(builder, {})
+    config = video_llava_7b_config() if builder == "video_llava_7b" else llava_onevision_05b_config()
+    config.text_config.num_hidden_layers = 1
+    config.text_config.intermediate_size = 64
+    if builder == "video_llava_7b":
+        backbone: Backbone = video_llava(config)
+        backbone.model.model.image_tower = torch.nn.Identity()  # a second tower of the same size
+        return backbone
+    return llava_onevision(config, ONEVISION_FRAMES)
+
+
+def make_jobs(profiles: list[Profile]) -> list[Job]:
+    """The distinct graphs of all profiles; those that share a trace follow each other."""
+    jobs: dict[Variant, Job] = {}
+    for role in ("edge", "server"):
+        for profile in profiles:
+            variant = Variant(
+                role,
+                profile.exporter,
+                profile.opset,
+                profile.precision == "strong-fp16",
+                role == "server" and profile.dynamic_batch is not None,
+                profile.output_type if role == "edge" else "uint8",
+            )
+            jobs.setdefault(variant, Job(variant, [])).profiles.append(profile)
+    return sorted(jobs.values(), key=lambda job: (job.variant[:3], job.variant.open_batch, job.variant.mixed))
+
+
+class Workshop:
+    """Exports the graphs of one subject; keeps the last trace, which the next graph may share."""
+
+    def __init__(self, subject: Subject, folder: Path, with_rtx: bool):
+        self.subject, self.folder, self.with_rtx = subject, folder, with_rtx
+        self.model = subject.make()
+        clips = make_clips(clip_format(self.model.backbone), subject.num_clips)
+        self.reference: Reference = make_reference(self.model, clips)
+        self._trace: tuple[object, bytes] | None = None
+
+    def examine(self, job: Job) -> Item:
+        """Export a graph, and ask every profile and ONNX Runtime about it."""
+        start = time.perf_counter()
+        path = self.folder / "graph.onnx"
+        item = Item(
+            self.subject.name, job.variant.role, str(job.variant), [each.name for each in job.profiles]
+        )
+        try:
+            self._write(job, path)
+            for profile in job.profiles:
+                report = check_graph(path, profile, job.variant.role)  # type: ignore[arg-type]
+                item.num_nodes = sum(report.operators.values())
+                item.violations[profile.name] = [str(each) for each in report.violations]
+            precision = job.profiles[0].precision
+            item.agreement = check_agreement(path, job.variant.role, self.reference, precision).as_dict()  # type: ignore[arg-type]
+        except (ExportError, ValueError) as error:
+            item.error = f"{type(error).__name__}: {error}"
+        item.seconds = time.perf_counter() - start
+        if self.with_rtx and not item.error and is_for_rtx(job):
+            item.rtx = build_with_rtx(path, job)
+        return item
+
+    def _write(self, job: Job, path: Path) -> None:
+        import onnx
+
+        variant = job.variant
+        key = variant[:3], variant.open_batch, variant.output_type
+        if self._trace is None or self._trace[0] != key:
+            self._trace = None  # frees a large model before the next one is made
+            role = self._role(job)
+            graph = trace_graph(role.view, role.example, role.interface, variant.exporter, variant.opset)
+            self._trace = key, graph.SerializeToString()
+        graph = onnx.load_from_string(self._trace[1])
+        save_graph(finish_graph(graph, job.profiles[0].precision), path)
+
+    def _role(self, job: Job) -> GraphRole:
+        roles = make_roles(self.model, job.profiles[0], self.reference.clip)
+        return next(role for role in roles if role.name == job.variant.role)
+
+
+def is_for_rtx(job: Job) -> bool:
+    return any(profile.name == RTX_PROFILE for profile in job.profiles)
+
+
+def build_with_rtx(path: Path, job: Job) -> dict[str, Any]:
+    """Build with TensorRT-RTX in a process of its own: a graph that it cannot take may end it."""
+    rtx = load_script(RTX_SCRIPT)
+    start = time.perf_counter()
+    max_batch = job.profiles[0].dynamic_batch or 1
+    try:
+        built = rtx.build_with_rtx(path, "strong-fp16", max_batch)
+    except RuntimeError as error:
+        return {"error": str(error)}
+    return {"seconds": time.perf_counter() - start, "plan_bytes": built["plan_bytes"]}
+
+
+@cache
+def load_script(path: Path) -> Any:
+    import importlib.util
+
+    specification = importlib.util.spec_from_file_location(f"gate_{path.stem}", path)
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+def pending(
+    chosen: list[Subject], jobs: list[Job], results: Results, with_rtx: bool
+) -> Iterator[tuple[Subject, list[Job]]]:
+    """What is still to do; a graph that was not built with RTX is to do again if that is asked for."""
+    for subject in chosen:
+        left = [
+            job
+            for job in jobs
+            if not results.has(
+                subject.name,
+                str(job.variant),
+                [profile.name for profile in job.profiles],
+                needs_rtx=with_rtx and is_for_rtx(job),
+            )
+        ]
+        if left:
+            yield subject, left
+
+
+def run(chosen: list[Subject], jobs: list[Job], results: Results, with_rtx: bool) -> None:
+    todo = list(pending(chosen, jobs, results, with_rtx))
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
+    with (
+        Progress(*columns, TimeElapsedColumn(), console=console) as progress,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        task = progress.add_task("", total=sum(len(left) for _, left in todo))
+        for subject, left in todo:
+            progress.update(task, description=f"{subject.name}: reference")
+            workshop = Workshop(subject, Path(folder), with_rtx)
+            for job in left:
+                progress.update(task, description=f"{subject.name}: {job.variant}")
+                item = workshop.examine(job)
+                results.add(item)
+                console.print(item.line())
+                progress.advance(task)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    add = parser.add_argument
+    add("--only", nargs="+", default=["*"], metavar="PATTERN", help="such as 'digits-*' or '*-Enc-B8'")
+    add("--profile", nargs="+", choices=profile_names(), default=list(profile_names()))
+    add("--results", type=Path, default=Path("build/gate.json"), help="default: build/gate.json")
+    add("--resume", action="store_true", help="keep the results that are there")
+    add("--rtx", action="store_true", help=f"also build the graphs of {RTX_PROFILE} with TensorRT-RTX")
+    add("--threads", type=int, default=1, help="of torch (default: 1)")
+    add("--write", action="store_true", help="put the table into export/README.md")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    chosen = [each for each in subjects() if any(fnmatch(each.name, only) for only in options.only)]
+    if not chosen:
+        parser.error(f"no configuration is called {' or '.join(options.only)}")
+    results = Results.open(options.results, options.resume)
+    try:
+        run(chosen, make_jobs([load_profile(name) for name in options.profile]), results, options.rtx)
+    except KeyboardInterrupt:
+        console.print(f"stopped; --resume goes on with what {options.results} has")
+    print_table(results, [each.name for each in chosen], options.profile)
+    if options.write:
+        write_figures(results)
+    return 0 if results.all_pass else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
