@@ -18,6 +18,7 @@ from approxbit.engines.artefact import (
     GRAPHS,
     Card,
     GraphCard,
+    Reference,
     TensorCard,
     Tolerance,
     save_card,
@@ -34,7 +35,7 @@ from approxbit.engines.export_graph import (
 )
 from approxbit.engines.export_guide import GUIDE_FILE, write_guide
 from approxbit.engines.export_reference import make_clips, make_reference
-from approxbit.engines.export_roles import check_agreement, make_roles
+from approxbit.engines.export_roles import GraphRole, check_agreement, make_roles
 from approxbit.engines.gate import Profile, check_graph, find_float32_layers
 from approxbit.engines.runner import ClipFormat
 from approxbit.engines.torch_runner import clip_format, code_format
@@ -71,7 +72,7 @@ def export_model(
     Raises:
         GateError: The target would refuse a graph, or a graph does not compute what the model does. The
             graph stays in the folder, to be looked at.
-        ExportError: The exporter fails.
+        ExportError: The exporter fails, or the model is a stream, which no graph can be.
         ValueError: The model is in training mode or not on the CPU, its clips are not square, or `clips` are
             not its clips.
         ImportError: A package of `approxbit[export]` is missing.
@@ -84,21 +85,12 @@ def export_model(
     expected = clip_format(model.backbone)
     clips = make_clips(expected, NUM_REFERENCES) if clips is None else clips
     _check_clips(clips, expected)
+    roles = make_roles(model, profile, clips, whole)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     _remove_older_export(folder)
     reference = make_reference(model, clips, whole)
-    graphs: dict[str, GraphCard] = {}
-    gate: dict[str, Any] = {}
-    for role in make_roles(model, profile, clips, whole):
-        path = folder / f"{role.name}.onnx"
-        graph = export_graph(role.view, role.example, role.interface, profile)
-        beside = save_graph(graph, path)
-        report = check_graph(path, profile, role.name)
-        report.raise_for_violations()
-        agreement = check_agreement(path, role.name, reference, profile.precision)
-        graphs[role.name] = _describe(path, beside, profile)
-        gate[role.name] = {**report.as_dict(), "agreement": agreement.as_dict()}
+    graphs, gate = _write_graphs(roles, profile, folder, reference)
     card = _make_card(model, profile, name, graphs, gate)
     save_reference(reference, folder)
     write_text(folder / GUIDE_FILE, write_guide(card, profile))
@@ -106,6 +98,23 @@ def export_model(
         write_build_script(folder)
     save_card(card, folder)
     return folder
+
+
+def _write_graphs(
+    roles: list[GraphRole], profile: Profile, folder: Path, reference: Reference
+) -> tuple[dict[str, GraphCard], dict[str, Any]]:
+    """Write each graph and check it; its card, and what the gate and the comparison reported."""
+    graphs: dict[str, GraphCard] = {}
+    gate: dict[str, Any] = {}
+    for role in roles:
+        path = folder / f"{role.name}.onnx"
+        beside = save_graph(export_graph(role.view, role.example, role.interface, profile), path)
+        report = check_graph(path, profile, role.name)
+        report.raise_for_violations()
+        agreement = check_agreement(path, role.name, reference, profile.precision)
+        graphs[role.name] = _describe(path, beside, profile)
+        gate[role.name] = {**report.as_dict(), "agreement": agreement.as_dict()}
+    return graphs, gate
 
 
 def _make_card(

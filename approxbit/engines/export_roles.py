@@ -54,6 +54,7 @@ def make_roles(
 
     Raises:
         ValueError: The model is in training mode.
+        ExportError: It is a stream.
     """
     clip = torch.from_numpy(clips[:1])
     code = torch.zeros(1, code_format(model).payload_bytes, dtype=torch.uint8)

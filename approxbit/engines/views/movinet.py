@@ -1,4 +1,4 @@
-"""The halves of MoViNet, base variant, in operators that every target takes.
+"""The halves of MoViNet, base variant, in operators that every target takes. Streams are not exported.
 
 All layers run on frames (see `frames`). Batch norms and ReZero scalars are folded into the convolutions,
 SAME padding is written out as constants, and means over parts of windows become constant factors.
@@ -23,9 +23,11 @@ from approxbit.backbones.movinet_layers import (
     SqueezeExcite,
     same_padding,
 )
+from approxbit.backbones.movinet_stream import MoViNetStreamEdgeHalf, MoViNetStreamServerHalf
 from approxbit.configuration import Shape3, Shape4
 from approxbit.engines.views.frames import FrameConvolution, from_frames, to_frames
 from approxbit.engines.views.registry import view_of
+from approxbit.errors import ExportError
 
 Frames = Float[Tensor, "frame channel height width"]
 FramesOut = Float[Tensor, "frame channel_out height_out width_out"]
@@ -159,6 +161,16 @@ def _(half: MoViNetEdgeHalf, input_shape: Shape4) -> nn.Module:
 @view_of.register
 def _(half: MoViNetServerHalf, input_shape: Shape4) -> nn.Module:
     return MoViNetServerView(half, input_shape)
+
+
+@view_of.register(MoViNetStreamEdgeHalf)
+@view_of.register(MoViNetStreamServerHalf)
+def _(half: nn.Module, input_shape: Shape4) -> nn.Module:
+    raise ExportError(
+        f"a {type(half).__name__} carries its state from frame to frame, which no exported graph does: run "
+        "the stream under torch (approxbit.EdgeStream, approxbit.ServerStream), or export the base variant "
+        "of the same size"
+    )
 
 
 def mean_of_clips(frames: Frames, num_frames: int, channels: int) -> Float[Tensor, "batch channel 1 1"]:

@@ -17,8 +17,9 @@ from approxbit.engines.export import export_model
 from approxbit.engines.gate import check_graph, load_profile, measure_agreement
 from approxbit.engines.torch_runner import TorchEdgeRunner, TorchWholeRunner, clip_format, code_format
 from approxbit.engines.views import view_of
-from approxbit.errors import GateError
+from approxbit.errors import ExportError, GateError
 from approxbit.offload import OffloadedModel
+from approxbit.zoo import build
 
 
 def test_the_card_describes_the_folder(device_artefact: Path, movinet: OffloadedModel) -> None:
@@ -152,6 +153,16 @@ def test_a_single_bit_far_from_the_threshold_is_refused(
     monkeypatch.setattr(export_roles, "FLOAT32_TOLERANCE", Tolerance(0.5, 1.0))
     with pytest.raises(GateError, match=r"gives wrong bits: .* rounding flips none beyond"):
         export_model(movinet, load_profile("orin-jp6.0"), tmp_path, "small/5-Enc-B2")
+
+
+def test_a_stream_is_not_exported_and_nothing_is_touched(small: ModuleType, tmp_path: Path) -> None:
+    stream = build("movinet_a0_stream/16-Enc-B3", clip_shape=(3, 2, 32, 32), num_classes=5).eval()
+    (tmp_path / "card.json").write_text("of an older export")
+    with pytest.raises(ExportError, match="a MoViNetStreamEdgeHalf carries its state from frame to frame"):
+        export_model(stream, load_profile("orin-jp6.0"), tmp_path, "small/16-Enc-B3")
+    with pytest.raises(ExportError, match="MoViNetStreamServerHalf"):
+        view_of(stream.server_half, stream.codec.feature_shape)
+    assert (tmp_path / "card.json").exists()
 
 
 def test_a_model_that_is_not_on_the_cpu_is_refused(small: ModuleType, tmp_path: Path) -> None:
