@@ -14,6 +14,7 @@ from approxbit.backbones.movinet_table import block
 from approxbit.backbones.mvitv2 import MViTv2
 from approxbit.backbones.mvitv2_table import ARCHITECTURES as MVITS
 from approxbit.backbones.mvitv2_table import blocks
+from approxbit.backbones.vlm import llava_onevision, video_llava
 from approxbit.codec import Codec
 from approxbit.configuration import Configuration
 from approxbit.offload import OffloadedModel
@@ -42,6 +43,25 @@ def make_mvitv2(clip_shape: tuple[int, int, int, int] = (3, 4, 36, 36)) -> Backb
         patch_stride=(2, 4, 4),
     )
     return shake(MViTv2(architecture, NUM_CLASSES, clip_shape))
+
+
+def make_vlm(name: str) -> Backbone:
+    """`video_llava` (class tokens, 3 of 4 layers used) or `llava_onevision` (an odd grid, pooled)."""
+    import transformers
+
+    text = {"vocab_size": 64, "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1}
+    vision = {"hidden_size": 32, "intermediate_size": 48, "num_attention_heads": 4, "patch_size": 8}
+    if name == "video_llava":
+        clip = transformers.CLIPVisionConfig(**vision, num_hidden_layers=4, image_size=24)
+        llama = transformers.LlamaConfig(**text, num_attention_heads=2)
+        config = transformers.VideoLlavaConfig(vision_config=clip, text_config=llama)
+        return shake(video_llava(config, num_frames=2))
+    siglip = transformers.SiglipVisionConfig(
+        **vision, num_hidden_layers=3, image_size=40, vision_use_head=False
+    )
+    qwen = transformers.Qwen2Config(**text, num_attention_heads=2, num_key_value_heads=2)
+    config = transformers.LlavaOnevisionConfig(vision_config=siglip, text_config=qwen)
+    return shake(llava_onevision(config, num_frames=2))
 
 
 BACKBONES = {"movinet": make_movinet, "mvitv2": make_mvitv2}
