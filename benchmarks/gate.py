@@ -5,9 +5,7 @@
     python benchmarks/gate.py --rtx --resume              # also builds `server`'s graphs with TensorRT-RTX
     python benchmarks/gate.py --resume --write            # puts the table into export/README.md
 
-Full size has random weights; its codecs standardise by the features of the reference clip. The towers of
-Video-LLaVA and LLaVA-OneVision are whole, their language models, which no graph holds, are not: one layer
-stands for them. LLaVA-OneVision sees 4 of its 32 frames, which never meet in its tower.
+What full size is here, `full_size.py` says: random weights, and of a video-language model only its tower.
 
 Each graph is exported once for all profiles that share exporter, opset, precision and batch. What is done
 is kept in `--results` after every graph: Ctrl-C stops, `--resume` goes on.
@@ -27,17 +25,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from gate_results import Item, Results, print_table, write_figures
+from full_size import full_size
+from gate_results import RTX_PROFILE, Item, Results, print_table, write_figures
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 import approxbit
-from approxbit.backbones.base import Backbone
-from approxbit.backbones.feature import Feature
-from approxbit.backbones.vlm import llava_onevision, video_llava
-from approxbit.backbones.vlm.llava_onevision import llava_onevision_05b_config
-from approxbit.backbones.vlm.video_llava import video_llava_7b_config
-from approxbit.codec.statistics import FeatureStatistics
 from approxbit.configuration import Configuration
 from approxbit.engines.artefact import Reference
 from approxbit.engines.export_graph import finish_graph, save_graph, trace_graph
@@ -47,11 +40,9 @@ from approxbit.engines.gate import Profile, check_graph, load_profile, profile_n
 from approxbit.engines.torch_runner import clip_format
 from approxbit.errors import ExportError
 from approxbit.offload import OffloadedModel
-from approxbit.zoo import PAPER_CONFIGURATIONS, build, build_backbone
+from approxbit.zoo import PAPER_CONFIGURATIONS
 
-RTX_PROFILE = "server"
 RTX_SCRIPT = Path(__file__).parents[1] / "tests" / "export" / "rtx.py"
-ONEVISION_FRAMES = 4
 NUM_SHIPPED_CLIPS = 2
 
 console = Console(stderr=True, highlight=False)
@@ -96,7 +87,7 @@ def subjects() -> list[Subject]:
         Subject(name, partial(approxbit.load, name), NUM_SHIPPED_CLIPS) for name in approxbit.available()
     ]
     paper = [
-        Subject(f"{builder}/{name}", partial(full_size, builder, name), 1)
+        Subject(f"{builder}/{name}", partial(full_size, f"{builder}/{name}"), 1)
         for builder, names in PAPER_CONFIGURATIONS.items()
         for name in names
     ]
@@ -113,36 +104,6 @@ def new_kinds_first(given: list[Subject]) -> list[Subject]:
         (rest if kind in seen else first).append(subject)
         seen.add(kind)
     return [*first, *rest]
-
-
-def full_size(builder: str, configuration: str) -> OffloadedModel:
-    """A configuration of the paper with random weights and the statistics of the reference clip."""
-    torch.manual_seed(0)
-    backbone = full_size_backbone(builder)
-    model = build(f"{builder}/{configuration}", backbone).eval()
-    clip = torch.from_numpy(make_clips(clip_format(backbone), 1))
-    with torch.inference_mode():
-        feature = model.edge_half(clip)
-    statistics = FeatureStatistics()
-    statistics.update(Feature(feature.grid.clone(), feature.tokens.clone()))
-    spread = [] if statistics.token_mean is None else [statistics.token_mean, statistics.std]
-    model.codec.fit_statistics(statistics.mean, statistics.std, *spread)  # a single token has no spread
-    return model
-
-
-@cache
-def full_size_backbone(builder: str) -> Backbone:
-    """A backbone of the paper; of a video-language model only what the graphs hold is at full size."""
-    if builder not in ("video_llava_7b", "llava_onevision_0_5b"):
-        return build_backbone(builder, {})
-    config = video_llava_7b_config() if builder == "video_llava_7b" else llava_onevision_05b_config()
-    config.text_config.num_hidden_layers = 1
-    config.text_config.intermediate_size = 64
-    if builder == "video_llava_7b":
-        backbone: Backbone = video_llava(config)
-        backbone.model.model.image_tower = torch.nn.Identity()  # a second tower of the same size
-        return backbone
-    return llava_onevision(config, ONEVISION_FRAMES)
 
 
 def make_jobs(profiles: list[Profile]) -> list[Job]:
@@ -269,12 +230,13 @@ def run(chosen: list[Subject], jobs: list[Job], results: Results, with_rtx: bool
         task = progress.add_task("", total=sum(len(left) for _, left in todo))
         for subject, left in todo:
             progress.update(task, description=f"{subject.name}: reference")
+            workshop = None  # lets go of the last model before the next is made
             workshop = Workshop(subject, Path(folder), with_rtx)
             for job in left:
                 progress.update(task, description=f"{subject.name}: {job.variant}")
                 item = workshop.examine(job)
                 results.add(item)
-                console.print(item.line())
+                console.print(item.line(), soft_wrap=True)
                 progress.advance(task)
 
 

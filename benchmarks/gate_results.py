@@ -16,6 +16,7 @@ from rich.table import Table
 from approxbit.zoo.cards import describe_machine
 
 README = Path(__file__).parents[1] / "export" / "README.md"
+RTX_PROFILE = "server"  # TensorRT-RTX is of the generation of its TensorRT
 BEGIN, END = "<!-- gate: python benchmarks/gate.py --resume --write -->", "<!-- end of gate -->"
 HEADER = (
     "configuration",
@@ -70,12 +71,14 @@ class Item:
 
     def passes(self, profile: str) -> bool:
         """Whether the profile takes the graph and the graph computes what the modules do."""
-        return self.error is None and not self.violations[profile] and "error" not in (self.rtx or {})
+        return not self.problems(profile)
 
     def problems(self, profile: str) -> list[str]:
         """What is wrong with the graph for a profile, in words."""
-        found = [self.error] if self.error else list(self.violations[profile])
-        return found + ([self.rtx["error"]] if self.rtx and "error" in self.rtx else [])
+        if self.error:
+            return [self.error]
+        refusal = (self.rtx or {}).get("error") if profile == RTX_PROFILE else None
+        return [*self.violations[profile], *([refusal] if refusal else [])]
 
     def line(self) -> str:
         """One line of progress."""
@@ -203,10 +206,7 @@ def row_of(results: Results, subject: str) -> list[str]:
         errors = [item.relative_error for item in kind if item.relative_error is not None]
         cells += [as_text(max(values, default=None)) for values in (flips, errors)]
     built = [item.rtx for item in items if item.rtx]
-    seconds = sum(each.get("seconds", 0) for each in built)
-    cells.append(
-        ("refused" if any("error" in each for each in built) else f"{seconds:.1f} s") if built else ""
-    )
+    cells.append(("refused" if any("error" in each for each in built) else "builds") if built else "")
     return cells
 
 
