@@ -8,8 +8,8 @@ zstandard has a dictionary trained on the same training codes, and writes no hea
 Codes are kept in FOLDER between runs, since computing them takes far longer than the rest. Times are those of
 the processor in one thread, so that other work on the machine does not count; medians over codes.
 
-The exit status is 1 if a code did not come back, or a bar of the project is missed: 55 % fewer bytes on average;
-with the profile `fast`, 5 ms to code and decode 3,136 bytes, and 50 ms for 50,176 bytes.
+The exit status is 1 if a code did not come back, or a bar of the project is missed: 55 % fewer bytes on
+average; with the profile `fast`, 5 ms to code and decode 3,136 bytes, and 50 ms for 50,176 bytes.
 """
 
 from __future__ import annotations
@@ -167,7 +167,7 @@ def measure_family(family: str, folder: Path, num_steps: int) -> tuple[list[Row]
 
 
 def code_flipped(kept: Kept, count: int) -> int:
-    """Code copies of real codes with 0 to 30 % of the bits flipped; returns how many were shorter than raw."""
+    """Code copies of real codes with 1 to 30 % of the bits flipped; how many became shorter than raw."""
     draw, num_coded = np.random.default_rng(0), 0
     for number in range(count):
         planes, tables = kept[number % len(kept)]

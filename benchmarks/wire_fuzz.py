@@ -4,9 +4,9 @@
 
 A third of the codes are entropy coded under the tables of a few codecs, some of them in layers; the receiver
 knows these codecs and decodes theirs. Beside the packets, a quarter as many answers and refusals. Every
-message must come out exactly as it was sent or raise `WireError`; what was damaged and not resealed must be refused; and reading must never need
-more memory than the bytes that arrived allow (measured on every 8th message, and on every one that declares
-huge sizes). The exit status is 1 if anything else happened.
+message must come out exactly as it was sent or raise `WireError`; what was damaged and not resealed must be
+refused; and reading must never need more memory than the bytes that arrived allow (measured on every 8th
+message, and on every one that declares huge sizes). The exit status is 1 if anything else happened.
 """
 
 from __future__ import annotations

@@ -422,7 +422,7 @@ def test_a_code_with_a_prior_crosses_shorter_and_comes_out_the_same(
     session = make_session(transport, runners={"16-NoEnc-B3": edge})
     answer = session.answer(np.zeros_like(frames_of(0)))
     assert answer.arm == "16-NoEnc-B3"
-    assert answer.payload_bytes == len(seen[0].payload) == 0
+    assert answer.payload_bytes == len(seen[0].payload) == 1
     assert seen[0].coding == Coding.CONTEXT
     assert answer.logits.tolist() == [0, 16]
     assert answer.parts.encode_ms > 1.0

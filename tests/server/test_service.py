@@ -171,7 +171,7 @@ def certain_prior(codebook_size: int, grid_size: tuple[int, int, int]) -> PriorT
 
 @pytest.fixture
 def coded(models: Models) -> Iterator[tuple[Service, TorchEdgeRunner, np.ndarray]]:
-    """A service whose codec 4-NoEnc-B2 has a prior, an edge that has it as well, and a code that it shortens."""
+    """A service and an edge whose codec 4-NoEnc-B2 has a prior, and a code that becomes short under it."""
     model = models["4-NoEnc-B2"]
     size = model.codec.feature_shape.size
     model.prior = certain_prior(4, size)

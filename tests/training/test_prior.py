@@ -54,7 +54,7 @@ def test_the_tables_code_a_code_in_as_many_bytes_as_the_prior_says(profile: str,
     pairs = [(len(layers[0]), size) for layers, size in zip(coded, ideal, strict=True) if layers is not None]
     assert len(pairs) > 150
     excess = np.array([found - size for found, size in pairs])
-    assert np.abs(excess).max() < 1.1
+    assert np.abs(excess).max() < 1.5
     assert 0 < excess.mean() < 0.7  # a payload is whole bytes
 
 
@@ -94,7 +94,8 @@ def test_a_reference_helps_where_it_is_right() -> None:
     torch.manual_seed(0)
     prior, codes = CodePrior(4, GRID, num_reference=7), random_codes(20)
     prior.reference.data[:, 0, 0] = 2.0
-    with_it, without = prior(codes, codes), prior(codes)
+    with torch.no_grad():
+        with_it, without = prior(codes, codes), prior(codes)
     assert (with_it < without).all()
     tables = prior.freeze()
     planes = codes.to_planes().numpy()
