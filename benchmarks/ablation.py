@@ -1,6 +1,6 @@
 """What each part of the codec's training is worth: the paper's Table 4, extended.
 
-    python benchmarks/ablation.py                                   # 3 seeds of every variant, about 40 minutes
+    python benchmarks/ablation.py                                   # 3 seeds of every variant: an hour
     python benchmarks/ablation.py --only paper distillation --seeds 1 --steps 200
     python benchmarks/ablation.py --family digits-mvitv2 --configuration 16-Enc-B6 --num-train 8000
 
@@ -183,7 +183,7 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     bench: Bench | None = None
     results: dict[str, list[dict[str, float]]] = {}
-    title = f"{options.family}, {options.configuration}, {options.steps} steps, {options.seeds} seeds; {describe_machine()}"
+    title = f"{options.family}, {options.configuration}, {options.steps} steps; {describe_machine()}"
     try:
         for seed in range(options.seeds):
             for name in options.only:

@@ -10,7 +10,7 @@ from torch import Tensor
 from vector_quantize_pytorch import VectorQuantize
 
 from approxbit.backbones.feature import Feature, FeatureShape
-from approxbit.codec.binarizer import ChannelCompressor
+from approxbit.codec.compressor import ChannelCompressor
 from approxbit.codec.code import Code
 from approxbit.codec.codec import Codec
 from approxbit.configuration import Configuration

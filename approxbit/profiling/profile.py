@@ -46,8 +46,8 @@ def profile_family(
 
     Latencies are medians at batch size 1; under ONNX Runtime one graph does all that the edge does, so that
     `encode_ms` is the entropy coding alone. Accuracies are those of torch on both sides. The server-only arm
-    sends the clip as uint8 RGB. Payloads are means over the clips, as they cross the link: entropy coded where
-    the codec has a prior, and without the packet's header.
+    sends the clip as uint8 RGB. Payloads are means over the clips, as they cross the link: entropy coded
+    where the codec has a prior, and without the packet's header.
 
     Args:
         family: A family of the zoo that was trained on Digits-in-Motion.

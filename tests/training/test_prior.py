@@ -8,7 +8,7 @@ import torch
 
 from approxbit import zoo
 from approxbit.codec import Codec
-from approxbit.codec.binarizer import binarize
+from approxbit.codec.binarizers import binarize
 from approxbit.codec.code import Code
 from approxbit.configuration import Configuration
 from approxbit.training.prior import CodePrior
