@@ -10,9 +10,9 @@ from torch import Tensor
 from vector_quantize_pytorch import VectorQuantize
 
 from approxbit.backbones.feature import Feature, FeatureShape
-from approxbit.codec.compressor import ChannelCompressor
 from approxbit.codec.code import Code
 from approxbit.codec.codec import Codec
+from approxbit.codec.compressor import ChannelCompressor
 from approxbit.configuration import Configuration
 
 MAX_INDEX_BITS = 16

@@ -2,6 +2,7 @@
 
     edge.onnx  server.onnx    the two halves
     whole.onnx                the unsplit model, if the device is to fall back to itself
+    prior.tables              what the edge codes its codes by, if the codec has a prior
     reference.npz             clips, and what the trained model makes of them: `Reference`
     card.json                 what all of that is: `Card`
 

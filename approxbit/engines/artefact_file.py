@@ -2,11 +2,13 @@
 
 The keys are the fields of the classes in `artefact_card`, plus `format` and `version`. Fingerprints stand
 at the top, as 16 hexadecimal digits: `fingerprint` is the codec's, `backbone_fingerprint` the backbone's.
-A dimension that may vary is null.
+A dimension that may vary is null. The tables of the codec's prior lie in a file of their own beside the card,
+which gives their sha256, or null where codes cross packed.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -17,10 +19,12 @@ from typing import Any
 from approxbit.configuration import Configuration
 from approxbit.engines.artefact_card import Card, GraphCard, TensorCard, Tolerance
 from approxbit.engines.runner import ClipFormat, CodeFormat
-from approxbit.errors import ArtefactError
+from approxbit.errors import ArtefactError, WireError
+from approxbit.wire import PriorTables
 
 FORMAT = "approxbit-export"
-VERSION = 2  # 1 had no place for the graph of the unsplit model
+VERSION = 3  # 1 had no place for the graph of the unsplit model, 2 none for the prior
+PRIOR_FILE = "prior.tables"
 
 _HEX64 = re.compile("[0-9a-f]{16}")
 _SHA256 = re.compile("[0-9a-f]{64}")
@@ -30,10 +34,14 @@ _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file that appears whole or not at all."""
+    _write_bytes(path, text.encode("utf-8"))
+
+
+def _write_bytes(path: Path, content: bytes) -> None:
     handle, temporary = tempfile.mkstemp(dir=str(path.parent), prefix=".", suffix=path.suffix)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
         os.chmod(temporary, 0o644)  # mkstemp makes private files
         os.replace(temporary, path)
     except BaseException:
@@ -42,8 +50,11 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write(path: Path, card: Card) -> None:
-    """Write a card as readable JSON."""
+    """Write a card as readable JSON, after the tables of the prior if there are any."""
     clip, code = card.clip_format, card.code_format
+    prior = None if code.prior is None else code.prior.to_bytes()
+    if prior is not None:
+        _write_bytes(path.parent / PRIOR_FILE, prior)
     document = {
         "format": FORMAT,
         "version": VERSION,
@@ -61,6 +72,7 @@ def write(path: Path, card: Card) -> None:
             "configuration": str(code.configuration),
             "feature_size": list(code.feature_size),
             "num_tokens": code.num_tokens,
+            "prior_sha256": None if prior is None else hashlib.sha256(prior).hexdigest(),
         },
         "label_names": list(card.label_names),
         "graphs": {name: _graph_to_json(graph) for name, graph in card.graphs.items()},
@@ -93,7 +105,7 @@ def read(path: Path) -> Card:
     except (ValueError, RecursionError) as error:
         raise ArtefactError(f"{path}: expected JSON, found {error}") from error
     try:
-        return _card(_Entry("", document))
+        return _card(_Entry("", document), path.parent)
     except (ArtefactError, ValueError) as error:
         raise ArtefactError(f"{path}: {error}") from error
 
@@ -102,13 +114,28 @@ def _no_constant(text: str) -> float:
     raise ValueError(f"{text}, which JSON does not know")
 
 
-def _card(entry: _Entry) -> Card:
+def _read_prior(path: Path, sha256: str) -> PriorTables:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ArtefactError(f"{path.name}: cannot be read: {error.strerror}") from error
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        raise ArtefactError(f"{path.name}: expected the sha256 {sha256}, found {found}")
+    try:
+        return PriorTables.from_bytes(content)
+    except WireError as error:
+        raise ArtefactError(f"{path.name}: {error}") from error
+
+
+def _card(entry: _Entry, folder: Path) -> Card:
     for key, expected in (("format", FORMAT), ("version", VERSION)):
         found = entry.take(key)
         if found != expected or isinstance(found, bool):
             raise entry.invalid(key, repr(expected), found)
     clip, code, tolerance = (entry.entry(key) for key in ("clip_format", "code_format", "tolerance"))
     graphs = entry.entry("graphs")
+    prior = code.text_or_null("prior_sha256", _SHA256)
     card = Card(
         name=entry.text("name"),
         date=entry.text("date", _DATE),
@@ -125,6 +152,7 @@ def _card(entry: _Entry) -> Card:
             feature_size=code.three_sizes("feature_size"),
             num_tokens=code.whole("num_tokens", 0),
             fingerprint=int(entry.text("fingerprint", _HEX64), 16),
+            prior=None if prior is None else _read_prior(folder / PRIOR_FILE, prior),
         ),
         label_names=entry.texts("label_names"),
         graphs={name: _graph(graphs.entry(name)) for name in list(graphs.values)},
@@ -201,6 +229,9 @@ class _Entry:
             expected = "text" if pattern is None else f"text of the form {pattern.pattern}"
             raise self.invalid(key, expected, value)
         return value
+
+    def text_or_null(self, key: str, pattern: re.Pattern[str]) -> str | None:
+        return self.take(key) if self.values.get(key, "") is None else self.text(key, pattern)
 
     def whole(self, key: str, minimum: int) -> int:
         value = self.take(key)

@@ -25,7 +25,7 @@ from approxbit.engines.artefact import (
     save_reference,
     sha256_of,
 )
-from approxbit.engines.artefact_file import write_text
+from approxbit.engines.artefact_file import PRIOR_FILE, write_text
 from approxbit.engines.build_script import write_build_script
 from approxbit.engines.export_graph import (
     DATA_SUFFIX,
@@ -137,6 +137,7 @@ def _make_card(
 def _remove_older_export(folder: Path) -> None:
     """The card first: without it nothing takes the rest for an export."""
     (folder / CARD_FILE).unlink(missing_ok=True)
+    (folder / PRIOR_FILE).unlink(missing_ok=True)
     for name in GRAPHS:
         for path in (folder / f"{name}.onnx", folder / f"{name}.onnx{DATA_SUFFIX}"):
             path.unlink(missing_ok=True)

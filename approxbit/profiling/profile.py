@@ -24,7 +24,7 @@ from approxbit.engines.runner import EdgeRunner, ServerRunner
 from approxbit.engines.torch_runner import TorchEdgeRunner, TorchServerRunner, TorchWholeRunner
 from approxbit.offload import OffloadedModel
 from approxbit.prepare import prepare_family
-from approxbit.profiling.accuracy import compute_answers
+from approxbit.profiling.accuracy import Outcome, compute_answers
 from approxbit.profiling.timing import PartTimes, Side, WholeTimes, measure_times
 from approxbit.select import EDGE_ONLY, LUT, SERVER_ONLY, LUTRow
 from approxbit.zoo.cards import describe_machine
@@ -74,19 +74,15 @@ def profile_family(
     dataset = DigitsInMotion("test", num_clips, num_frames, size, cache)
     prepare = _Preparation(backbone)
     outcome = compute_answers(backbone, models, DataLoader(dataset, 50, collate_fn=prepare))
-    accuracies = {
-        name: _top1_by_label_set(logits, outcome.labels) for name, logits in outcome.answers.items()
-    }
     clips = [prepare(dataset.__getitems__([i]))[0][0].numpy() for i in range(min(num_timed, num_clips))]
     if backend == "torch":
         edge, version = _open_torch_edge(backbone, models, num_threads), f"torch {torch.__version__}"
     else:
-        prepared = load_prepared(prepare_family(family, checkpoints, cache, announce=announce))
-        edge = Side(prepared.open_whole(num_threads), prepared.open_runners(num_threads))
+        edge = _open_onnx_edge(prepare_family(family, checkpoints, cache, announce=announce), num_threads)
         version = describe_backend()
     times = measure_times(edge, _open_server(backbone, models, num_threads), clips)
     return LUT(
-        _make_rows(math.prod(backbone.clip_shape), times, accuracies, outcome.payload_bytes, label_set),
+        _make_rows(math.prod(backbone.clip_shape), times, outcome, label_set),
         device=describe_machine(),
         backend=version,
         date=datetime.date.today().isoformat(),
@@ -108,21 +104,28 @@ def _check(backend: str, **counts: int) -> None:
 def _make_rows(
     raw_bytes: int,
     times: tuple[WholeTimes, Mapping[str, PartTimes]],
-    accuracies: Mapping[str, dict[str, float]],
-    payload_bytes: Mapping[str, float],
+    outcome: Outcome,
     label_set: str,
 ) -> tuple[LUTRow, ...]:
     whole_ms, parts = times
+    accuracies = {
+        name: _top1_by_label_set(logits, outcome.labels) for name, logits in outcome.answers.items()
+    }
     whole = accuracies[EDGE_ONLY]
     rows = [
         LUTRow(EDGE_ONLY, whole_ms.edge_ms, 0.0, 0, 0.0, 0.0, whole[label_set], whole),
         LUTRow(SERVER_ONLY, 0.0, 0.0, raw_bytes, 0.0, whole_ms.server_ms, whole[label_set], whole),
     ]
     for name, part in parts.items():
-        latency = (part.edge_ms, part.encode_ms, payload_bytes[name], part.decode_ms, part.server_ms)
+        latency = (part.edge_ms, part.encode_ms, outcome.payload_bytes[name], part.decode_ms, part.server_ms)
         top1 = accuracies[name]
         rows.append(LUTRow(name, *latency, top1[label_set], top1, raw_bytes=part.raw_bytes))
     return tuple(rows)
+
+
+def _open_onnx_edge(prepared: Path, num_threads: int) -> Side[EdgeRunner]:
+    family = load_prepared(prepared)
+    return Side(family.open_whole(num_threads), family.open_runners(num_threads))
 
 
 def _open_torch_edge(

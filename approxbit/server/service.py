@@ -121,7 +121,7 @@ class Service:
 
 
 def answer_code(packet: Packet, runner: ServerRunner) -> ServerResult:
-    """The answer to a packet that holds a code of the runner's format; `decode_ms` has entropy decoding in it.
+    """The answer to a packet that holds a code of the runner's format; decoding counts all as `decode_ms`.
 
     Raises:
         WireError: The payload is not what its coding writes.

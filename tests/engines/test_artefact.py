@@ -24,6 +24,8 @@ from approxbit.engines.artefact import (
     sha256_of,
 )
 from approxbit.errors import ArtefactError
+from approxbit.training.prior import CodePrior
+from approxbit.wire import PriorTables
 
 MakeArtefact = Callable[..., Path]
 PROFILES = sorted((Path(__file__).parents[2] / "export" / "profiles").glob("*.json"))
@@ -52,6 +54,37 @@ def test_what_was_saved_is_loaded(options: dict[str, Any], small_artefact: MakeA
     for name, array in found.items():
         np.testing.assert_array_equal(array, getattr(reference, name))
     assert len(reference) == 4
+
+
+def with_prior(folder: Path) -> PriorTables:
+    """Give an artefact's card a prior that has learned nothing yet."""
+    card = load_card(folder)
+    code = card.code_format
+    size = code.configuration.grid_size(code.feature_size)
+    prior = CodePrior(code.configuration.codebook_size, size, code.num_tokens).freeze()
+    save_card(replace(card, code_format=replace(code, prior=prior)), folder)
+    return prior
+
+
+def test_the_prior_travels_in_a_file_of_its_own(small_artefact: MakeArtefact) -> None:
+    folder = small_artefact()
+    assert load_card(folder).code_format.prior is None
+    assert not (folder / "prior.tables").exists()
+    prior = with_prior(folder)
+    assert load_card(folder).code_format.prior == prior
+    assert (folder / "prior.tables").read_bytes() == prior.to_bytes()
+
+
+def test_another_prior_than_the_cards_is_refused(small_artefact: MakeArtefact) -> None:
+    folder = small_artefact()
+    with_prior(folder)
+    path = folder / "prior.tables"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(ArtefactError, match=r"prior\.tables: expected the sha256 "):
+        load_card(folder)
+    path.unlink()
+    with pytest.raises(ArtefactError, match=r"prior\.tables: cannot be read: No such file"):
+        load_card(folder)
 
 
 def test_the_card_says_what_a_runner_needs(small_artefact: MakeArtefact) -> None:
@@ -152,10 +185,10 @@ def put(value: Any, *keys: Any) -> Callable[[Any], None]:
     ("change", "message"),
     [
         (put("onnx", "format"), "format: expected 'approxbit-export', found 'onnx'"),
-        (put(1, "version"), "version: expected 2, found 1"),
-        (put(True, "version"), "version: expected 2, found True"),
+        (put(1, "version"), "version: expected 3, found 1"),
+        (put(True, "version"), "version: expected 3, found True"),
         (remove("graphs"), "graphs: missing, found format, version"),
-        (put(1, "more"), "more: unknown to version 2"),
+        (put(1, "more"), "more: unknown to version 3"),
         (put(1, "graphs", "edge", "more"), "graphs.edge.more: unknown"),
         (put({}, "graphs"), r"graphs: expected edge, server and perhaps whole, found \[\]"),
         (put([], "graphs"), r"graphs: expected a JSON object, found \[\]"),
