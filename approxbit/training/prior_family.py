@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
+from statistics import mean
 from typing import Any
 
 import torch
@@ -15,9 +16,11 @@ from torch import Tensor
 
 from approxbit import zoo
 from approxbit.codec.code import Code
+from approxbit.codec.codec import Codec
 from approxbit.offload import OffloadedModel
 from approxbit.training.prior import CodePrior
 from approxbit.wire import PriorTables, entropy, packed_bytes
+from approxbit.wire.coding import encode_planes
 
 Clip = Float[Tensor, "batch 3 time height width"]
 
@@ -103,6 +106,21 @@ def measure_prior(name: str, prior: CodePrior, tables: PriorTables, codes: Code)
     return FittedPrior(name, raw_bytes, ideal_bytes, mean_bytes, len(tables.to_bytes()))
 
 
+def make_metrics(codec: Codec, tables: PriorTables, whole: FittedPrior, codes: Code) -> dict[str, float]:
+    """What a card says of a prior: bytes of test codes, and those of the codecs that are nested in the codec."""
+    metrics = {
+        "raw_bytes": float(whole.raw_bytes),
+        "test_coded_bytes": round(whole.coded_bytes, 2),
+        "test_coded_bits_per_byte": round(8 * whole.coded_bytes / whole.raw_bytes, 3),
+    }
+    planes = codes.to_planes().numpy()
+    for size in codec.nested_sizes:
+        name = replace(codec.configuration, codebook_size=size)
+        lengths = [len(encode_planes(each[:size], tables)[1]) for each in planes]
+        metrics[f"{name}_test_coded_bytes"] = round(mean(lengths), 2)
+    return metrics
+
+
 def train_priors(
     family: str,
     data: Any,
@@ -137,12 +155,7 @@ def train_priors(
         prior = fit_prior(model, train[configuration], profile, num_steps, seed)
         tables = prior.freeze()
         result = measure_prior(name, prior, tables, test[configuration])
-        metrics = {
-            "raw_bytes": float(result.raw_bytes),
-            "test_coded_bytes": round(result.coded_bytes, 2),
-            "test_coded_bits_per_byte": round(8 * result.coded_bytes / result.raw_bytes, 3),
-        }
-        zoo.save_prior(name, tables, metrics, root)
+        zoo.save_prior(name, tables, make_metrics(model.codec, tables, result, test[configuration]), root)
         yield result
 
 
