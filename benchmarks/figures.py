@@ -16,12 +16,14 @@ from pathlib import Path
 import approxbit
 from approxbit.data.label_sets import JOINT, MARGINAL
 from approxbit.select import EDGE_ONLY
+from approxbit.zoo import find_checkpoints
 
 README = Path(__file__).parents[1] / "README.md"
 BEGIN, END = "<!-- figures: python benchmarks/figures.py --write -->", "<!-- end of figures -->"
 HEADER = [
     "configuration",
     "bytes",
+    "packed",
     "of float32",
     "action x digit",
     "drop",
@@ -38,7 +40,7 @@ def family_table(family: str) -> str:
     backbone = next(iter(approxbit.load_family(family).values())).backbone
     whole = lut.row(EDGE_ONLY)
     rows = [
-        ["unsplit", "", "", f"{whole.accuracies[JOINT]:.2f}", "", f"{whole.accuracies[MARGINAL]:.2f}", "",
+        ["unsplit", "", "", "", f"{whole.accuracies[JOINT]:.2f}", "", f"{whole.accuracies[MARGINAL]:.2f}", "",
          f"{whole.edge_ms:.1f} ms", ""],
     ]  # fmt: skip
     for row in lut.rows:
@@ -51,7 +53,8 @@ def family_table(family: str) -> str:
         rows.append(
             [
                 f"`{row.arm}`",
-                f"{row.payload_bytes:g}",
+                f"{row.payload_bytes:.1f}",
+                f"{row.raw_bytes or row.payload_bytes:g}",
                 f"1/{4 * floats / row.payload_bytes:.0f}",
                 *(
                     text
@@ -66,7 +69,8 @@ def family_table(family: str) -> str:
             ]
         )
     lines = [
-        f"**{family}**: {lut.num_clips} test clips, {lut.date}, {lut.device}, {lut.threads} thread(s); "
+        f"**{family}**: {lut.num_clips} test clips, {lut.date}, {lut.device}, {lut.threads} thread(s), edge on "
+        f"{lut.backend}; bytes are the mean payload, entropy coded; "
         "top-1 in percent, absolute medians at batch size 1",
         "",
         "| " + " | ".join(HEADER) + " |",
@@ -79,7 +83,8 @@ def family_table(family: str) -> str:
 def all_tables() -> str:
     """The tables of all families that have a LUT."""
     families = sorted({name.partition("/")[0] for name in approxbit.available()})
-    return "\n\n".join(family_table(family) for family in families)
+    measured = [family for family in families if (find_checkpoints() / family / "lut.json").is_file()]
+    return "\n\n".join(family_table(family) for family in measured)
 
 
 def replace_figures(text: str, tables: str) -> str:

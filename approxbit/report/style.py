@@ -19,7 +19,7 @@ GREY = "#8a8a8a"
 GRID = "#e3e3e3"
 DOTS_PER_INCH = 144
 # Okabe and Ito's palette without its yellow, which is too light for dots on white.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7F3C8D", "#6B4E2E")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7F3C8D", "#6B4E2E")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
 
 
@@ -42,7 +42,7 @@ def looks_of(arms: Iterable[str]) -> Mapping[str, Look]:
     """
     names = sort_arms(arms)
     looks = {
-        name: Look(_COLOURS[index % len(_COLOURS)], _MARKERS[index % len(_MARKERS)])
+        name: Look(COLOURS[index % len(COLOURS)], _MARKERS[index % len(_MARKERS)])
         for index, name in enumerate(names)
     }
     fixed = {SERVER_ONLY: Look(INK, "*"), EDGE_ONLY: Look(GREY, "h")}

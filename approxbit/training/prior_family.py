@@ -107,7 +107,7 @@ def measure_prior(name: str, prior: CodePrior, tables: PriorTables, codes: Code)
 
 
 def make_metrics(codec: Codec, tables: PriorTables, whole: FittedPrior, codes: Code) -> dict[str, float]:
-    """What a card says of a prior: bytes of test codes, and those of the codecs that are nested in the codec."""
+    """What a card says of a prior: bytes of test codes, and those of the nested ones."""
     metrics = {
         "raw_bytes": float(whole.raw_bytes),
         "test_coded_bytes": round(whole.coded_bytes, 2),
