@@ -186,9 +186,10 @@ class Codec(nn.Module):
         first._modules = dict(self._modules)
         first.configuration = replace(self.configuration, codebook_size=codebook_size)
         first.nested_sizes = tuple(size for size in self.nested_sizes if size < codebook_size)
-        first.compressor = self.compressor.first_bits(codebook_size)
-        first.codebook = self.codebook.first_bits(codebook_size)
-        return first.eval()
+        first.compressor = self.compressor.first_bits(codebook_size).requires_grad_(False)
+        first.codebook = self.codebook.first_bits(codebook_size).requires_grad_(False)
+        first.training = False  # not `eval()`, which would change the parts that are shared
+        return first
 
     def _binarize(self, logits: Feature) -> Code:
         if not self.training:

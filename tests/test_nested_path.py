@@ -1,0 +1,87 @@
+"""Nested codes from the clip to the answer: one runner on the edge, one decoder on the server."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from approxbit import zoo
+from approxbit.codec import Code, Codec
+from approxbit.configuration import Configuration
+from approxbit.edge.offload import make_packet
+from approxbit.engines.first_bits import FirstBitsRunner
+from approxbit.engines.torch_runner import TorchEdgeRunner
+from approxbit.offload import OffloadedModel
+from approxbit.server.loading import build_service
+from approxbit.training.prior import CodePrior
+from approxbit.wire import Answer, Packet, read_reply, unpack
+
+ARGUMENTS = {"num_classes": 3, "clip_shape": (3, 4, 32, 32)}
+CLIP = np.random.default_rng(4).random((3, 4, 32, 32), np.float32)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, OffloadedModel]:
+    """A family of one codec with 8 bits, of which the first 2 and 5 decode by themselves, with a prior."""
+    torch.manual_seed(1)
+    root = tmp_path_factory.mktemp("checkpoints")
+    backbone = zoo.build_backbone("movinet_digits", ARGUMENTS)
+    zoo.save_backbone(root / "toy", backbone, "movinet_digits", ARGUMENTS)
+    configuration = Configuration.parse("8-NoEnc-B3")
+    codec = Codec(backbone.feature_shape("B3"), configuration, nested_sizes=(2, 5)).eval()
+    prior = CodePrior(8, configuration.grid_size(codec.feature_shape.size))
+    with torch.no_grad():
+        code = codec.encode(backbone.edge_half("B3")(torch.from_numpy(CLIP)[None]))
+    prior.fit(Code(code.grid.clone(), code.tokens.clone()), num_steps=40)  # so that it codes this clip
+    zoo.save_codec(root / "toy", codec, arguments={"nested_sizes": [2, 5]}, prior=prior.freeze())
+    return zoo.load_family("toy", root)
+
+
+@torch.inference_mode()
+def answer_of(model: OffloadedModel) -> np.ndarray:
+    return model(torch.from_numpy(CLIP)[None])[0].numpy()
+
+
+def ask(models: dict[str, OffloadedModel], packet: Packet) -> np.ndarray:
+    reply = read_reply(build_service(models.values(), num_threads=1).answer(packet.to_bytes()))
+    assert isinstance(reply, Answer), reply
+    return reply.logits
+
+
+@pytest.mark.parametrize("bits", [2, 5, 8])
+def test_the_first_bits_of_one_runner_are_answered_by_their_own_decoder(
+    models: dict[str, OffloadedModel], bits: int
+) -> None:
+    runner = FirstBitsRunner(TorchEdgeRunner(models["8-NoEnc-B3"], 1), bits)
+    packet = make_packet(runner.code_format, runner.run(CLIP).payload)
+    assert str(packet.configuration) == f"{bits}-NoEnc-B3"
+    expected = answer_of(models[f"{bits}-NoEnc-B3"])
+    np.testing.assert_allclose(ask(models, packet), expected, rtol=0, atol=1e-5)
+
+
+def test_a_packet_that_was_cut_is_answered_from_what_arrived(models: dict[str, OffloadedModel]) -> None:
+    runner = TorchEdgeRunner(models["8-NoEnc-B3"], 1)
+    code = runner.code_format
+    planes = unpack(runner.run(CLIP).payload, 8, code.num_positions)
+    packet = Packet.of_code(
+        code.configuration,
+        code.feature_size,
+        planes,
+        fingerprint=code.fingerprint,
+        prior=code.prior,
+        cuts=(2, 5, 8),
+    )
+    lengths = []
+    for num_layers, bits in ((3, 8), (2, 5), (1, 2)):
+        cut = packet.keep_layers(num_layers)
+        lengths.append(len(cut.payload))
+        expected = answer_of(models[f"{bits}-NoEnc-B3"])
+        np.testing.assert_allclose(ask(models, cut), expected, rtol=0, atol=1e-5)
+    assert lengths == sorted(lengths, reverse=True)
+
+
+def test_all_sizes_share_one_decoder_and_one_fingerprint(models: dict[str, OffloadedModel]) -> None:
+    shared = {id(model.codec.decoder) for model in models.values()}
+    assert len(shared) == 1
+    assert len({model.fingerprint for model in models.values()}) == 1
