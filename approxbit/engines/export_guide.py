@@ -40,6 +40,8 @@ def _contents(card: Card, profile: Profile) -> str:
         f"middle, in [0, 1], minus {clip.mean}, divided by {clip.std}.",
         f"A code is {card.code_format.payload_bytes} bytes.",
     ]
+    if card.code_format.prior is not None:
+        lines.append("With prior.tables, `make_packet` of approxbit.edge.offload codes it in fewer.")
     return "\n".join(lines)
 
 
