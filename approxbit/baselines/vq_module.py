@@ -36,7 +36,7 @@ class VQModule(CodecModule):
         reconstruction_weight: lambda1 of Eq. 3.
         commitment_weight: Of the vectors' mean squared distance to their entries.
         code_channels: Length of an entry.
-        **options: Those of `CodecModule`; what concerns bits alone, such as `binary_weight`, has no effect.
+        **options: Those of `CodecModule`; what concerns bits alone, such as `binarizer`, has no effect.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class VQModule(CodecModule):
         inputs, labels = batch
         feature = inputs if isinstance(inputs, Feature) else self.compute_feature(inputs)
         output = self.model.codec(feature)
-        logits, target = answer_for(self.hparams["label_set"], self.model.server_half(output.feature), labels)
+        logits, target = answer_for(self.label_set, self.model.server_half(output.feature), labels)
         standardize = self.model.codec.standardizer.standardize
         task = F.cross_entropy(logits, target)
         reconstruction = reconstruction_loss(standardize(output.feature), standardize(feature))

@@ -12,6 +12,7 @@ from approxbit.baselines.vq_module import VQModule
 from approxbit.training.checkpoints import last_checkpoint
 from approxbit.training.cli import main
 from approxbit.training.data import DigitsData
+from approxbit.training.optimization import Optimization
 
 SMALL_DATA = {"batch_size": 4, "num_train": 8, "num_validation": 4, "num_test": 4, "evaluation_batch_size": 4}
 
@@ -32,7 +33,11 @@ def test_a_recipe_trains_it_and_its_checkpoint_holds_the_entries(tmp_path: Path)
         "configurations": ["5-Enc-B5"],
         "model": {
             "class_path": "approxbit.baselines.vq_module.VQModule",
-            "init_args": {"backbone": "digits-movinet", "configuration": "5-Enc-B5", "schedule": "cosine"},
+            "init_args": {
+                "backbone": "digits-movinet",
+                "configuration": "5-Enc-B5",
+                "optimization": {"schedule": "cosine"},
+            },
         },
         "data": {"class_path": "approxbit.training.DigitsData", "init_args": SMALL_DATA},
         "trainer": {
@@ -70,9 +75,12 @@ def test_the_objective_is_the_weighed_sum_of_its_terms() -> None:
 
 
 def test_all_options_of_the_binary_module_are_there() -> None:
-    module = VQModule("digits-movinet", "5-Enc-B5", code_channels=8, optimizer="adamw", label_set="actions")
-    assert module.hparams["optimizer"] == "adamw"
-    assert module.hparams["label_set"] == "actions"
+    optimization = Optimization("adamw")
+    module = VQModule(
+        "digits-movinet", "5-Enc-B5", code_channels=8, optimization=optimization, label_set="actions"
+    )
+    assert module.optimization == optimization
+    assert module.label_set == "actions"
     assert module.model.codec.entries.shape == (32, 8)
     assert all(
         name.startswith("model.codec.") for name, weight in module.named_parameters() if weight.requires_grad

@@ -16,7 +16,7 @@ from approxbit.engines.export import export_model
 from approxbit.engines.gate import load_profile
 
 
-@pytest.mark.parametrize("name", ["digits-movinet/16-NoEnc-B5", "digits-mvitv2/16-Enc-B3"])
+@pytest.mark.parametrize("name", ["digits-movinet/16-NoEnc-B5", "digits-mvitv2-paper/16-Enc-B3"])
 def test_both_halves_of_a_shipped_configuration_build(name: str, rtx: ModuleType, tmp_path: Path) -> None:
     rtx.import_rtx()  # skips before anything is exported
     folder = export_model(approxbit.load(name), load_profile("server"), tmp_path, name)
