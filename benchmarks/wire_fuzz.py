@@ -38,6 +38,7 @@ from approxbit.wire import (
     PriorTables,
     Refusal,
     Status,
+    StreamPlace,
     entropy,
     pack,
     read_reply,
@@ -67,6 +68,7 @@ class KnownCodec:
     size: tuple[int, int, int]
     num_tokens: int
     prior: PriorTables
+    earlier: np.ndarray
 
     def fits(self, packet: Packet) -> bool:
         """Whether a server would read the packet with these tables."""
@@ -78,23 +80,27 @@ def random_codec(name: str, size: tuple[int, int, int], num_tokens: int, hidden:
     """A codec whose tables find constant codes likely."""
     configuration, draw = Configuration.parse(name), np.random.default_rng(0)
     bits, grid = configuration.codebook_size, configuration.grid_size(size)
-    pairs, largest = bits * (bits - 1) // 2, 32767 // (16 + 7 * bits)
+    pairs, largest = bits * (bits - 1) // 2, 32767 // (23 + 7 * bits)
 
     def weights(*shape: int) -> np.ndarray:
         return draw.integers(-largest // 4, largest + 1, shape).astype(np.int16)
 
-    prior = PriorTables(
-        grid,
-        num_tokens,
-        before=weights(bits, 13, 1 + hidden),
-        earlier=weights(pairs, 7, 1 + hidden),
-        reference=weights(bits, 0, 1 + hidden),
-        bias=weights(bits, 1 + hidden, sum(grid)),
-        output=np.full((bits, 1 + hidden), 1500, np.int16),
-        token_weights=weights(pairs if num_tokens else 0),
-        token_biases=weights(bits if num_tokens else 0),
-    )
-    return KnownCodec(configuration, size, num_tokens, prior)
+    def tables(around: int, update: PriorTables | None = None) -> PriorTables:
+        return PriorTables(
+            grid,
+            num_tokens,
+            before=weights(bits, 13, 1 + hidden),
+            earlier=weights(pairs, 7, 1 + hidden),
+            reference=weights(bits, around, 1 + hidden),
+            bias=weights(bits, 1 + hidden, sum(grid)),
+            output=np.full((bits, 1 + hidden), 1500, np.int16),
+            token_weights=weights(pairs if num_tokens else 0),
+            token_biases=weights(bits if num_tokens else 0),
+            update=update,
+        )
+
+    earlier = (draw.random((bits, configuration.num_positions(size, num_tokens))) < 0.9).astype(np.uint8)
+    return KnownCodec(configuration, size, num_tokens, tables(0, tables(7)), earlier)
 
 
 CODECS = (
@@ -110,8 +116,15 @@ def random_coded_packet(source: random.Random) -> Packet:
     draw = np.random.default_rng(source.getrandbits(32))
     planes = (draw.random((bits, codec.prior.num_positions)) < share).astype(np.uint8)
     cuts = source.choice(((), (), (1, bits), (bits,)))
-    rest = codec.num_tokens, source.getrandbits(64), source.getrandbits(32), codec.prior, cuts
-    packet = Packet.of_code(codec.configuration, codec.size, planes, *rest)
+    rest = codec.num_tokens, source.getrandbits(64), source.getrandbits(32), codec.prior
+    if source.random() < 0.3:
+        steps = source.randrange(codec.prior.grid_size[0])
+        place = StreamPlace.after(source.getrandbits(32), pack(codec.earlier), source.randint(1, 255), steps)
+        return Packet.of_code(
+            *(codec.configuration, codec.size, planes, *rest), place=place, earlier=codec.earlier
+        )
+    place = StreamPlace(source.getrandbits(32)) if source.random() < 0.3 else None
+    packet = Packet.of_code(codec.configuration, codec.size, planes, *rest, cuts, place)
     cut = packet.coding == Coding.LAYERED and source.random() < 0.3
     return packet.keep_layers(1) if cut else packet
 
@@ -176,16 +189,22 @@ def rewrite_field(source: random.Random, data: bytes, other: bytes) -> bytes:
 def random_header(source: random.Random, data: bytes, other: bytes) -> bytes:
     """A packet whose fields are drawn one by one, small so that they often nearly fit together."""
     name = source.choice(NAMES).encode() if source.random() < 0.9 else source.randbytes(2)
-    kind, coding = source.choice((1, 1, 1, 1, 2, source.getrandbits(8))), source.choice((0,) * 9 + (1, 2))
-    flags, name_bytes = source.choice((0, 1, 1, 128)), source.choice((len(name),) * 9 + (0, 33, 255))
+    kind, coding = (
+        source.choice((1, 1, 1, 1, 2, source.getrandbits(8))),
+        source.choice((0,) * 9 + (1, 2, 3, 3)),
+    )
+    flags, name_bytes = source.choice((0, 1, 1, 2, 3, 128)), source.choice((len(name),) * 9 + (0, 33, 255))
     sizes = [source.choice((1, 1, 2, 3, 1, 1, 2, 3, 1, 0)) for _ in range(3)]
     num_tokens, codebook_size = source.choice((0, 0, 1, 2)), source.randint(0, 9)
-    grid = [(extent + 1) // 2 if flags else extent for extent in sizes]
+    grid = [(extent + 1) // 2 if flags & 1 else extent for extent in sizes]
     count = codebook_size * (grid[0] * grid[1] * grid[2] + num_tokens)
     payload = source.choice((bytes, source.randbytes))((count + 7) // 8 + source.choice((0, 0, 0, 1)))
     head = data[:12] + bytes([kind, coding, flags, name_bytes]) + source.randbytes(4)
     fields = struct.pack(">Q5H", source.getrandbits(64), *sizes, num_tokens, codebook_size)
-    return reseal(head + fields + name + payload)
+    place = source.randbytes(4) if flags & 2 else b""
+    if coding == 3:
+        place += bytes([source.randrange(3), source.randrange(3)]) + source.randbytes(2)
+    return reseal(head + fields + name + place + payload)
 
 
 def huge_sizes(source: random.Random, data: bytes, other: bytes) -> bytes:
@@ -255,6 +274,13 @@ def content_bytes(packet: Packet) -> bytes:
     codec = next((each for each in CODECS if each.fits(packet)), None)
     if codec is None:
         return packet.payload
+    if packet.place is not None and packet.coding == Coding.UPDATE:
+        if not packet.place.means(pack(codec.earlier)):
+            return packet.payload  # a server refuses it
+        planes = packet.planes(codec.prior, codec.earlier)
+        reference = entropy.Reference(codec.earlier, packet.place.steps)
+        layers = entropy.encode(planes, codec.prior, reference=reference)
+        return layers[0] if layers else b""
     planes = packet.planes(codec.prior)
     if packet.coding == Coding.CONTEXT:
         layers = entropy.encode(planes, codec.prior)

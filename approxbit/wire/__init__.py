@@ -2,10 +2,11 @@
 
 from approxbit.wire.answer import Answer, Refusal, Status, read_reply
 from approxbit.wire.coding import Coding
-from approxbit.wire.entropy import PriorTables, warm_up
+from approxbit.wire.entropy import PriorTables, count_steps, warm_up
 from approxbit.wire.frame import Kind
 from approxbit.wire.packet import HEADER_BYTES, Packet
 from approxbit.wire.packing import pack, packed_bytes, unpack
+from approxbit.wire.stream import StreamPlace
 
 __all__ = [
     "HEADER_BYTES",
@@ -16,6 +17,8 @@ __all__ = [
     "PriorTables",
     "Refusal",
     "Status",
+    "StreamPlace",
+    "count_steps",
     "pack",
     "packed_bytes",
     "read_reply",

@@ -43,6 +43,8 @@ class Status(IntEnum):
     """The server has too much to do; the same packet may be sent again."""
     FAILED = 5
     """The server tried and failed."""
+    NEEDS_KEY = 6
+    """The server has not, or not any more, the earlier code that the packet was coded against."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ import numpy as np
 
 from approxbit.errors import WireError
 from approxbit.wire import entropy
-from approxbit.wire.entropy import PriorTables
+from approxbit.wire.entropy import PriorTables, Reference
 from approxbit.wire.frame import check_range, problem
 from approxbit.wire.layers import Layers
 from approxbit.wire.packing import check_packed, pack, packed_bytes, unpack
@@ -27,21 +27,33 @@ class Coding(IntEnum):
     """Entropy coded under the codec's tables, in one piece."""
     LAYERED = 2
     """The same in layers, of which the first ones can be read without the others."""
+    UPDATE = 3
+    """Entropy coded in one piece, with an earlier code of the stream for a reference."""
 
 
 def encode_planes(
-    planes: np.ndarray, prior: PriorTables | None = None, cuts: Sequence[int] = ()
+    planes: np.ndarray,
+    prior: PriorTables | None = None,
+    cuts: Sequence[int] = (),
+    reference: Reference | None = None,
 ) -> tuple[Coding, bytes]:
-    """The shortest coding of a code, and its payload: never longer than packed.
+    """The coding of a code, and its payload: never longer than packed.
 
     Args:
         planes: 0 and 1, uint8 or bool `[bit, position]`.
         prior: The codec's tables; without them, the code is packed raw.
         cuts: After how many bits each layer ends, the last at all bits; by default, one piece without layers.
+        reference: What an earlier code says of this one, for an update; without it, or where it helps too
+            little for the update to be shorter than packed, the code needs no other to be read.
 
     Raises:
-        ValueError: The planes do not fit the tables, or the cuts the planes.
+        ValueError: The planes do not fit the tables, or the cuts or the reference the planes; or there are
+            cuts and a reference, or a reference and no tables.
     """
+    if reference is not None:
+        update = _encode_update(planes, prior, cuts, reference)
+        if update is not None:
+            return Coding.UPDATE, update
     layers = None if prior is None else entropy.encode(planes, prior, cuts)
     if layers is None:
         return Coding.RAW, pack(planes)
@@ -53,8 +65,22 @@ def encode_planes(
     return Coding.LAYERED, payload
 
 
+def _encode_update(
+    planes: np.ndarray, prior: PriorTables | None, cuts: Sequence[int], reference: Reference
+) -> bytes | None:
+    if prior is None or cuts:
+        raise ValueError(problem("reference", "none without tables or with layers", "one"))
+    layers = entropy.encode(planes, prior, reference=reference)
+    return None if layers is None else layers[0]
+
+
 def decode_payload(
-    coding: Coding, payload: bytes, codebook_size: int, num_positions: int, prior: PriorTables | None = None
+    coding: Coding,
+    payload: bytes,
+    codebook_size: int,
+    num_positions: int,
+    prior: PriorTables | None = None,
+    reference: Reference | None = None,
 ) -> np.ndarray:
     """The bit planes of a payload that `check_payload` let pass; the inverse of `encode_planes`.
 
@@ -62,7 +88,7 @@ def decode_payload(
         uint8 `[bit, position]`: all bits, or those of the layers that are there.
 
     Raises:
-        ValueError: The coding needs tables and there are none, or they are of another size.
+        ValueError: The coding needs tables or a reference and there are none, or they are of another size.
         WireError: The payload is not what `encode_planes` writes.
     """
     if coding == Coding.RAW:
@@ -72,8 +98,11 @@ def decode_payload(
     if prior.num_positions != num_positions:
         found = f"tables for {prior.num_positions}"
         raise ValueError(problem("prior", f"tables for {num_positions} positions", found))
-    if coding == Coding.CONTEXT:
-        return entropy.decode([payload], prior, [codebook_size])
+    if (coding == Coding.UPDATE) != (reference is not None):
+        expected = "the code that the packet names" if reference is None else "none"
+        raise ValueError(problem("reference", f"{expected} with coding {coding:d}", type(reference).__name__))
+    if coding in (Coding.CONTEXT, Coding.UPDATE):
+        return entropy.decode([payload], prior, [codebook_size], reference)
     layers = Layers.from_bytes(payload, codebook_size)
     return entropy.decode(layers.parts, prior, layers.cuts)
 
@@ -91,8 +120,8 @@ def check_payload(coding: Coding, payload: bytes, codebook_size: int, num_positi
     if len(payload) > most:
         found = f"{len(payload)} bytes in coding {coding:d}"
         raise WireError(problem("payload", f"at most {most} bytes", found))
-    if coding == Coding.CONTEXT and payload.endswith(b"\0"):
-        raise WireError(problem("payload", "no zero at its end in coding 1", "one"))
+    if coding in (Coding.CONTEXT, Coding.UPDATE) and payload.endswith(b"\0"):
+        raise WireError(problem("payload", f"no zero at its end in coding {coding:d}", "one"))
     if coding == Coding.LAYERED:
         Layers.from_bytes(payload, codebook_size)
 

@@ -29,6 +29,7 @@ from approxbit.wire.frame import (
 )
 from approxbit.wire.layers import Layers
 from approxbit.wire.packing import check_planes, packed_bytes
+from approxbit.wire.stream import StreamPlace, reference_of
 
 MAX_CODEBOOK_SIZE = 4096
 MAX_POSITIONS = 2**22
@@ -37,6 +38,7 @@ MAX_NAME_BYTES = 32
 _FIELDS = struct.Struct(">Q3HHH")
 _HEAD_CHECKSUM = struct.Struct(">I")
 _SPATIAL_ENCODER = 0x01
+_IN_STREAM = 0x02
 
 HEADER_BYTES = FRAME_BYTES + _FIELDS.size
 """Header of a packet, 38 bytes, without the name of the offload point."""
@@ -59,6 +61,8 @@ class Packet:
             never saved.
         sequence: Which clip of the session this is, 32 bits; its answer carries the same number.
         coding: How the payload is coded; of a clip, `Coding.RAW`.
+        place: Where the code belongs in a stream, and which earlier one it was coded against; None for a code
+            that belongs to no stream, and for a clip.
 
     Raises:
         TypeError: A number is not an integer, or the payload is not `bytes`.
@@ -74,6 +78,7 @@ class Packet:
     fingerprint: int = 0
     sequence: int = 0
     coding: int = Coding.RAW
+    place: StreamPlace | None = None
 
     def __post_init__(self):
         self._normalise()
@@ -108,13 +113,23 @@ class Packet:
         raw_bytes = packed_bytes(self.codebook_size, self.num_positions)
         check_range("packed bytes", raw_bytes, 1, MAX_PAYLOAD_BYTES)
         object.__setattr__(self, "coding", coding_of(self.coding))
+        self._check_place()
         check_payload(coding_of(self.coding), self.payload, self.codebook_size, self.num_positions)
 
+    def _check_place(self) -> None:
+        is_update = self.place is not None and not self.place.is_key
+        if (self.coding == Coding.UPDATE) != is_update:
+            expected = "of an update" if self.coding == Coding.UPDATE else "of a key packet, or none"
+            raise ValueError(problem("place", f"one {expected} with coding {self.coding:d}", self.place))
+        if self.place is not None and self.configuration is not None:
+            times = self.configuration.grid_size(self.feature_size)[0]
+            check_range("steps", self.place.steps, 0, times - 1)
+
     def _check_clip(self) -> None:
-        absent = (self.configuration, self.num_tokens, self.coding)
-        if absent != (None, 0, 0):
-            expected = "None, 0 and 0 in a clip"
-            raise ValueError(problem("configuration, num_tokens and coding", expected, absent))
+        absent = (self.configuration, self.num_tokens, self.coding, self.place)
+        if absent != (None, 0, 0, None):
+            expected = "None, 0, 0 and None in a clip"
+            raise ValueError(problem("configuration, num_tokens, coding and place", expected, absent))
         time, height, width = self.feature_size
         num_bytes = 3 * time * height * width
         check_range("bytes of the clip", num_bytes, 3, MAX_PAYLOAD_BYTES)
@@ -133,6 +148,8 @@ class Packet:
         sequence: int = 0,
         prior: PriorTables | None = None,
         cuts: Sequence[int] = (),
+        place: StreamPlace | None = None,
+        earlier: np.ndarray | None = None,
     ) -> Packet:
         """The packet of one clip's code. Where coding saves nothing, the code is packed raw.
 
@@ -145,17 +162,23 @@ class Packet:
             sequence: Number of the clip.
             prior: The codec's tables, for entropy coding.
             cuts: After how many bits each layer ends, the last at all bits; by default, there are no layers.
+            place: In a stream; that of an update becomes that of a key packet where the update saves nothing.
+            earlier: Planes of the earlier code that the place of an update names.
 
         Raises:
-            ValueError: `planes` is not a code of this configuration and size, the prior or the cuts do not
-                fit it, or a field is out of bounds.
+            ValueError: `planes` is not a code of this configuration and size; the prior, the cuts or the
+                earlier code do not fit it; the place is that of an update without the earlier code, or the
+                other way round; or a field is out of bounds.
         """
         check_planes(planes)
         shape = (configuration.codebook_size, configuration.num_positions(feature_size, num_tokens))
         if planes.shape != shape:
             raise ValueError(problem("planes", f"{shape} for {configuration}", planes.shape))
-        coding, payload = encode_planes(planes, prior, cuts)
-        return cls(Kind.CODE, configuration, feature_size, payload, num_tokens, fingerprint, sequence, coding)
+        coding, payload = encode_planes(planes, prior, cuts, reference_of(place, earlier))
+        if place is not None and coding != Coding.UPDATE:
+            place = place.as_key()
+        rest = (num_tokens, fingerprint, sequence, coding, place)
+        return cls(Kind.CODE, configuration, feature_size, payload, *rest)
 
     @classmethod
     def of_clip(cls, clip: np.ndarray, fingerprint: int = 0, sequence: int = 0) -> Packet:
@@ -201,21 +224,29 @@ class Packet:
         """Bytes of the packet that are not payload."""
         return len(self._head())
 
-    def planes(self, prior: PriorTables | None = None) -> np.ndarray:
+    @property
+    def earlier_sequence(self) -> int | None:
+        """Number of the earlier clip whose code this one was coded against; None if it needs none."""
+        if self.place is None or self.place.is_key:
+            return None
+        return (self.sequence - self.place.back) % 2**32
+
+    def planes(self, prior: PriorTables | None = None, earlier: np.ndarray | None = None) -> np.ndarray:
         """The bits of the code, uint8 `[bit, position]`; of a layered packet, those of its layers.
 
         Args:
             prior: The codec's tables; a raw packet needs none.
+            earlier: Planes of the code that an update names; other packets take none.
 
         Raises:
-            ValueError: The packet holds a clip, or its coding needs other tables.
+            ValueError: The packet holds a clip, or its coding needs other tables or another earlier code.
             WireError: The payload is not what the coding writes; never with raw coding.
         """
         if self.kind != Kind.CODE:
             raise ValueError("planes() needs a packet that holds a code, this one holds a clip: use clip()")
-        return decode_payload(
-            coding_of(self.coding), self.payload, self.codebook_size, self.num_positions, prior
-        )
+        reference = reference_of(self.place, earlier)
+        coding, shape = coding_of(self.coding), (self.codebook_size, self.num_positions)
+        return decode_payload(coding, self.payload, *shape, prior, reference)
 
     def keep_layers(self, num_layers: int) -> Packet:
         """The packet with its first layers alone, as it may be sent when there is no time for all.
@@ -294,15 +325,19 @@ class Packet:
         if len(frame.body) < _FIELDS.size:
             raise ValueError(problem("body_bytes", f"at least {_FIELDS.size}", len(frame.body)))
         fingerprint, time, height, width, num_tokens, codebook_size = _FIELDS.unpack_from(frame.body)
-        check_range("flags", flags, 0, _SPATIAL_ENCODER)
+        check_range("flags", flags, 0, _SPATIAL_ENCODER | _IN_STREAM)
         rest = frame.body[_FIELDS.size :]
         check_range("name_bytes", name_bytes, 0, min(MAX_NAME_BYTES, len(rest)))
         name, payload = bytes(rest[:name_bytes]), bytes(rest[name_bytes:])
         configuration = _read_configuration(kind, name, flags, codebook_size)
-        size = (time, height, width)
+        size, place = (time, height, width), None
+        if flags & _IN_STREAM:
+            place, place_bytes = StreamPlace.from_prefix(payload, is_key=coding != Coding.UPDATE)
+            payload = payload[place_bytes:]
         if kind == Kind.CODE and coding == Coding.LAYERED:
             payload = _checked_layers(frame, payload, codebook_size, is_whole)
-        return cls(kind, configuration, size, payload, num_tokens, fingerprint, frame.sequence, coding)
+        numbers = (num_tokens, fingerprint, frame.sequence, coding)
+        return cls(kind, configuration, size, payload, *numbers, place)
 
     def _layers(self) -> Layers:
         return Layers.from_bytes(self.payload, self.codebook_size)
@@ -310,13 +345,14 @@ class Packet:
     def _details(self) -> bytes:
         name = self.configuration.offload_point if self.configuration else ""
         flags = _SPATIAL_ENCODER if self.configuration and self.configuration.spatial_encoder else 0
+        flags |= 0 if self.place is None else _IN_STREAM
         return bytes([self.coding, flags, len(name)])
 
     def _head(self) -> bytes:
         """All bytes before the payload; those of the frame that depend on the payload are 0."""
         name = self.configuration.offload_point.encode("ascii") if self.configuration else b""
         fields = _FIELDS.pack(self.fingerprint, *self.feature_size, self.num_tokens, self.codebook_size)
-        body = fields + name
+        body = fields + name + (b"" if self.place is None else self.place.to_bytes())
         if self.coding == Coding.LAYERED:
             body += _head_checksum(self._details(), self.sequence, body, self._layers().directory())
         return bytes(FRAME_BYTES) + body
@@ -347,7 +383,7 @@ def _read_configuration(kind: Kind, name: bytes, flags: int, codebook_size: int)
         return None
     check_range("codebook_size", codebook_size, 1, MAX_CODEBOOK_SIZE)
     try:
-        return Configuration(name.decode("ascii"), flags == _SPATIAL_ENCODER, codebook_size)
+        return Configuration(name.decode("ascii"), bool(flags & _SPATIAL_ENCODER), codebook_size)
     except ValueError as error:
         expected = "a letter, then letters, digits, '_' and '.'"
         raise ValueError(problem("name of the offload point", expected, name)) from error

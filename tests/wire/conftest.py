@@ -32,7 +32,10 @@ def random_prior(
     units: int = 1,
     seed: int = 0,
 ) -> PriorTables:
-    """Tables that use every weight; a constant code is likely under them, so that it becomes short."""
+    """Tables that use every weight; a constant code is likely under them, so that it becomes short.
+
+    With `num_reference`, they have tables of updates, which look at so many positions of a reference.
+    """
     source = np.random.default_rng(seed)
     pairs = codebook_size * (codebook_size - 1) // 2
     largest = 32767 // (13 + num_earlier * (codebook_size - 1) + num_reference + 3)
@@ -40,19 +43,23 @@ def random_prior(
     def draw(*shape: int) -> np.ndarray:
         return source.integers(-largest // 4, largest + 1, shape).astype(np.int16)
 
-    output = np.full((codebook_size, units), 2000, np.int16)
-    output[:, 1:] = source.integers(-500, 500, (codebook_size, units - 1))
-    return PriorTables(
-        grid_size,
-        num_tokens,
-        before=draw(codebook_size, 13, units),
-        earlier=draw(pairs, num_earlier, units),
-        reference=draw(codebook_size, num_reference, units),
-        bias=draw(codebook_size, units, sum(grid_size)),
-        output=output,
-        token_weights=draw(pairs if num_tokens else 0),
-        token_biases=draw(codebook_size if num_tokens else 0),
-    )
+    def make(num_tokens: int, around: int, update: PriorTables | None = None) -> PriorTables:
+        output = np.full((codebook_size, units), 2000, np.int16)
+        output[:, 1:] = source.integers(-500, 500, (codebook_size, units - 1))
+        return PriorTables(
+            grid_size,
+            num_tokens,
+            before=draw(codebook_size, 13, units),
+            earlier=draw(pairs, num_earlier, units),
+            reference=draw(codebook_size, around, units),
+            bias=draw(codebook_size, units, sum(grid_size)),
+            output=output,
+            token_weights=draw(pairs if num_tokens else 0),
+            token_biases=draw(codebook_size if num_tokens else 0),
+            update=update,
+        )
+
+    return make(num_tokens, 0, make(num_tokens, num_reference) if num_reference else None)
 
 
 @pytest.fixture

@@ -104,8 +104,8 @@ def test_forged_is_what_to_bytes_writes() -> None:
         (forged_refusal(b""), "body_bytes: expected 1 to 512, found 0"),
         (forged_refusal(b"a" * 513), "body_bytes: expected 1 to 512, found 513"),
         (forged_refusal(b"\xc0\x80"), "reason: expected UTF-8, found c080"),
-        (forged_refusal(details=bytes(3)), "status: expected 1 to 5, found 0"),
-        (forged_refusal(details=b"\6\0\0"), "status: expected 1 to 5, found 6"),
+        (forged_refusal(details=bytes(3)), "status: expected 1 to 6, found 0"),
+        (forged_refusal(details=b"\7\0\0"), "status: expected 1 to 6, found 7"),
         (forged_refusal(b"\x1b[2J"), r"reason: expected no control characters, found '\\x1b\[2J'"),
         (forged_refusal("\x9b2J".encode()), "reason: expected no control characters"),
         (b"", "message: expected at least 20 bytes, found 0"),
@@ -154,7 +154,7 @@ def test_an_answer_that_could_not_be_read_cannot_be_made(arguments: tuple[Any, .
         ((0, "ä" * 257), "bytes of the reason: expected 1 to 512, found 514"),
         ((0, "two\nlines"), "reason: expected no control characters"),
         ((0, "\ud800"), "surrogates not allowed"),
-        ((0, "busy", 6), "status: expected 1 to 5, found 6"),
+        ((0, "busy", 7), "status: expected 1 to 6, found 7"),
     ],
 )
 def test_a_refusal_that_could_not_be_read_cannot_be_made(arguments: tuple[Any, ...], message: str) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from approxbit.configuration import Configuration
 from approxbit.errors import WireError
-from approxbit.wire import Coding, Kind, Packet, PriorTables
-from approxbit.wire.coding import coding_of
+from approxbit.wire import Coding, Kind, Packet, PriorTables, StreamPlace, pack
+from approxbit.wire.coding import coding_of, decode_payload, encode_planes
+from approxbit.wire.entropy import Reference
 from approxbit.wire.frame import read_frame, write_frame
 
 MakePrior = Callable[..., PriorTables]
@@ -78,8 +80,8 @@ def test_a_payload_that_no_encoder_writes_is_refused(make_prior: MakePrior) -> N
 
 
 def test_an_unknown_coding_is_refused() -> None:
-    for number in (3, 255):
-        with pytest.raises(WireError, match=f"coding: expected 0 to 2, found {number}"):
+    for number in (4, 255):
+        with pytest.raises(WireError, match=f"coding: expected 0 to 3, found {number}"):
             coding_of(number)
 
 
@@ -165,3 +167,117 @@ def test_a_wrong_head_checksum_is_refused(layered: tuple[Packet, PriorTables, np
     body[20] ^= 1
     with pytest.raises(WireError, match=r"head checksum: expected [0-9a-f]{8}, found [0-9a-f]{8}"):
         Packet.from_bytes(write_frame(Kind.CODE, frame.details, frame.sequence, bytes(body)))
+
+
+def update_of(
+    planes: np.ndarray, prior: PriorTables, earlier: np.ndarray, steps: int = 1, back: int = 1
+) -> Packet:
+    place = StreamPlace.after(0x89ABCDEF, pack(earlier), back, steps)
+    return Packet.of_code(CONFIGURATION, SIZE, planes, 0, 5, 7, prior, place=place, earlier=earlier)
+
+
+@pytest.mark.parametrize("steps", [0, 1])
+def test_an_update_names_its_earlier_code_and_comes_back(steps: int, make_prior: MakePrior) -> None:
+    prior, earlier = make_prior(num_reference=7), ONES.copy()
+    earlier[1, 3] = 0
+    packet = update_of(ONES, prior, earlier, steps, back=3)
+    assert packet.coding is Coding.UPDATE
+    assert packet.earlier_sequence == 4
+    data = packet.to_bytes()
+    assert (data[13], data[14], len(data)) == (3, 2, 48 + len(packet.payload))
+    received = Packet.from_bytes(data)
+    assert received == packet
+    assert received.place is not None
+    assert received.place.means(pack(earlier))
+    assert not received.place.means(pack(ONES))
+    np.testing.assert_array_equal(received.planes(prior, earlier), ONES)
+
+
+def test_the_earlier_sequence_runs_through_zero(make_prior: MakePrior) -> None:
+    packet = update_of(ONES, make_prior(num_reference=7), ONES, back=9)
+    assert packet.earlier_sequence == 2**32 - 2
+
+
+@pytest.mark.parametrize("cuts", [(), (2, 4)])
+def test_a_key_packet_of_a_stream_says_which(cuts: tuple[int, ...], make_prior: MakePrior) -> None:
+    prior, place = make_prior(grid_size=(6, 4, 4)), StreamPlace(0x89ABCDEF)
+    planes = np.ones((4, 96), np.uint8)
+    packet = Packet.of_code(CONFIGURATION, (6, 4, 4), planes, prior=prior, cuts=cuts, place=place)
+    assert packet.coding is (Coding.LAYERED if cuts else Coding.CONTEXT)
+    data = packet.to_bytes()
+    assert data[40:44] == bytes.fromhex("89abcdef")
+    assert Packet.from_bytes(data) == packet
+    assert packet.earlier_sequence is None
+    np.testing.assert_array_equal(packet.planes(prior), planes)
+    if cuts:
+        assert Packet.from_prefix(data).place == place
+
+
+def test_an_update_that_saves_nothing_becomes_a_key_packet(make_prior: MakePrior) -> None:
+    planes = np.random.default_rng(0).integers(0, 2, (4, 18), np.uint8)
+    packet = update_of(planes, make_prior(num_reference=7), ONES)
+    assert (packet.coding, packet.place) == (Coding.RAW, StreamPlace(0x89ABCDEF))
+    np.testing.assert_array_equal(Packet.from_bytes(packet.to_bytes()).planes(), planes)
+
+
+def test_places_and_codings_must_agree(make_prior: MakePrior) -> None:
+    prior = make_prior(num_reference=7)
+    packet = update_of(ONES, prior, ONES)
+    key = Packet.of_code(CONFIGURATION, SIZE, ONES, prior=prior)
+    assert packet.place is not None
+    for wrong in (None, packet.place.as_key()):
+        with pytest.raises(ValueError, match="place: expected one of an update with coding 3"):
+            replace(packet, place=wrong)
+    with pytest.raises(ValueError, match="place: expected one of a key packet, or none with coding 1"):
+        replace(key, place=packet.place)
+    with pytest.raises(ValueError, match="steps: expected 0 to 1, found 2"):
+        update_of(ONES, prior, ONES, steps=2)
+    with pytest.raises(ValueError, match="earlier: expected the planes it names, found NoneType"):
+        packet.planes(prior)
+    with pytest.raises(ValueError, match="earlier: expected none with this place, found ndarray"):
+        key.planes(prior, ONES)
+    with pytest.raises(ValueError, match="reference: expected none without tables or with layers"):
+        encode_planes(ONES, None, reference=Reference(ONES, 1))
+    with pytest.raises(ValueError, match="reference: expected none without tables or with layers"):
+        encode_planes(ONES, prior, (2, 4), Reference(ONES, 1))
+    with pytest.raises(ValueError, match="reference: expected the code that the packet names with coding 3"):
+        decode_payload(Coding.UPDATE, b"", 4, 18, prior)
+    with pytest.raises(ValueError, match="reference: expected none with coding 1"):
+        decode_payload(Coding.CONTEXT, b"", 4, 18, prior, Reference(ONES, 1))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ((2**32,), "stream: expected 0 to 4294967295"),
+        ((1, 256, 1, 1), "back: expected 0 to 255"),
+        ((1, 1, 256, 1), "steps: expected 0 to 255"),
+        ((1, 1, 1, -1), "checksum of the earlier code: expected 0 to 65535"),
+        ((1, 0, 1, 0), r"steps and checksum: expected 0 and 0 in a key packet, found \(1, 0\)"),
+    ],
+)
+def test_a_place_stays_within_its_bounds(values: tuple[int, ...], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        StreamPlace(*values)
+    with pytest.raises(ValueError, match="back: expected 1 to 255, found 0"):
+        StreamPlace.after(1, b"", 0, 1)
+
+
+def reseal(data: bytes) -> bytes:
+    return write_frame(Kind.CODE, data[13:16], 7, data[20:])
+
+
+def test_malformed_places_are_refused(make_prior: MakePrior) -> None:
+    data = update_of(ONES, make_prior(num_reference=7), ONES).to_bytes()
+    with pytest.raises(WireError, match="back: expected 1 to 255, found 0"):
+        Packet.from_bytes(reseal(data[:44] + b"\0" + data[45:]))
+    with pytest.raises(WireError, match="steps: expected 0 to 1, found 2"):
+        Packet.from_bytes(reseal(data[:45] + b"\2" + data[46:]))
+    with pytest.raises(WireError, match="place in the stream: expected 8 bytes, found 7"):
+        Packet.from_bytes(reseal(data[:47]))
+    with pytest.raises(WireError, match="place: expected one of an update with coding 3, found None"):
+        Packet.from_bytes(reseal(data[:14] + b"\0" + data[15:40] + data[48:]))
+    with pytest.raises(WireError, match="flags: expected 0 to 3, found 4"):
+        Packet.from_bytes(reseal(data[:14] + b"\4" + data[15:]))
+    with pytest.raises(WireError, match="no zero at its end in coding 3"):
+        Packet.from_bytes(reseal(data + b"\0"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,8 @@ from approxbit.wire import (
     PriorTables,
     Refusal,
     Status,
+    StreamPlace,
+    pack,
     read_reply,
 )
 from approxbit.wire import answer as answer_module
@@ -43,10 +46,25 @@ def example_tables() -> PriorTables:
     return PriorTables((2, 2, 3), 0, before, earlier, reference, bias, output, nothing, nothing)
 
 
-TABLES = example_tables()
+def example_updates() -> PriorTables:
+    zeros, nothing = np.zeros((2, 13, 1), np.int16), np.zeros(0, np.int16)
+    earlier, reference = np.zeros((1, 0, 1), np.int16), np.full((2, 1, 1), 4000, np.int16)
+    bias, output = np.zeros((2, 1, 7), np.int16), np.full((2, 1), 1000, np.int16)
+    return PriorTables((2, 2, 3), 0, zeros, earlier, reference, bias, output, nothing, nothing)
+
+
+TABLES, UPDATES = example_tables(), example_updates()
+BOTH = replace(TABLES, update=UPDATES)
 CODED = np.array([[1] * 12, [0] * 12], np.uint8)
 CONTEXT = Packet.of_code(
     Configuration.parse("2-NoEnc-B3"), (2, 2, 3), CODED, 0, 0x0123456789ABCDEF, 7, TABLES
+)
+
+FOLLOWING = np.array([[1] * 12, [0] * 6 + [1] + [0] * 5], np.uint8)
+UPDATE = Packet.of_code(
+    *(Configuration.parse("2-NoEnc-B3"), (2, 2, 3), FOLLOWING, 0, 0x0123456789ABCDEF, 8, BOTH),
+    place=StreamPlace.after(42, pack(CODED), back=1, steps=1),
+    earlier=CODED,
 )
 
 # Worked out by hand, apart from the checksums; the document must hold the same bytes.
@@ -59,6 +77,8 @@ GOLDEN = {
     "refusal": "41584201 c97cc85a 0000001c 04040000 00000007 62757379 3a203820 7061636b 65747320 77616974"
     "20e289a5 20312073",
     "context": "41584201 860dbcba 00000015 01010002 00000007 0123456789abcdef 000200020003 0000 0002 4233 04",
+    "update": "41584201 1d2c21a2 0000001e 01030202 00000008 0123456789abcdef 000200020003 0000 0002 4233"
+    "0000002a 01 01 dca2 015a",
 }
 MESSAGES: dict[str, Packet | Answer | Refusal] = {
     "code": CODE,
@@ -66,6 +86,7 @@ MESSAGES: dict[str, Packet | Answer | Refusal] = {
     "answer": ANSWER,
     "refusal": REFUSAL,
     "context": CONTEXT,
+    "update": UPDATE,
 }
 
 
@@ -92,12 +113,12 @@ def test_a_golden_message_stands_in_the_document(name: str) -> None:
     golden = bytes.fromhex(GOLDEN[name])
     assert examples()[name].hex(" ") == golden.hex(" ")
     assert MESSAGES[name].to_bytes().hex(" ") == golden.hex(" ")
-    read = Packet.from_bytes if name in ("code", "clip", "context") else read_reply
+    read = Packet.from_bytes if isinstance(MESSAGES[name], Packet) else read_reply
     assert read(golden) == MESSAGES[name]
 
 
 def test_the_document_has_no_other_examples() -> None:
-    assert set(examples()) == {*GOLDEN, "tables"}
+    assert set(examples()) == {*GOLDEN, "tables", "updates"}
 
 
 def test_the_tables_in_the_document_read_the_code_beside_them() -> None:
@@ -106,6 +127,28 @@ def test_the_tables_in_the_document_read_the_code_beside_them() -> None:
     packet = Packet.from_bytes(examples()["context"])
     assert packet.coding == Coding.CONTEXT
     np.testing.assert_array_equal(packet.planes(tables), CODED)
+
+
+def test_the_tables_of_updates_in_the_document_read_the_update_beside_them() -> None:
+    assert examples()["tables"] + examples()["updates"] == BOTH.to_bytes()
+    packet = Packet.from_bytes(examples()["update"])
+    assert (packet.coding, packet.earlier_sequence, packet.place) == (Coding.UPDATE, 7, UPDATE.place)
+    assert packet.header_bytes == 48
+    before = Packet.from_bytes(examples()["context"]).planes(BOTH)
+    np.testing.assert_array_equal(packet.planes(BOTH, before), FOLLOWING)
+
+
+def test_the_place_in_a_stream_has_the_fields_of_the_document() -> None:
+    rows = [row for row in table("Streams") if row[0].isdigit()]
+    assert [(row[0], row[1]) for row in rows] == [
+        ("4", "stream"),
+        ("1", "back"),
+        ("1", "steps"),
+        ("2", "earlier checksum"),
+    ]
+    assert UPDATE.place is not None
+    assert len(UPDATE.place.to_bytes()) == sum(int(row[0]) for row in rows)
+    assert re.search(r"lower by this.*; 1 to 255", section("Streams"))
 
 
 def test_the_codings_are_those_of_the_code() -> None:

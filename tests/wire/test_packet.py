@@ -141,13 +141,13 @@ def test_forged_is_what_to_bytes_writes() -> None:
 # In the order of the checks; each packet has its own fault and those of all that stand below it.
 FAULTS_OF_A_CODE: list[tuple[str, dict[str, Any]]] = [
     ("kind: expected 1 (CODE) or 2 (CLIP), found 4", {"kind": 4}),
-    ("flags: expected 0 to 1, found 2", {"flags": 2}),
+    ("flags: expected 0 to 3, found 4", {"flags": 4}),
     ("name_bytes: expected 0 to 6, found 7", {"name_bytes": 7}),
     ("codebook_size: expected 1 to 4096, found 4097", {"codebook_size": 4097}),
     ("name of the offload point: expected a letter, then letters", {"name": b"B\xc3\xa4"}),
     ("time: expected 1 to 65535, found 0", {"sizes": (0, 60000, 60000)}),
     ("positions: expected 1 to 4194304, found 900065535", {"sizes": (1, 60000, 60000), "num_tokens": 65535}),
-    ("coding: expected 0 to 2, found 9", {"coding": 9}),
+    ("coding: expected 0 to 3, found 9", {"coding": 9}),
     ("payload: expected 2 bytes for 3 x 5 bits, found 3", {"payload": b"\xb2\x78\xff"}),
 ]
 
@@ -167,12 +167,12 @@ def test_the_first_fault_of_a_code_is_named(place: int) -> None:
 @pytest.mark.parametrize(
     ("message", "changes"),
     [
-        ("flags: expected 0 to 1, found 128", {"flags": 128, "name_bytes": 33}),
+        ("flags: expected 0 to 3, found 128", {"flags": 128, "name_bytes": 33}),
         ("name_bytes: expected 0 to 32, found 33", {"name_bytes": 33, "payload": bytes(99), "flags": 1}),
         ("flags, name_bytes and codebook_size: expected 0 in a clip, found (1, 2, 3)",
          {"flags": 1, "name": b"B8", "codebook_size": 3, "sizes": (1, 1, 0)}),
         ("width: expected 1 to 65535, found 0", {"sizes": (1, 1, 0), "num_tokens": 1}),
-        ("configuration, num_tokens and coding: expected None, 0 and 0 in a clip, found (None, 1, 2)",
+        ("configuration, num_tokens, coding and place: expected None, 0, 0 and None in a clip, found (None,",
          {"num_tokens": 1, "coding": 2, "sizes": (60000, 60000, 1)}),
         ("bytes of the clip: expected 3 to 67108864, found 10800000000",
          {"sizes": (60000, 60000, 1), "payload": bytes(7)}),
@@ -227,7 +227,7 @@ def test_a_packet_that_declares_gigabytes_is_refused(size: tuple[int, int, int])
         ({"num_tokens": -1}, "num_tokens: expected 0 to 65535, found -1"),
         ({"fingerprint": 2**64}, "fingerprint: expected 0 to 18446744073709551615, found"),
         ({"sequence": 2**32}, "sequence: expected 0 to 4294967295, found 4294967296"),
-        ({"kind": Kind.CLIP}, "configuration, num_tokens and coding: expected None, 0 and 0 in a clip"),
+        ({"kind": Kind.CLIP}, "configuration, num_tokens, coding and place: expected None, 0, 0 and None in"),
     ],
 )  # fmt: skip
 def test_a_packet_that_could_not_be_read_cannot_be_made(changes: dict[str, Any], message: str) -> None:

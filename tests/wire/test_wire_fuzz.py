@@ -38,6 +38,7 @@ def test_every_message_comes_back_as_it_was_sent_or_is_refused(wire_fuzz: Module
     # Every check of a packet is reached, not only the first ones.
     reached = {"checksum", "kind", "coding", "flags", "name_bytes", "codebook_size", "positions", "payload"}
     reached |= {"padding", "reserved", "status", "logits", "time", "head checksum", "layers", "num_layers"}
+    reached |= {"place", "steps", "back"}
     assert reached <= set(report.reasons)
 
 

@@ -3,6 +3,17 @@
 from approxbit.wire.entropy.coder import decode, encode, warm_up
 from approxbit.wire.entropy.compiled import has_compiler
 from approxbit.wire.entropy.context import PROFILES, Profile
+from approxbit.wire.entropy.reference import Reference, count_steps
 from approxbit.wire.entropy.tables import PriorTables
 
-__all__ = ["PROFILES", "PriorTables", "Profile", "decode", "encode", "has_compiler", "warm_up"]
+__all__ = [
+    "PROFILES",
+    "PriorTables",
+    "Profile",
+    "Reference",
+    "count_steps",
+    "decode",
+    "encode",
+    "has_compiler",
+    "warm_up",
+]

@@ -12,6 +12,7 @@ from approxbit.errors import WireError
 from approxbit.wire.entropy import kernels
 from approxbit.wire.entropy.compiled import load_kernels
 from approxbit.wire.entropy.context import AROUND, BEFORE
+from approxbit.wire.entropy.reference import Reference
 from approxbit.wire.entropy.tables import PriorTables
 from approxbit.wire.frame import BytesLike, problem
 from approxbit.wire.packing import check_planes, packed_bytes
@@ -23,7 +24,7 @@ def encode(
     planes: np.ndarray,
     tables: PriorTables,
     cuts: Sequence[int] = (),
-    reference: np.ndarray | None = None,
+    reference: Reference | None = None,
 ) -> list[bytes] | None:
     """The layers of a code, or None where the code is not shorter this way than packed.
 
@@ -31,8 +32,7 @@ def encode(
         planes: 0 and 1, uint8 or bool `[bit, position]`: all bits of the codec, or its first ones.
         tables: Of the codec.
         cuts: After how many bits each layer ends, rising, such as `(4, 8, 16)`; by default, one layer.
-        reference: A guess at the same bits that the decoder has as well, same type and shape; for tables that
-            look at one.
+        reference: An earlier code that the decoder has as well, for tables that look at one.
 
     Raises:
         ValueError: The planes, the cuts or the reference do not fit the tables.
@@ -55,7 +55,7 @@ def decode(
     layers: Sequence[BytesLike],
     tables: PriorTables,
     cuts: Sequence[int],
-    reference: np.ndarray | None = None,
+    reference: Reference | None = None,
 ) -> np.ndarray:
     """The bit planes of the layers that are there; the inverse of `encode`.
 
@@ -66,7 +66,7 @@ def decode(
         layers: The first of the layers that `encode` returned, or all.
         tables: The same.
         cuts: After how many bits each of these layers ends.
-        reference: The same, of the bits that are decoded.
+        reference: The same; of the bits that are decoded, or of more.
 
     Returns:
         uint8 `[bit, position]`, 0 and 1, of all bits up to the last cut.
@@ -127,14 +127,16 @@ def _layout(grid_size: Shape3) -> _Layout:
 class _Work:
     """What the kernels take, for one code."""
 
-    def __init__(self, tables: PriorTables, num_bits: int, reference: np.ndarray | None):
+    def __init__(self, tables: PriorTables, num_bits: int, reference: Reference | None):
         self.layout = _layout(tables.grid_size)
         self.values = np.zeros((num_bits, self.layout.row_length), np.int16)
         self.tokens = np.zeros((num_bits, tables.num_tokens), np.int16)
         guess = self.values[:0]
-        if reference is not None:
+        if reference is not None and tables.update is not None:
+            tables = tables.update
+            known = _signed(reference.guess(tables.grid_size)[:num_bits])
             guess = np.zeros_like(self.values)
-            guess[:, self.layout.places] = _signed(reference[:, : self.num_grid])
+            guess[:, self.layout.places[: known.shape[1]]] = known
         arrays = (*tables.arrays, guess)
         self.arguments = (self.values, self.tokens, self.layout.size, self.layout.shifts, arrays, _table())
 
@@ -161,19 +163,30 @@ def _table() -> np.ndarray:
 
 
 def _check_fit(
-    shape: tuple[int, ...], tables: PriorTables, cuts: Sequence[int], reference: np.ndarray | None
+    shape: tuple[int, ...], tables: PriorTables, cuts: Sequence[int], reference: Reference | None
 ) -> None:
     num_bits, num_positions = shape
+    if tables.is_update:
+        raise ValueError(problem("tables", "those of a codec", "those of its updates alone"))
     if num_bits > tables.codebook_size or num_positions != tables.num_positions:
         expected = f"(up to {tables.codebook_size}, {tables.num_positions})"
         raise ValueError(problem("planes", f"{expected} for these tables", shape))
     if any(low >= high for low, high in zip((0, *cuts), cuts)) or cuts[-1] != num_bits:
         raise ValueError(problem("cuts", f"rising numbers of bits up to {num_bits}", tuple(cuts)))
     if reference is not None:
-        check_planes(reference)
-        if reference.shape != shape or not tables.looks_at_reference:
-            expected = f"{shape}" if tables.looks_at_reference else "none with these tables"
-            raise ValueError(problem("reference", expected, reference.shape))
+        _check_reference(reference, num_bits, tables)
+
+
+def _check_reference(reference: Reference, num_bits: int, tables: PriorTables) -> None:
+    if tables.update is None:
+        raise ValueError(problem("reference", "none with these tables", "one"))
+    if reference.steps < 0:
+        raise ValueError(problem("steps of the reference", "0 or more", reference.steps))
+    check_planes(reference.planes)
+    found = reference.planes.shape
+    if not num_bits <= found[0] <= tables.codebook_size or found[1] != tables.num_positions:
+        expected = f"({num_bits} to {tables.codebook_size}, {tables.num_positions})"
+        raise ValueError(problem("planes of the reference", expected, found))
 
 
 def _new_state(payload: np.ndarray | None = None) -> np.ndarray:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import struct
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from operator import index
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +29,9 @@ _HEAD = struct.Struct(">4s3HHHBBB")
 class PriorTables:
     """Weights of the probabilities of one codec's bits. Tables that exist are well formed.
 
+    A codec's tables may have a second set beside them, `update`, for codes whose first time steps an earlier
+    code of the stream has seen.
+
     All arrays are int16, read-only copies; no sum of theirs can overflow. The first unit is linear, the
     others are rectified.
 
@@ -36,14 +40,16 @@ class PriorTables:
         num_tokens: Class tokens beside the grid.
         before: `[bit, 13, unit]`, of the neighbours that come before a position.
         earlier: `[pair, around, unit]`; its pairs of bits are (1, 0), (2, 0), (2, 1), (3, 0) ...
-        reference: `[bit, around, unit]`, of the reference; with no `around`, none is looked at.
+        reference: `[bit, around, unit]`, of the reference; only in `update` there are `around`.
         bias: `[bit, unit, time + height + width]`.
         output: `[bit, unit]`, in 1/256 nat of 2^13.
         token_weights: `[pair]`, in 1/1024 nat; empty without class tokens.
         token_biases: `[bit]`, the same.
+        update: The tables of codes with a reference, of the same sizes; None if the codec has none.
 
     Raises:
-        ValueError: An array has another type or shape, or its sums could leave int16.
+        ValueError: An array has another type or shape, or its sums could leave int16; or `update` does not
+            fit, looks at no reference, or is not the only set that does.
     """
 
     grid_size: Shape3
@@ -55,6 +61,7 @@ class PriorTables:
     output: np.ndarray
     token_weights: np.ndarray
     token_biases: np.ndarray
+    update: PriorTables | None = None
 
     def __post_init__(self):
         object.__setattr__(self, "grid_size", tuple(index(length) for length in self.grid_size))
@@ -69,12 +76,15 @@ class PriorTables:
             copy.flags.writeable = False
             object.__setattr__(self, name, copy)
         _check_sums(self)
+        if self.update is not None:
+            _check_update(self, self.update)
 
     @classmethod
     def of_zeros(cls, codebook_size: int, grid_size: Shape3, num_tokens: int = 0) -> PriorTables:
         """Tables under which every bit is 1 with one half."""
         shapes = _shapes(grid_size, num_tokens, codebook_size, 1, 0, 1)
-        return cls(grid_size, num_tokens, **{name: np.zeros(each, np.int16) for name, each in shapes.items()})
+        arrays: dict[str, Any] = {name: np.zeros(each, np.int16) for name, each in shapes.items()}
+        return cls(grid_size, num_tokens, **arrays)
 
     @property
     def sizes(self) -> tuple[Shape3, int, int, int, int, int]:
@@ -96,8 +106,8 @@ class PriorTables:
         return math.prod(self.grid_size) + self.num_tokens
 
     @property
-    def looks_at_reference(self) -> bool:
-        """Whether a reference changes the probabilities."""
+    def is_update(self) -> bool:
+        """Whether these are tables of updates alone, which code nothing without those that they belong to."""
         return self.reference.shape[1] > 0
 
     @cached_property
@@ -113,6 +123,8 @@ class PriorTables:
         """
         expected = configuration.grid_size(feature_size), num_tokens
         found = tuple(self.grid_size), self.num_tokens
+        if self.is_update:
+            raise ValueError(problem("prior", "the tables of a codec", "those of its updates alone"))
         if found != expected or self.codebook_size < configuration.codebook_size:
             raise ValueError(
                 f"a prior for {configuration} must have the grid and class tokens {expected} and at least "
@@ -131,7 +143,8 @@ class PriorTables:
         """The tables in a file; the inverse of `from_bytes`. `FORMAT.md` specifies every byte."""
         (time, height, width), num_tokens, bits, num_earlier, num_reference, units = self.sizes
         head = _HEAD.pack(MAGIC, time, height, width, num_tokens, bits, num_earlier, num_reference, units)
-        return head + b"".join(array.astype(">i2").tobytes() for array in self.arrays)
+        own = head + b"".join(array.astype(">i2").tobytes() for array in self.arrays)
+        return own if self.update is None else own + self.update.to_bytes()
 
     @classmethod
     def from_bytes(cls, data: BytesLike) -> PriorTables:
@@ -140,29 +153,40 @@ class PriorTables:
         Raises:
             WireError: `data` is anything but the bytes of tables.
         """
-        if len(data) < _HEAD.size:
-            raise WireError(problem("tables", f"at least {_HEAD.size} bytes", len(data)))
-        magic, time, height, width, num_tokens, bits, num_earlier, num_reference, units = _HEAD.unpack_from(
-            data
-        )
-        if magic != MAGIC:
-            raise WireError(problem("magic of the tables", MAGIC.hex(), magic.hex()))
-        sizes = (time, height, width), num_tokens, bits, num_earlier, num_reference, units
         try:
-            _check_sizes(*sizes)
-            shapes = _shapes(*sizes)
-            num_bytes = _HEAD.size + 2 * sum(math.prod(shape) for shape in shapes.values())
-            if len(data) != num_bytes:
-                raise ValueError(problem("tables", f"{num_bytes} bytes for their sizes", len(data)))
-            return cls(sizes[0], num_tokens, *_read(data, list(shapes.values())))
+            tables, num_bytes = _read_tables(data)
+            if len(data) == num_bytes:
+                return tables
+            update, num_more = _read_tables(memoryview(data)[num_bytes:])
+            if len(data) != num_bytes + num_more:
+                raise ValueError(
+                    problem("tables", f"{num_bytes + num_more} bytes for their sizes", len(data))
+                )
+            return replace(tables, update=update)
         except ValueError as error:
             raise WireError(str(error)) from error
 
 
-_ARRAYS = [field.name for field in fields(PriorTables)][2:]
+_ARRAYS = [field.name for field in fields(PriorTables)][2:-1]
 
 
-def _read(data: BytesLike, shapes: list[tuple[int, ...]]) -> list[np.ndarray]:
+def _read_tables(data: BytesLike) -> tuple[PriorTables, int]:
+    """One set of tables that some bytes begin with, and its length."""
+    if len(data) < _HEAD.size:
+        raise ValueError(problem("tables", f"at least {_HEAD.size} bytes", len(data)))
+    magic, time, height, width, num_tokens, bits, num_earlier, num_reference, units = _HEAD.unpack_from(data)
+    if magic != MAGIC:
+        raise ValueError(problem("magic of the tables", MAGIC.hex(), magic.hex()))
+    sizes = (time, height, width), num_tokens, bits, num_earlier, num_reference, units
+    _check_sizes(*sizes)
+    shapes = _shapes(*sizes)
+    num_bytes = _HEAD.size + 2 * sum(math.prod(shape) for shape in shapes.values())
+    if len(data) < num_bytes:
+        raise ValueError(problem("tables", f"{num_bytes} bytes for their sizes", len(data)))
+    return PriorTables(sizes[0], num_tokens, *_read(data, list(shapes.values()))), num_bytes
+
+
+def _read(data: BytesLike, shapes: list[tuple[int, ...]]) -> list[Any]:
     arrays, start = [], _HEAD.size
     for shape in shapes:
         count = math.prod(shape)
@@ -218,3 +242,14 @@ def _check_sums(tables: PriorTables) -> None:
         start += length
     if largest.max() > INT16_MAX:
         raise ValueError(problem("sum of the weights of a unit", f"at most {INT16_MAX}", largest.max()))
+
+
+def _check_update(tables: PriorTables, update: PriorTables) -> None:
+    expected, found = tables.sizes[:3], update.sizes[:3]
+    if found != expected:
+        raise ValueError(problem("grid, class tokens and bits of the tables of updates", expected, found))
+    around = tables.reference.shape[1], update.reference.shape[1]
+    if tables.is_update or not update.is_update:
+        raise ValueError(
+            problem("positions around, reference", "some in the tables of updates alone", around)
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from approxbit.errors import WireError
 from approxbit.wire import PriorTables, packed_bytes
-from approxbit.wire.entropy import coder, compiled, decode, encode
+from approxbit.wire.entropy import Reference, coder, compiled, decode, encode
 from approxbit.wire.entropy.compiled import compile_kernels, plain_kernels
 
 MakePrior = Callable[..., PriorTables]
@@ -158,17 +159,67 @@ def test_one_layer_costs_nothing(make_prior: MakePrior) -> None:
     assert encode(planes, prior) == encode(planes, prior, (4,))
 
 
-def test_a_reference_changes_the_bytes_and_must_be_there_again(make_prior: MakePrior) -> None:
-    prior = make_prior(num_reference=7, grid_size=(3, 3, 3))
-    planes = draw(prior, 0.97, 3)
-    guess = planes.copy()
-    guess[:, ::5] ^= 1
-    plain, helped = encode(planes, prior), encode(planes, prior, reference=guess)
-    assert plain != helped
-    assert plain is not None
-    assert helped is not None
-    np.testing.assert_array_equal(decode(helped, prior, [4], guess), planes)
-    np.testing.assert_array_equal(decode(plain, prior, [4]), planes)
+@pytest.mark.parametrize("sizes", [*SIZES[1:5], {"codebook_size": 3, "grid_size": (6, 2, 2), "units": 5}])
+@pytest.mark.parametrize("steps", [0, 1, 2, 9])
+def test_an_update_comes_back_and_both_kernels_write_the_same_bytes(
+    sizes: dict[str, Any], steps: int, make_prior: MakePrior, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prior = make_prior(**sizes, num_reference=7)
+    planes, earlier = draw(prior, 0.6, 1), draw(prior, 0.6, 2)
+    monkeypatch.setattr(coder, "packed_bytes", lambda *shape: 10_000)
+    reference, payloads = Reference(earlier, steps), []
+    for kernels in (plain_kernels, compile_kernels):
+        force(monkeypatch, kernels)
+        layers = encode(planes, prior, reference=reference)
+        assert layers is not None
+        payloads += layers
+        np.testing.assert_array_equal(decode(layers, prior, [len(planes)], reference), planes)
+    assert payloads[0] == payloads[1]
+
+
+def test_only_the_steps_that_an_earlier_code_saw_depend_on_it(
+    make_prior: MakePrior, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prior = make_prior(num_reference=7, grid_size=(4, 3, 3))
+    monkeypatch.setattr(coder, "packed_bytes", lambda *shape: 10_000)
+    planes, earlier = draw(prior, 0.9, 1), draw(prior, 0.9, 2)
+    for steps, first_seen in [(0, 0), (1, 9), (3, 27)]:
+        unseen, seen = earlier.copy(), earlier.copy()
+        unseen[:, :first_seen] ^= 1
+        seen[:, first_seen:] ^= 1
+        payloads = [
+            encode(planes, prior, reference=Reference(each, steps)) for each in (earlier, unseen, seen)
+        ]
+        assert payloads[0] == payloads[1] != payloads[2]
+
+
+def test_a_right_guess_is_worth_most_of_the_bytes() -> None:
+    """Tables of updates that trust the same position of the reference, and key tables that know nothing."""
+    grid, nothing = (4, 8, 8), np.zeros(0, np.int16)
+
+    def tables(weight: int, around: int, update: PriorTables | None) -> PriorTables:
+        before, earlier = np.zeros((2, 13, 1), np.int16), np.zeros((1, 1, 1), np.int16)
+        reference, bias = np.full((2, around, 1), weight, np.int16), np.zeros((2, 1, 20), np.int16)
+        output = np.full((2, 1), 8192, np.int16)
+        return PriorTables(grid, 0, before, earlier, reference, bias, output, nothing, nothing, update)
+
+    prior = tables(0, 0, tables(1024, 1, None))  # 4 nats
+    planes = draw(prior, 0.5, 1)
+    earlier = np.roll(planes, 64, axis=1)  # one time step later
+    layers = encode(planes, prior, reference=Reference(earlier, 1))
+    assert layers is not None
+    known_bytes, other_bytes = 2 * 3 * 64 * math.log2(1 + math.exp(-4)) / 8, 2 * 64 / 8
+    assert 0 <= len(layers[0]) - known_bytes - other_bytes < 1.5
+    np.testing.assert_array_equal(decode(layers, prior, [2], Reference(earlier, 1)), planes)
+
+
+def test_the_leading_bits_of_an_earlier_code_serve_the_leading_bits(make_prior: MakePrior) -> None:
+    prior = make_prior(num_reference=7)
+    planes, earlier = np.ones((4, 18), np.uint8), np.ones((4, 18), np.uint8)
+    layers = encode(planes[:2], prior, reference=Reference(earlier, 1))
+    assert layers == encode(planes[:2], prior, reference=Reference(earlier[:2], 1))
+    assert layers is not None
+    np.testing.assert_array_equal(decode(layers, prior, [2], Reference(earlier, 1)), planes[:2])
 
 
 def test_what_does_not_fit_the_tables_is_a_mistake(make_prior: MakePrior) -> None:
@@ -181,9 +232,17 @@ def test_what_does_not_fit_the_tables_is_a_mistake(make_prior: MakePrior) -> Non
         with pytest.raises(ValueError, match="cuts: expected rising numbers of bits up to 4"):
             encode(planes, prior, cuts)
     with pytest.raises(ValueError, match="reference: expected none with these tables"):
-        encode(planes, prior, reference=planes)
-    with pytest.raises(ValueError, match=r"reference: expected \(4, 18\)"):
-        encode(planes, make_prior(num_reference=1), reference=planes[:3])
+        encode(planes, prior, reference=Reference(planes, 1))
+    updates = make_prior(num_reference=1)
+    with pytest.raises(ValueError, match=r"planes of the reference: expected \(4 to 4, 18\), found \(3, 18"):
+        encode(planes, updates, reference=Reference(planes[:3], 1))
+    with pytest.raises(ValueError, match="steps of the reference: expected 0 or more, found -1"):
+        encode(planes, updates, reference=Reference(planes, -1))
+    assert updates.update is not None
+    with pytest.raises(
+        ValueError, match="tables: expected those of a codec, found those of its updates alone"
+    ):
+        encode(planes, updates.update)
     with pytest.raises(ValueError, match="cuts: expected one for each of 0 layers, at least 1"):
         decode([], prior, [])
     with pytest.raises(ValueError, match="cuts: expected one for each of 1 layers"):

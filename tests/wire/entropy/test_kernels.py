@@ -73,14 +73,14 @@ def test_loops_and_array_operations_give_the_same_numbers(units: int) -> None:
 def test_warming_up_leaves_nothing_to_translate(make_prior) -> None:
     if not has_compiler():
         pytest.skip("numba is not installed")
-    from approxbit.wire.entropy import decode, encode
+    from approxbit.wire.entropy import Reference, decode, encode
 
     warm_up()
     dispatchers = load_kernels()
     before = [len(each.signatures) for each in dispatchers]
     for prior in (make_prior(), make_prior(num_tokens=1, num_reference=7, units=3)):
         planes = np.ones((4, prior.num_positions), np.uint8)
-        reference = planes if prior.looks_at_reference else None
+        reference = Reference(planes, 1) if prior.update is not None else None
         layers = encode(planes, prior, (1, 4), reference)
         assert layers is not None
         decode([memoryview(each) for each in layers], prior, (1, 4), reference)

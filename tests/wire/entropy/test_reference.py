@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from approxbit.wire import PriorTables
-from approxbit.wire.entropy import encode
+from approxbit.wire.entropy import Reference, encode
 
 MakePrior = Callable[..., PriorTables]
 OFFSETS = list(itertools.product((-1, 0, 1), repeat=3))
@@ -27,8 +27,12 @@ def probability(logit: int) -> int:
     return small if logit <= 0 else 65536 - small
 
 
-def probabilities(planes: np.ndarray, prior: PriorTables) -> Iterator[tuple[int, int]]:
+def probabilities(
+    planes: np.ndarray, key: PriorTables, earlier: np.ndarray | None, steps: int
+) -> Iterator[tuple[int, int]]:
     """Each bit of a code and its probability, in the order of coding."""
+    prior = key if earlier is None else key.update
+    assert prior is not None
     shape, tokens = prior.grid_size, planes[:, planes.shape[1] - prior.num_tokens :]
     grid = planes[:, : planes.shape[1] - prior.num_tokens].reshape(len(planes), *shape)
 
@@ -36,6 +40,17 @@ def probabilities(planes: np.ndarray, prior: PriorTables) -> Iterator[tuple[int,
         place = tuple(a + b for a, b in zip(position, offset, strict=True))
         inside = all(0 <= each < length for each, length in zip(place, shape, strict=True))
         return 2 * int(grid[(bit, *place)]) - 1 if inside else 0
+
+    def guess(bit: int, position: tuple[int, ...], offset: tuple[int, ...]) -> int:
+        assert earlier is not None
+        seen = earlier[:, : len(earlier[0]) - key.num_tokens].reshape(len(planes), *shape)
+        place = tuple(a + b for a, b in zip(position, offset, strict=True))
+        if not all(0 <= each < length for each, length in zip(place, shape, strict=True)):
+            return 0
+        return 2 * int(seen[bit, place[0] + steps, place[1], place[2]]) - 1 if is_known(place[0]) else 0
+
+    def is_known(time: int) -> bool:
+        return earlier is not None and time + steps < shape[0]
 
     for bit in range(len(planes)):
         pairs = [bit * (bit - 1) // 2 + other for other in range(bit)]
@@ -53,6 +68,8 @@ def probabilities(planes: np.ndarray, prior: PriorTables) -> Iterator[tuple[int,
                     for number in range(prior.earlier.shape[1]):
                         weight = int(prior.earlier[pair, number, unit])
                         total += weight * value(other, position, AROUND[number])
+                for number in range(prior.reference.shape[1]):
+                    total += int(prior.reference[bit, number, unit]) * guess(bit, position, AROUND[number])
                 logit += int(prior.output[bit, unit]) * (total if unit == 0 else max(0, total))
             yield int(grid[(bit, *position)]), probability(logit >> 13)
         for token in range(prior.num_tokens):
@@ -62,10 +79,12 @@ def probabilities(planes: np.ndarray, prior: PriorTables) -> Iterator[tuple[int,
             yield int(tokens[bit, token]), probability(logit >> 2)
 
 
-def encode_by_fractions(planes: np.ndarray, prior: PriorTables) -> bytes:
+def encode_by_fractions(
+    planes: np.ndarray, prior: PriorTables, earlier: np.ndarray | None = None, steps: int = 0
+) -> bytes:
     """The payload without carries, bytes or loops over them: `low` is one exact fraction of 1."""
     low, span, written = Fraction(0), 1 << 40, 0  # span counts units of 2^-(40 + 8 written)
-    for bit, chance in probabilities(planes, prior):
+    for bit, chance in probabilities(planes, prior, earlier, steps):
         unit = Fraction(1, 1 << (40 + 8 * written))
         bound = (span >> 16) * chance
         if not bit:
@@ -101,4 +120,24 @@ def test_the_document_alone_gives_the_same_bytes(sizes: dict[str, Any], make_pri
         if layers is not None:
             num_coded += 1
             assert layers[0] == encode_by_fractions(planes, prior)
+    assert num_coded > 3
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+def test_the_document_alone_gives_the_same_bytes_of_an_update(
+    sizes: dict[str, Any], make_prior: MakePrior
+) -> None:
+    num_coded = 0
+    for seed in range(12):
+        prior = make_prior(**sizes, num_reference=(1, 7, 27)[seed % 3], seed=seed)
+        source = np.random.default_rng(seed)
+        planes, earlier = (
+            (source.random((prior.codebook_size, prior.num_positions)) < 0.95).astype(np.uint8)
+            for _ in range(2)
+        )
+        steps = seed % prior.grid_size[0]
+        layers = encode(planes, prior, reference=Reference(earlier, steps))
+        if layers is not None:
+            num_coded += 1
+            assert layers[0] == encode_by_fractions(planes, prior, earlier, steps)
     assert num_coded > 3

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -33,7 +33,8 @@ def test_tables_come_back_from_their_bytes(
     assert hash(read) == hash(prior)
     assert read.to_bytes() == data
     assert (read.codebook_size, read.num_positions) == (4, 18 + num_tokens)
-    assert read.looks_at_reference == (num_reference > 0)
+    assert (read.update is not None) == (num_reference > 0)
+    assert not read.is_update
     assert prior != "tables"
     with pytest.raises(ValueError, match="read-only"):
         read.bias[...] = 0
@@ -41,11 +42,40 @@ def test_tables_come_back_from_their_bytes(
 
 def test_any_other_length_is_refused(make_prior: MakePrior) -> None:
     data = make_prior(num_tokens=1).to_bytes()
-    for wrong in [data[:cut] for cut in range(0, len(data), 7)] + [data + b"\0", data + data]:
+    for wrong in [data[:cut] for cut in range(0, len(data), 7)] + [data + b"\0"]:
         with pytest.raises(
             WireError, match=r"tables: expected (at least \d+ bytes|\d+ bytes for their sizes)"
         ):
             PriorTables.from_bytes(wrong)
+
+
+def test_any_other_length_of_the_tables_of_updates_is_refused(make_prior: MakePrior) -> None:
+    prior = make_prior(num_reference=1)
+    data = prior.to_bytes()
+    assert prior.update is not None
+    own_bytes = len(data) - len(prior.update.to_bytes())
+    assert PriorTables.from_bytes(data[:own_bytes]) == replace(prior, update=None)
+    for wrong in [*(data[:cut] for cut in range(own_bytes + 1, len(data), 7)), data + b"\0"]:
+        with pytest.raises(
+            WireError, match=r"tables: expected (at least \d+ bytes|\d+ bytes for their sizes)"
+        ):
+            PriorTables.from_bytes(wrong)
+
+
+def test_tables_of_updates_that_do_not_fit_are_refused(make_prior: MakePrior) -> None:
+    prior, fitting = make_prior(), make_prior(num_reference=7).update
+    assert fitting is not None
+    assert replace(prior, update=fitting) != prior
+    with pytest.raises(ValueError, match=r"grid, class tokens and bits .* \(\(2, 3, 3\), 0, 4\), found"):
+        replace(prior, update=make_prior(codebook_size=3, num_reference=7).update)
+    with pytest.raises(ValueError, match="reference: expected some in the tables of updates alone, found"):
+        replace(prior, update=prior)
+    with pytest.raises(ValueError, match="reference: expected some in the tables of updates alone, found"):
+        replace(fitting, update=fitting)
+    with pytest.raises(WireError, match="expected some in the tables of updates alone"):
+        PriorTables.from_bytes(2 * prior.to_bytes())
+    with pytest.raises(ValueError, match="prior: expected the tables of a codec, found those of its updates"):
+        fitting.check_fit(Configuration("B3", False, 4), (2, 3, 3))
 
 
 @pytest.mark.parametrize(
