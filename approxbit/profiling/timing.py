@@ -90,7 +90,7 @@ def _time_parts(
     start = time.perf_counter()
     packet = make_packet(edge.code_format, sent.payload)
     encode_ms = sent.encode_ms + 1000 * (time.perf_counter() - start)
-    answer = answer_code(packet, server)
+    answer, _ = answer_code(packet, server)
     return sent.edge_ms, encode_ms, answer.decode_ms, answer.server_ms
 
 

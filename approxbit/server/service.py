@@ -8,9 +8,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from approxbit.configuration import Configuration
 from approxbit.engines.runner import CodeFormat, ServerResult, ServerRunner, WholeRunner
 from approxbit.errors import WireError
-from approxbit.wire import Answer, Coding, Kind, Packet, Refusal, Status, pack, protocol
+from approxbit.server.streams import StreamCodes, StreamKey
+from approxbit.wire import Answer, Coding, Kind, Packet, Refusal, Status, pack, protocol, unpack
 from approxbit.wire.answer import MAX_REASON_BYTES
 
 _log = logging.getLogger("approxbit.server")
@@ -27,6 +29,9 @@ class Service:
     A layered packet that was cut holds the code of a smaller codebook: it is answered by the runner of that
     configuration, which must be there and have the same weights.
 
+    The code of a packet that belongs to a stream is kept once it was answered. An update is read with the
+    code that it names; where that is not there any more, the packet is refused as `NEEDS_KEY`.
+
     Every call returns bytes, whatever came in. One packet is computed at a time, because torch uses all its
     threads for each; the others stand in line, and when the line is full they are refused as `BUSY`.
 
@@ -34,12 +39,19 @@ class Service:
         whole: The unsplit model, for clips.
         server_runners: By configuration, such as `16-Enc-B5`.
         max_in_line: Packets that are computed or wait, at least 1.
+        stream_codes: Keeps the codes of streams; by default 64 MiB of them.
 
     Raises:
         ValueError: A runner stands under another configuration's name, or `max_in_line` is below 1.
     """
 
-    def __init__(self, whole: WholeRunner, server_runners: Mapping[str, ServerRunner], max_in_line: int = 6):
+    def __init__(
+        self,
+        whole: WholeRunner,
+        server_runners: Mapping[str, ServerRunner],
+        max_in_line: int = 6,
+        stream_codes: StreamCodes | None = None,
+    ):
         if max_in_line < 1:
             raise ValueError(f"max_in_line must be at least 1, found {max_in_line}")
         for name, runner in server_runners.items():
@@ -49,6 +61,7 @@ class Service:
                 )
         self.whole = whole
         self.server_runners = dict(server_runners)
+        self.stream_codes = StreamCodes() if stream_codes is None else stream_codes
         self._line = threading.BoundedSemaphore(max_in_line)
         self._turn = threading.Lock()
 
@@ -84,16 +97,29 @@ class Service:
         if objection:
             return _refuse(packet.sequence, Status.UNSUPPORTED, objection)
         packet.check_fingerprint(self._fingerprint(packet))
+        earlier = self._earlier(packet)
+        if earlier is None and packet.coding == Coding.UPDATE:
+            return _refuse(packet.sequence, Status.NEEDS_KEY, f"code {packet.earlier_sequence} is not here")
         if not self._line.acquire(blocking=False):
             return _refuse(packet.sequence, Status.BUSY, "too many packets wait, send this one again later")
         try:
             with self._turn:
                 if not is_wanted():
                     return _refuse(packet.sequence, Status.FAILED, "nobody waits for the answer any more")
-                result = self._compute(packet)
+                result, packed = self._compute(packet, earlier)
         finally:
             self._line.release()
-        return Answer(packet.sequence, result.logits, result.decode_ms, result.server_ms)
+        answer = Answer(packet.sequence, result.logits, result.decode_ms, result.server_ms)
+        if packet.place is not None:  # only now: nothing is kept of a packet that is refused after all
+            self.stream_codes.keep(_stream_key(packet), packet.sequence, packed)
+        return answer
+
+    def _earlier(self, packet: Packet) -> bytes | None:
+        """The packed code that an update was coded against, if it is here."""
+        sequence = packet.earlier_sequence
+        if packet.place is None or sequence is None:
+            return None
+        return self.stream_codes.find(_stream_key(packet), sequence, packet.place)
 
     def _objection(self, packet: Packet) -> str:
         """Why the packet is none that this server computes; empty if it is one."""
@@ -110,35 +136,59 @@ class Service:
             return self.whole.clip_format.fingerprint
         return self.server_runners[_name_of(packet)].code_format.fingerprint
 
-    def _compute(self, packet: Packet) -> ServerResult:
+    def _compute(self, packet: Packet, earlier: bytes | None) -> tuple[ServerResult, bytes]:
+        """What comes out, and the packed code; of a clip, nothing."""
         if packet.kind == Kind.CODE:
-            return answer_code(packet, self.server_runners[_name_of(packet)])
+            return answer_code(packet, self.server_runners[_name_of(packet)], earlier)
         start = time.perf_counter()
         clip = self.whole.clip_format.prepare(packet.clip())
         decode_ms = 1000 * (time.perf_counter() - start)
-        result = self.whole.run(clip)
-        return ServerResult(result.logits, decode_ms, result.whole_ms)
+        whole = self.whole.run(clip)
+        return ServerResult(whole.logits, decode_ms, whole.whole_ms), b""
 
 
-def answer_code(packet: Packet, runner: ServerRunner) -> ServerResult:
-    """The answer to a packet that holds a code of the runner's format; decoding counts all as `decode_ms`.
+def answer_code(
+    packet: Packet, runner: ServerRunner, earlier: bytes | None = None
+) -> tuple[ServerResult, bytes]:
+    """The answer to a packet that holds a code of the runner's format, and the packed code.
+
+    Args:
+        packet: What arrived; unpacking it counts as `decode_ms`.
+        runner: Of the packet's configuration.
+        earlier: The packed code that an update builds on.
 
     Raises:
         WireError: The payload is not what its coding writes.
     """
-    if packet.coding == Coding.RAW:
-        return runner.run(packet.payload)
     start = time.perf_counter()
-    packed = pack(packet.planes(runner.code_format.prior))
-    coding_ms = 1000 * (time.perf_counter() - start)
+    packed = _packed_code(packet, runner.code_format, earlier)
+    coding_ms = 0.0 if packet.coding == Coding.RAW else 1000 * (time.perf_counter() - start)
     result = runner.run(packed)
-    return replace(result, decode_ms=result.decode_ms + coding_ms)
+    return replace(result, decode_ms=result.decode_ms + coding_ms), packed
+
+
+def _packed_code(packet: Packet, code_format: CodeFormat, earlier: bytes | None) -> bytes:
+    if packet.coding == Coding.RAW:
+        return packet.payload
+    if earlier is None:
+        return pack(packet.planes(code_format.prior))
+    codebook_size = code_format.configuration.codebook_size
+    return pack(packet.planes(code_format.prior, unpack(earlier, codebook_size, packet.num_positions)))
+
+
+def _stream_key(packet: Packet) -> StreamKey:
+    assert packet.place is not None
+    return StreamKey(packet.place.stream, _configuration_of(packet), packet.fingerprint)
+
+
+def _configuration_of(packet: Packet) -> Configuration:
+    """Whose runner answers a code: its own configuration, or that of a smaller codebook if it was cut."""
+    assert packet.configuration is not None
+    return replace(packet.configuration, codebook_size=packet.num_bits)
 
 
 def _name_of(packet: Packet) -> str:
-    """Whose runner answers a code: its configuration's, or that of a smaller codebook if it was cut."""
-    assert packet.configuration is not None
-    return str(replace(packet.configuration, codebook_size=packet.num_bits))
+    return str(_configuration_of(packet))
 
 
 def _misfit(expected: CodeFormat, packet: Packet) -> str:
@@ -148,6 +198,8 @@ def _misfit(expected: CodeFormat, packet: Packet) -> str:
             return f"{field}: expected {getattr(expected, field)}, found {getattr(packet, field)}"
     if packet.coding != Coding.RAW and expected.prior is None:
         return f"coding: found {packet.coding:d}, expected 0: {expected.configuration} has no prior here"
+    if packet.coding == Coding.UPDATE and (expected.prior is None or expected.prior.update is None):
+        return f"coding: found 3, expected 0 to 2: {expected.configuration} has no tables of updates here"
     return ""
 
 
