@@ -47,6 +47,8 @@ class EdgeAnswer:
         arm: What answered: a configuration, `server-only` or `edge-only`.
         payload_bytes: Bytes of the code or clip that crossed the link; 0 for `edge-only`.
         packet_bytes: The same with the packet's header.
+        is_key: Whether the packet needed no earlier one to be read: False for an update of a window that
+            overlaps the one before, and for `edge-only`.
         parts: Where the time went.
         latency_ms: From the frames to the answer. Probes are not in it (`probing`).
         meets_sla: Whether latency and the arm's accuracy in the LUT keep the session's SLA.
@@ -63,6 +65,7 @@ class EdgeAnswer:
     arm: str
     payload_bytes: int
     packet_bytes: int
+    is_key: bool
     parts: Parts
     latency_ms: float
     meets_sla: bool

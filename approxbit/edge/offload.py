@@ -2,16 +2,17 @@
 
 import time
 from dataclasses import dataclass
-from typing import Callable, Tuple
+from typing import Callable, NamedTuple, Optional, Tuple
 
 import numpy as np
 
 from approxbit.edge.answer import Parts
+from approxbit.edge.code_stream import CodeStream
 from approxbit.edge.transport import Transport
 from approxbit.engines.runner import CodeFormat, EdgeRunner
 from approxbit.errors import LinkError, WireError
 from approxbit.select import SERVER_ONLY
-from approxbit.wire import Answer, Kind, Packet, Refusal, Status, read_reply, unpack
+from approxbit.wire import Answer, Coding, Kind, Packet, Refusal, Status, StreamPlace, read_reply, unpack
 
 LASTING = (Status.WRONG_WEIGHTS, Status.UNSUPPORTED)
 
@@ -40,9 +41,11 @@ class Offload:
     Attributes:
         arm: What answered.
         logits: float32 `[class]`.
-        payload_bytes: Of the code as it crossed, or of the clip.
+        payload_bytes: Of the code as it crossed, or of the clip; of both packets if an update had to be sent
+            again as a key packet.
         packet_bytes: With the header.
         parts: Where the time went, as far as it is known here.
+        is_key: Whether the packet that was answered needed no earlier one.
     """
 
     arm: str
@@ -50,10 +53,16 @@ class Offload:
     payload_bytes: int
     packet_bytes: int
     parts: Parts
+    is_key: bool = True
 
 
 def offload_code(
-    transport: Transport, runner: EdgeRunner, clip: np.ndarray, sequence: int, timeout_s: Callable[[], float]
+    transport: Transport,
+    runner: EdgeRunner,
+    clip: np.ndarray,
+    sequence: int,
+    timeout_s: Callable[[], float],
+    stream: Optional[CodeStream] = None,
 ) -> Offload:
     """Compute the code of a prepared clip, and let the server answer it.
 
@@ -62,45 +71,102 @@ def offload_code(
         runner: Edge half and encoder.
         clip: float32 `[3, time, height, width]`.
         sequence: Number of the clip.
-        timeout_s: Asked when the packet is ready.
+        timeout_s: Asked when a packet is ready.
+        stream: Of the clips, for codes that may be coded against earlier ones. An update whose earlier code
+            the server has not any more is sent again at once, as a key packet.
 
     Raises:
         LinkError: There was no answer, or a refusal (`RefusedError`).
         WireError: The reply is malformed, or belongs to another packet.
     """
     result = runner.run(clip)
-    start = time.perf_counter()
-    packet = make_packet(runner.code_format, result.payload, sequence)
-    data = packet.to_bytes()
-    encode_ms = result.encode_ms + _ms_since(start)
-    answer, link_ms = _exchange(transport, data, sequence, timeout_s())
-    parts = Parts(
-        edge_ms=result.edge_ms,
-        encode_ms=encode_ms,
-        link_ms=link_ms,
-        decode_ms=answer.decode_ms,
-        server_ms=answer.server_ms,
+    code_format = runner.code_format
+    place, earlier = (None, None) if stream is None else stream.take_place(code_format, sequence)
+    sent = [_send_code(transport, code_format, result.payload, sequence, timeout_s, place, earlier)]
+    if sent[0].answer is None:
+        sent.append(_send_code(transport, code_format, result.payload, sequence, timeout_s, place))
+    last = sent[-1]
+    assert last.answer is not None
+    is_key = last.packet.coding != Coding.UPDATE
+    if stream is not None:
+        stream.acknowledge(code_format, sequence, result.payload, is_key)
+    return Offload(
+        arm=str(code_format.configuration),
+        logits=last.answer.logits,
+        payload_bytes=sum(len(each.packet.payload) for each in sent),
+        packet_bytes=sum(each.packet_bytes for each in sent),
+        parts=Parts(
+            edge_ms=result.edge_ms,
+            encode_ms=result.encode_ms + sum(each.encode_ms for each in sent),
+            link_ms=sum(each.link_ms for each in sent),
+            decode_ms=last.answer.decode_ms,
+            server_ms=last.answer.server_ms,
+        ),
+        is_key=is_key,
     )
-    return Offload(str(packet.configuration), answer.logits, len(packet.payload), len(data), parts)
 
 
-def make_packet(code_format: CodeFormat, packed: bytes, sequence: int = 0) -> Packet:
+class _Sent(NamedTuple):
+    """A packet that was sent, what it cost, and its answer; None if the server needs a key packet instead."""
+
+    packet: Packet
+    packet_bytes: int
+    encode_ms: float
+    link_ms: float
+    answer: Optional[Answer]
+
+
+def _send_code(
+    transport: Transport,
+    code_format: CodeFormat,
+    packed: bytes,
+    sequence: int,
+    timeout_s: Callable[[], float],
+    place: Optional[StreamPlace],
+    earlier: Optional[bytes] = None,
+) -> _Sent:
+    start = time.perf_counter()
+    packet = make_packet(code_format, packed, sequence, place, earlier)
+    data = packet.to_bytes()
+    encode_ms, start = _ms_since(start), time.perf_counter()
+    try:
+        answer, link_ms = _exchange(transport, data, sequence, timeout_s())
+    except RefusedError as error:
+        if error.status != Status.NEEDS_KEY or earlier is None:
+            raise
+        return _Sent(packet, len(data), encode_ms, _ms_since(start), None)
+    return _Sent(packet, len(data), encode_ms, link_ms, answer)
+
+
+def make_packet(
+    code_format: CodeFormat,
+    packed: bytes,
+    sequence: int = 0,
+    place: Optional[StreamPlace] = None,
+    earlier: Optional[bytes] = None,
+) -> Packet:
     """The packet of a packed code: entropy coded if its codec has a prior, and never longer than packed.
 
     Args:
         code_format: Of the runner that made the code.
         packed: The code.
         sequence: Number of the clip.
+        place: In a stream.
+        earlier: The packed code that an update's place names; without it, the packet is a key packet.
 
     Raises:
-        WireError: `packed` is not a code of that format.
+        WireError: `packed` or `earlier` is not a code of that format.
     """
     configuration, size = code_format.configuration, code_format.feature_size
+    if place is not None and earlier is None:
+        place = place.as_key()
     rest = (code_format.num_tokens, code_format.fingerprint, sequence)
     if code_format.prior is None:
-        return Packet(Kind.CODE, configuration, size, packed, *rest)
-    planes = unpack(packed, configuration.codebook_size, code_format.num_positions)
-    return Packet.of_code(configuration, size, planes, *rest, prior=code_format.prior)
+        return Packet(Kind.CODE, configuration, size, packed, *rest, place=place)
+    shape = (configuration.codebook_size, code_format.num_positions)
+    planes, others = unpack(packed, *shape), None if earlier is None else unpack(earlier, *shape)
+    prior = code_format.prior
+    return Packet.of_code(configuration, size, planes, *rest, prior=prior, place=place, earlier=others)
 
 
 def offload_clip(

@@ -7,6 +7,7 @@ from typing import Dict, Mapping, Optional, Set, Tuple
 import numpy as np
 
 from approxbit.edge.answer import EdgeAnswer, Parts
+from approxbit.edge.code_stream import NUM_SEQUENCES, CodeStream
 from approxbit.edge.meter import LinkMeter, ProbePolicy, Probing
 from approxbit.edge.offload import Offload, RefusedError, offload_clip, offload_code
 from approxbit.edge.transport import Transport
@@ -17,7 +18,6 @@ from approxbit.link import BandwidthEstimator
 from approxbit.select import EDGE_ONLY, LUT, SERVER_ONLY, SLA, Choice, LatencySLA, select
 from approxbit.wire import warm_up
 
-NUM_SEQUENCES = 2**32
 SHORTEST_WAIT_MS = 1.0
 """With less than this left, a clip is not worth breaking off for."""
 
@@ -36,12 +36,14 @@ class SessionPolicy:
         longest_retry_s: Between later pings, whose waits double up to it; also before a refused arm is
             tried again.
         probes: When and how the bandwidth is probed.
+        key_every: Of windows that overlap, at least every so many packets is a key packet; 1 for no updates.
     """
 
     timeout_s: float = 5.0
     first_retry_s: float = 0.1
     longest_retry_s: float = 5.0
     probes: ProbePolicy = field(default_factory=ProbePolicy)
+    key_every: int = 30
 
 
 class EdgeSession:
@@ -57,6 +59,9 @@ class EdgeSession:
     device answers by itself with the whole model; without one, `answer` raises. After a failure nothing is
     sent until a ping comes back; the pings run beside the clips and keep none of them waiting. An arm whose
     packets the server refuses (other weights, unknown configuration) is left out for `longest_retry_s`.
+
+    Clips may be windows of one stream that overlap: say to `answer` how far each moved. The packet of a
+    window then holds only what the one before does not tell, if its codec's prior has tables of updates.
 
     The bandwidth comes from the session's own packets. When those are too small to tell, or the estimate is
     old, a probe of some kilobytes precedes the clip. It is no part of the clip's latency, because it belongs
@@ -100,6 +105,7 @@ class EdgeSession:
         self._accuracies = {row.arm: row.accuracy for row in lut.rows}
         self._refused_until: Dict[str, float] = {}
         self._sequence = 0
+        self._stream = CodeStream(clip_format.num_frames, self.policy.key_every)
         self._meter = LinkMeter(transport, estimator or BandwidthEstimator(), self.policy.probes)
         self._watch = LinkWatch(self._ping, self.policy.first_retry_s, self.policy.longest_retry_s)
 
@@ -132,15 +138,22 @@ class EdgeSession:
             self._mark_down(str(error))
             return Probing()
 
-    def answer(self, frames: np.ndarray, clip: Optional[np.ndarray] = None) -> EdgeAnswer:
+    def answer(
+        self,
+        frames: np.ndarray,
+        clip: Optional[np.ndarray] = None,
+        shift_frames: Optional[int] = None,
+    ) -> EdgeAnswer:
         """The one answer to one clip.
 
         Args:
             frames: RGB, uint8, `[time, height, width, 3]`.
             clip: The same frames prepared already, float32 `[3, time, size, size]`.
+            shift_frames: How many frames after the clip before it this one starts, in a stream of windows
+                that overlap; any number for the first of them. None for a clip of its own.
 
         Raises:
-            ValueError: The frames are not those of a clip.
+            ValueError: The frames are not those of a clip, or `shift_frames` is negative.
             LinkError: The server did not answer and there is no whole model on the device.
         """
         probing = self.refresh()
@@ -149,7 +162,8 @@ class EdgeSession:
         frames = self._clip_format.crop(frames)
         clip = self._clip_format.prepare(frames) if clip is None else clip
         prepare_ms = _ms_since(start)
-        choice, outcome, reason = self._try_choice(frames, clip, sequence, prepare_ms)
+        stream = self._move_stream(shift_frames)
+        choice, outcome, reason = self._try_choice(frames, clip, sequence, prepare_ms, stream)
         fell_back = outcome is None
         if outcome is None:
             outcome = self._answer_alone(clip, reason, lost_ms=_ms_since(start) - prepare_ms)
@@ -160,6 +174,7 @@ class EdgeSession:
             arm=outcome.arm,
             payload_bytes=outcome.payload_bytes,
             packet_bytes=outcome.packet_bytes,
+            is_key=outcome.is_key,
             parts=replace(outcome.parts, prepare_ms=prepare_ms),
             latency_ms=latency_ms,
             meets_sla=self.sla.is_met_by(latency_ms, self._accuracies.get(outcome.arm, 0.0)),
@@ -171,8 +186,20 @@ class EdgeSession:
             probing=probing,
         )
 
+    def _move_stream(self, shift_frames: Optional[int]) -> Optional[CodeStream]:
+        if shift_frames is None:
+            self._stream.forget()
+            return None
+        self._stream.move(shift_frames)
+        return self._stream
+
     def _try_choice(
-        self, frames: np.ndarray, clip: np.ndarray, sequence: int, prepare_ms: float
+        self,
+        frames: np.ndarray,
+        clip: np.ndarray,
+        sequence: int,
+        prepare_ms: float,
+        stream: Optional[CodeStream],
     ) -> Tuple[Optional[Choice], Optional[Offload], str]:
         """Choice, outcome and, where there is no outcome, the reason."""
         if not self._watch.is_up:
@@ -183,7 +210,7 @@ class EdgeSession:
         if choice.arm == EDGE_ONLY:
             return choice, self._answer_alone(clip), ""
         try:
-            return choice, self._offload(choice, frames, clip, sequence, prepare_ms), ""
+            return choice, self._offload(choice, frames, clip, sequence, prepare_ms, stream), ""
         except RefusedError as error:
             if error.is_lasting:
                 self._refused_until[choice.arm] = time.monotonic() + self.policy.longest_retry_s
@@ -201,7 +228,13 @@ class EdgeSession:
         return select(lut, self._meter.bandwidth_mbps, self.sla, self._meter.round_trip_ms)
 
     def _offload(
-        self, choice: Choice, frames: np.ndarray, clip: np.ndarray, sequence: int, spent_ms: float
+        self,
+        choice: Choice,
+        frames: np.ndarray,
+        clip: np.ndarray,
+        sequence: int,
+        spent_ms: float,
+        stream: Optional[CodeStream],
     ) -> Offload:
         start = time.perf_counter()
 
@@ -213,7 +246,11 @@ class EdgeSession:
             fingerprint = self._clip_format.fingerprint
             outcome = offload_clip(self._transport, frames, fingerprint, sequence, timeout_s)
         else:
-            outcome = offload_code(self._transport, self._runners[choice.arm], clip, sequence, timeout_s)
+            runner = self._runners[choice.arm]
+            prior = runner.code_format.prior
+            if prior is None or prior.update is None:
+                stream = None  # no code of this arm could be coded against it
+            outcome = offload_code(self._transport, runner, clip, sequence, timeout_s, stream)
         self._meter.observe(outcome.packet_bytes, outcome.parts.link_ms)
         return outcome
 
@@ -231,7 +268,8 @@ class EdgeSession:
         if self._whole is None:
             raise LinkError(reason + "; without a whole model on the device there is no fallback")
         result = self._whole.run(clip)
-        return Offload(EDGE_ONLY, result.logits, 0, 0, Parts(edge_ms=result.whole_ms, lost_ms=lost_ms))
+        parts = Parts(edge_ms=result.whole_ms, lost_ms=lost_ms)
+        return Offload(EDGE_ONLY, result.logits, 0, 0, parts, is_key=False)
 
     def _mark_down(self, reason: str) -> None:
         self._refused_until.clear()
