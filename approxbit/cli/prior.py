@@ -13,6 +13,11 @@ CHECKPOINTS = typer.Option(None, help="Folder of all families; by default the on
 CLIPS = typer.Option(8000, min=1, help="Training clips whose codes the priors learn from.")
 TEST_CLIPS = typer.Option(2400, min=1, help="Test clips whose codes are coded to measure them.")
 PROFILE = typer.Option("small", help="fast, or small: fewer bytes, about four times the time.")
+WINDOWS = typer.Option(
+    400,
+    min=0,
+    help="Long training videos whose windows the tables of updates learn from; 0 leaves these tables out.",
+)
 STEPS = typer.Option(400, min=1, help="Steps of training for each prior.")
 SEED = typer.Option(0, help="For all random numbers.")
 
@@ -23,6 +28,7 @@ def prior(
     clips: int = CLIPS,
     test_clips: int = TEST_CLIPS,
     profile: str = PROFILE,
+    windows: int = WINDOWS,
     steps: int = STEPS,
     seed: int = SEED,
     as_json: bool = JSON,
@@ -33,29 +39,33 @@ def prior(
     """
     import sys
 
-    from approxbit.training.data import DigitsData
+    from approxbit.training.data import DigitsData, DigitsWindows
     from approxbit.training.prior_family import train_priors
 
     data = DigitsData(num_train=clips, num_test=test_clips)
+    of_stream = DigitsWindows(num_train=windows, num_test=max(1, windows // 4)) if windows else None
     results = []
     with redirect_stdout(sys.stderr):  # progress bars
-        for each in train_priors(family, data, checkpoints, profile, steps, seed):
+        for each in train_priors(family, data, checkpoints, profile, steps, seed, of_stream):
             results.append(each)
             text = f"{each.name}: {each.raw_bytes} -> {each.coded_bytes:.1f} bytes"
             progress().print(text, highlight=False, markup=False)
     if as_json:
         print_json([asdict(each) for each in results])
         return
-    header = ("codec", "raw B", "coded B", "saved %", "before rounding B", "tables B")
+    shifts = of_stream.shifts if of_stream else ()
+    header = ["codec", "raw B", "coded B", "saved %", "before rounding B", "tables B"]
+    header += [f"moved by {shift} frames B" for shift in shifts]
     rows = [
-        (
+        [
             each.name,
             str(each.raw_bytes),
             f"{each.coded_bytes:.1f}",
             f"{each.saved_percent:.1f}",
             f"{each.ideal_bytes:.1f}",
             str(each.tables_bytes),
-        )
+            *(f"{each.update_bytes[shift]:.1f}" for shift in shifts),
+        ]
         for each in results
     ]
     print_table(header, rows)

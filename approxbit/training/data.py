@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning as L
+import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -22,6 +24,56 @@ def _as_batch(batch: Any) -> tuple[Float[Tensor, "batch 3 time height width"], I
     # `DigitsInMotion` hands over whole batches already.
     frames, labels = batch
     return to_clip(frames), labels
+
+
+class DigitsWindows:
+    """Windows of long videos of Digits-in-Motion, as they slide over a stream.
+
+    A long video shows one action, so it moves at half the pace of a clip. The windows of a video start at
+    frames 0, `every`, 2 `every` and so on.
+
+    Args:
+        num_train: Videos for training.
+        num_test: Videos for the test.
+        shifts: Frames from one window to the next, multiples of `every`; 4 and 8 of 16 frames are overlaps
+            of 75 % and 50 %.
+        num_frames: Frames of a window; a video has twice as many.
+        every: Frames between the starts of neighbouring windows.
+        cache: Folder for rendered videos; see `DigitsInMotion`.
+
+    Raises:
+        ValueError: A shift is not a multiple of `every` from `every` to `num_frames`.
+    """
+
+    def __init__(
+        self,
+        num_train: int = 400,
+        num_test: int = 100,
+        shifts: Sequence[int] = (4, 8),
+        num_frames: int = 16,
+        every: int = 4,
+        cache: str | None = None,
+    ) -> None:
+        for shift in shifts:
+            if shift % every or not every <= shift <= num_frames:
+                raise ValueError(f"shifts must be multiples of {every} up to {num_frames}, found {shift}")
+        self.num_videos = {"train": num_train, "test": num_test}
+        self.shifts, self.num_frames, self.every = tuple(shifts), num_frames, every
+        self.cache = Path(cache) if cache else None
+
+    @property
+    def num_windows(self) -> int:
+        """Windows of a video."""
+        return self.num_frames // self.every + 1
+
+    def batches(self, split: str, videos_per_batch: int = 8) -> Iterator[tuple[Tensor, None]]:
+        """All windows of one split, video by video: `(clips of RGB in [0, 1], None)`."""
+        videos = DigitsInMotion(split, self.num_videos[split], 2 * self.num_frames, cache=self.cache)
+        starts = range(0, self.num_frames + 1, self.every)
+        for first in range(0, len(videos), videos_per_batch):
+            frames = torch.from_numpy(videos.frames[first : first + videos_per_batch].copy())
+            windows = [frames[:, start : start + self.num_frames] for start in starts]
+            yield to_clip(torch.stack(windows, dim=1).flatten(0, 1)), None
 
 
 class DigitsData(L.LightningDataModule):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,6 +23,20 @@ _LOGIT_UNITS_PER_NAT = 256
 _TOKEN_UNITS_PER_NAT = 1024
 _BITS_OF_A_STEP = 2**17
 _INT16_MAX = 2**15 - 1
+
+
+class WindowPairs(NamedTuple):
+    """Codes of windows, and of windows of the same videos that began earlier.
+
+    Attributes:
+        code: uint8 `[pair, ...]`.
+        earlier: The same of the earlier windows.
+        steps: By how many time steps of the code's grid each window moved on.
+    """
+
+    code: Code
+    earlier: Code
+    steps: int
 
 
 class CodePrior(nn.Module):
@@ -79,7 +94,7 @@ class CodePrior(nn.Module):
 
         Args:
             code: Bits of this prior's size, of any dtype.
-            reference: A guess at the same bits; without one, all its neighbours count as 0.
+            reference: A guess at the same bits, 0.5 where there is none; without it, all are 0.5.
 
         Raises:
             ValueError: The code is of another size, or there is a reference and the prior looks at none.
@@ -144,20 +159,61 @@ class CodePrior(nn.Module):
             learning_rate: At the first step.
             seed: Chooses the codes of each step.
         """
+        generator = torch.Generator().manual_seed(seed)
+        batch_size = batch_size or self._usual_batch_size
+
+        def bits(step: int) -> Tensor:
+            chosen = torch.randint(len(codes.grid), (batch_size,), generator=generator)
+            return self(codes_at(codes, chosen))
+
+        return self._minimize(bits, num_steps, learning_rate)
+
+    def fit_updates(
+        self,
+        pairs: Sequence[WindowPairs],
+        num_steps: int = 400,
+        batch_size: int | None = None,
+        learning_rate: float = 0.03,
+        seed: int = 0,
+    ) -> float:
+        """Learn from codes of which earlier ones have seen the first time steps, as `fit` does from codes.
+
+        Args:
+            pairs: Of training videos, for each shift that windows will have; steps of Adam take turns.
+            num_steps: As for `fit`, like all that follow.
+            batch_size: Pairs of a step.
+            learning_rate: At the first step.
+            seed: Chooses the pairs of each step.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        batch_size = batch_size or self._usual_batch_size
+
+        def bits(step: int) -> Tensor:
+            of_shift = pairs[step % len(pairs)]
+            chosen = torch.randint(len(of_shift.code.grid), (batch_size,), generator=generator)
+            code, earlier = (codes_at(each, chosen) for each in (of_shift.code, of_shift.earlier))
+            return self(code, guess_code(earlier, of_shift.steps))
+
+        return self._minimize(bits, num_steps, learning_rate)
+
+    @property
+    def _usual_batch_size(self) -> int:
+        bits_per_code = self.codebook_size * (math.prod(self.grid_size) + self.num_tokens)
+        return min(max(_BITS_OF_A_STEP // bits_per_code, 8), 256)
+
+    def _minimize(self, bits: Callable[[int], Tensor], num_steps: int, learning_rate: float) -> float:
+        """Take steps of Adam, and return the mean bits over the last tenth of them."""
         optimizer = torch.optim.Adam(self.parameters(), lr=learning_rate, betas=(0.9, 0.98))
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, num_steps)
-        bits_per_code = self.codebook_size * (math.prod(self.grid_size) + self.num_tokens)
-        batch_size = batch_size or min(max(_BITS_OF_A_STEP // bits_per_code, 8), 256)
-        generator, recent = torch.Generator().manual_seed(seed), []
+        recent = []
         for step in range(num_steps):
-            chosen = torch.randint(len(codes.grid), (batch_size,), generator=generator)
-            bits = self(Code(codes.grid[chosen], codes.tokens[chosen])).mean()
+            mean = bits(step).mean()
             optimizer.zero_grad()
-            bits.backward()
+            mean.backward()
             optimizer.step()
             schedule.step()
             if 10 * (step + 1) > 9 * num_steps:
-                recent.append(bits.item())
+                recent.append(mean.item())
         return sum(recent) / len(recent)
 
     @torch.no_grad()
@@ -193,6 +249,19 @@ class CodePrior(nn.Module):
             _rounded(of_tokens * _TOKEN_UNITS_PER_NAT),
             _rounded(self.token_biases * _TOKEN_UNITS_PER_NAT),
         )
+
+
+def codes_at(codes: Code, chosen: Tensor) -> Code:
+    """Some of many codes."""
+    return Code(codes.grid[chosen], codes.tokens[chosen])
+
+
+def guess_code(earlier: Code, steps: int) -> Code:
+    """What an earlier code says of the one that begins some time steps later: 0.5 where it says nothing."""
+    num_known = earlier.grid.shape[2] - steps
+    guess = torch.full(earlier.grid.shape, 0.5, device=earlier.grid.device)
+    guess[:, :, :num_known] = earlier.grid[:, :, steps:]
+    return Code(guess, earlier.tokens)
 
 
 def _unit_weights(bits: int, units: int, *shape: int) -> nn.Parameter:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from statistics import mean
 from typing import Any
@@ -18,9 +18,13 @@ from approxbit import zoo
 from approxbit.codec.code import Code
 from approxbit.codec.codec import Codec
 from approxbit.offload import OffloadedModel
-from approxbit.training.prior import CodePrior
-from approxbit.wire import PriorTables, entropy, packed_bytes
-from approxbit.wire.coding import encode_planes
+from approxbit.training.data import DigitsWindows
+from approxbit.training.prior import CodePrior, WindowPairs
+from approxbit.wire import Coding, PriorTables, count_steps, entropy, packed_bytes
+from approxbit.wire.coding import decode_payload, encode_planes
+
+NUM_REFERENCE = 7
+"""Positions of an earlier code that the tables of updates look at."""
 
 Clip = Float[Tensor, "batch 3 time height width"]
 
@@ -35,6 +39,8 @@ class FittedPrior:
         ideal_bytes: Mean over the test codes, by the prior as it was trained.
         coded_bytes: Mean over the test codes, of real payloads of the frozen tables.
         tables_bytes: Size of the tables.
+        update_bytes: By shift in frames, the mean payload of the updates of test windows; empty if the tables
+            have none for updates.
     """
 
     name: str
@@ -42,6 +48,7 @@ class FittedPrior:
     ideal_bytes: float
     coded_bytes: float
     tables_bytes: int
+    update_bytes: Mapping[int, float] = field(default_factory=dict)
 
     @property
     def saved_percent(self) -> float:
@@ -81,6 +88,59 @@ def fit_prior(
     prior = CodePrior(bits, grid_size, model.codec.num_tokens, profile)
     prior.fit(codes, num_steps, seed=seed)
     return prior
+
+
+def fit_update_prior(
+    model: OffloadedModel,
+    pairs: Sequence[WindowPairs],
+    profile: str = "small",
+    num_steps: int = 400,
+    seed: int = 0,
+) -> CodePrior:
+    """The prior of a model's codes whose first time steps an earlier code has seen, trained on windows."""
+    torch.manual_seed(seed)
+    configuration, size = model.codec.configuration, model.codec.feature_shape.size
+    bits, grid_size = configuration.codebook_size, configuration.grid_size(size)
+    prior = CodePrior(bits, grid_size, model.codec.num_tokens, profile, NUM_REFERENCE)
+    prior.fit_updates(pairs, num_steps, seed=seed)
+    return prior
+
+
+def pair_windows(codes: Code, windows: DigitsWindows) -> dict[int, WindowPairs]:
+    """All pairs of windows of one video that lie a shift apart, by shift in frames.
+
+    Args:
+        codes: Of the windows, video by video, as `compute_codes` gives them for `windows.batches`.
+        windows: Whose shifts are taken.
+    """
+    by_video = Code(*(part.unflatten(0, (-1, windows.num_windows)) for part in codes))
+    pairs = {}
+    for shift in windows.shifts:
+        distance = shift // windows.every
+        later = Code(*(part[:, distance:].flatten(0, 1) for part in by_video))
+        earlier = Code(*(part[:, :-distance].flatten(0, 1) for part in by_video))
+        pairs[shift] = WindowPairs(
+            later, earlier, count_steps(shift, windows.num_frames, codes.grid.shape[2])
+        )
+    return pairs
+
+
+def measure_updates(name: str, tables: PriorTables, pairs: WindowPairs) -> float:
+    """Mean payload bytes of the updates of test windows; each is decoded again.
+
+    Raises:
+        AssertionError: A code did not come back.
+    """
+    coded_bytes = 0
+    planes, earlier = (codes.to_planes().numpy() for codes in (pairs.code, pairs.earlier))
+    for each, other in zip(planes, earlier, strict=True):
+        reference = entropy.Reference(other, pairs.steps)
+        coding, payload = encode_planes(each, tables, reference=reference)
+        used = reference if coding == Coding.UPDATE else None
+        decoded = decode_payload(coding, payload, len(each), each.shape[1], tables, used)
+        assert (decoded == each).all(), f"a code of {name} did not come back"
+        coded_bytes += len(payload)
+    return coded_bytes / len(planes)
 
 
 def measure_prior(name: str, prior: CodePrior, tables: PriorTables, codes: Code) -> FittedPrior:
@@ -128,6 +188,7 @@ def train_priors(
     profile: str = "small",
     num_steps: int = 400,
     seed: int = 0,
+    windows: DigitsWindows | None = None,
 ) -> Iterator[FittedPrior]:
     """Give each codec of a family a prior: file and card are written again, with another fingerprint.
 
@@ -138,6 +199,7 @@ def train_priors(
         profile: `fast` or `small`.
         num_steps: Steps of training for each prior.
         seed: For all random numbers.
+        windows: Of long videos, for tables of updates; by default there are none.
 
     Yields:
         One result for each codec, once it is saved.
@@ -150,13 +212,33 @@ def train_priors(
     }  # a nested codec uses the prior of the one that holds it
     train = compute_codes(models, data.loader("train"), "codes of training clips")
     test = compute_codes(models, data.loader("test"), "codes of test clips")
+    of_windows = {} if windows is None else _codes_of_windows(models, windows)
     for configuration, model in models.items():
         name = f"{family}/{configuration}"
         prior = fit_prior(model, train[configuration], profile, num_steps, seed)
         tables = prior.freeze()
+        if windows is not None:
+            train_pairs, test_pairs = (pair_windows(each[configuration], windows) for each in of_windows)
+            update = fit_update_prior(model, list(train_pairs.values()), profile, num_steps, seed)
+            tables = replace(tables, update=update.freeze())
         result = measure_prior(name, prior, tables, test[configuration])
-        zoo.save_prior(name, tables, make_metrics(model.codec, tables, result, test[configuration]), root)
+        metrics = make_metrics(model.codec, tables, result, test[configuration])
+        if windows is not None:
+            update_bytes = {
+                shift: measure_updates(name, tables, pairs) for shift, pairs in test_pairs.items()
+            }
+            result = replace(result, update_bytes=update_bytes)
+            metrics |= {f"test_update_bytes_{shift}": round(size, 2) for shift, size in update_bytes.items()}
+        zoo.save_prior(name, tables, metrics, root)
         yield result
+
+
+def _codes_of_windows(
+    models: Mapping[str, OffloadedModel], windows: DigitsWindows
+) -> tuple[dict[str, Code], dict[str, Code]]:
+    """Of training and of test windows."""
+    train = compute_codes(models, windows.batches("train"), "codes of training windows")
+    return train, compute_codes(models, windows.batches("test"), "codes of test windows")
 
 
 def _codes_of(models: Mapping[str, OffloadedModel], clip: Clip) -> Iterator[tuple[str, Code]]:
