@@ -3,7 +3,7 @@
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, Tuple
 
 import typer
 
@@ -29,6 +29,11 @@ RUNNER = typer.Option(
     "or the modules under torch.",
 )
 TOP = typer.Option(5, min=1, help="How many classes to print for each file.")
+WINDOW_STEP = typer.Option(
+    0,
+    min=0,
+    help="Answer each file window by window, so many frames apart; 0 takes one clip from the whole file.",
+)
 NUM_TIMED = 4
 LOOSE_MS = 1e9
 
@@ -41,6 +46,7 @@ def run(
     sla: str = SLA_TEXT,
     bandwidth_mbps: float = BANDWIDTH,
     runner: Engine = RUNNER,
+    window_step: int = WINDOW_STEP,
     top: int = TOP,
     threads: int = THREADS,
     as_json: bool = JSON,
@@ -54,12 +60,12 @@ def run(
         raise ValueError("expected at least one video: approxbit run --video FILE")
     if configuration and sla:
         raise ValueError("expected --configuration or --sla, found both")
-    clips, failures = _read(paths, family)
+    clips, failures = _read(paths, family, is_whole=window_step > 0)
     rows: List[Dict[str, Any]] = []
     if clips:
         arms = [] if sla else [configuration or _most_accurate(family)]
         device = _open_device(family, arms, runner, threads)
-        rows = _answer_all(clips, device, family, arms, sla, bandwidth_mbps, top)
+        rows = _answer_all(clips, device, family, arms, sla, bandwidth_mbps, window_step, top)
     if as_json:
         print_json({"answers": rows, "failures": failures})
     elif rows:
@@ -68,8 +74,13 @@ def run(
         raise SystemExit(1)
 
 
-def _read(paths: List[Path], family: str) -> "Tuple[List[Tuple[Path, np.ndarray]], Dict[str, str]]":
-    """Frames of the files that can be read, and what is wrong with the others."""
+def _read(
+    paths: List[Path], family: str, is_whole: bool
+) -> "Tuple[List[Tuple[Path, np.ndarray]], Dict[str, str]]":
+    """Frames of the files that can be read, and what is wrong with the others.
+
+    With `is_whole`, a file must have as many frames as a clip.
+    """
     from approxbit.data.video import read_clip
     from approxbit.errors import VideoError
     from approxbit.zoo import build_backbone, card
@@ -80,7 +91,8 @@ def _read(paths: List[Path], family: str) -> "Tuple[List[Tuple[Path, np.ndarray]
     clips, failures = [], {}
     for path in paths:
         try:
-            clips.append((path, read_clip(path, num_frames)))
+            min_frames = num_frames if is_whole else 1
+            clips.append((path, read_clip(path, num_frames, min_frames=min_frames)))
         except VideoError as error:
             failures[str(path)] = str(error)
             sys.stderr.write(f"approxbit: {error}\n")
@@ -131,6 +143,7 @@ def _answer_all(
     arms: List[str],
     sla: str,
     bandwidth_mbps: float,
+    window_step: int,
     top: int,
 ) -> List[Dict[str, Any]]:
     from approxbit.demo.measure import refresh_times
@@ -160,7 +173,25 @@ def _answer_all(
         session = stack.enter_context(
             EdgeSession(device.runners, transport, lut, wanted, device.clip_format, device.whole)
         )
-        return [_describe(path, session.answer(frames), device, top, bool(sla)) for path, frames in clips]
+        return [
+            {**start, **_describe(path, session.answer(frames, shift_frames=shift), device, top, bool(sla))}
+            for path, first in clips
+            for start, frames, shift in _windows(path, first, window_step)
+        ]
+
+
+def _windows(
+    path: Path, frames: "np.ndarray", step: int
+) -> "Iterator[Tuple[Dict[str, int], np.ndarray, Optional[int]]]":
+    """Where a window starts, its frames, and how far it moved; without a step, the one clip of the file."""
+    from approxbit.data.video import read_windows
+
+    if not step:
+        yield {}, frames, None
+        return
+    num_frames = len(frames)
+    for number, window in enumerate(read_windows(path, num_frames, step)):
+        yield {"start_frame": number * step}, window, step if number else num_frames
 
 
 def _single_arm(device: "Device", configuration: str) -> "LUT":
@@ -181,6 +212,7 @@ def _describe(path: Path, answer: "EdgeAnswer", device: "Device", top: int, has_
         "backend": device.backend,
         "payload_bytes": answer.payload_bytes,
         "packet_bytes": answer.packet_bytes,
+        "is_key": answer.is_key,
         "latency_ms": round(answer.latency_ms, 3),
         "fell_back": answer.fell_back,
         "reason": answer.reason,
@@ -196,6 +228,7 @@ def _print(rows: List[Dict[str, Any]]) -> None:
     for row in rows:
         arm = row["arm"] + (" (fallback)" if row["fell_back"] else "")
         first, *others = (f"{each['label']} {100 * each['probability']:.1f} %" for each in row["top"])
-        cells.append([row["video"], first, arm, str(row["payload_bytes"]), f"{row['latency_ms']:.1f} ms"])
+        video = row["video"] + (f" from frame {row['start_frame']}" if "start_frame" in row else "")
+        cells.append([video, first, arm, str(row["payload_bytes"]), f"{row['latency_ms']:.1f} ms"])
         cells += [["", other, "", "", ""] for other in others]
     print_table(header, cells, num_text_columns=3)

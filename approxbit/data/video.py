@@ -1,8 +1,9 @@
 """Video files: the one place that decodes and encodes them.
 
-    read_clip    file -> uint8 frames, sampled over the whole video or a window of it
-    write_video  uint8 frames -> file
-    video_info   file -> what is really in it
+    read_clip     file -> uint8 frames, sampled over the whole video or a window of it
+    read_windows  file -> uint8 frames of one window after the other, as they slide over a long video
+    write_video   uint8 frames -> file
+    video_info    file -> what is really in it
 
 Frames are RGB, uint8, `[time, height, width, 3]`. Counts and times come from decoded frames, because headers
 of real datasets lie. Needs numpy and PyAV only: the edge process uses it without torch.
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections import deque
 from contextlib import closing, contextmanager
 from fractions import Fraction
 from itertools import islice
@@ -98,6 +100,38 @@ def read_clip(
         chosen = set(wanted.tolist())
         upto_last = islice(frames, int(wanted[-1]) + 1)
         return _to_rgb(frame for index, frame in enumerate(upto_last) if index in chosen)[positions]
+
+
+def read_windows(path: PathLike, num_frames: int, step: int) -> Iterator[np.ndarray]:
+    """Windows of neighbouring frames, each `step` frames after the one before it.
+
+    No more than one window is held, however long the video is. Frames after the last whole window are left
+    out.
+
+    Args:
+        path: Any file that FFmpeg reads.
+        num_frames: Frames of a window, at least 1.
+        step: Frames from the start of a window to that of the next, at least 1.
+
+    Yields:
+        RGB, uint8, `[num_frames, height, width, 3]`.
+
+    Raises:
+        VideoError: The file is missing, empty, not a video, damaged, or has fewer frames than a window.
+        ValueError: `num_frames` or `step` is below 1.
+    """
+    if num_frames < 1 or step < 1:
+        raise ValueError(f"num_frames and step must be at least 1, found {num_frames} and {step}")
+    held: deque[Any] = deque(maxlen=num_frames)
+    num_found = 0
+    with closing(_decode(path, 0.0, None)) as frames:
+        for frame in frames:
+            held.append(frame)
+            num_found += 1
+            if num_found >= num_frames and (num_found - num_frames) % step == 0:
+                yield _to_rgb(held)
+    if num_found < num_frames:
+        raise VideoError(f"{os.fspath(path)}: expected at least {num_frames} frames, found {num_found}")
 
 
 def video_info(path: PathLike) -> VideoInfo:

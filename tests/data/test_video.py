@@ -9,7 +9,7 @@ import pytest
 
 from approxbit.data import video
 from approxbit.data.sampling import evenly_spaced
-from approxbit.data.video import encode_video, read_clip, video_info, write_video
+from approxbit.data.video import encode_video, read_clip, read_windows, video_info, write_video
 from approxbit.errors import VideoError
 
 RAMP = np.stack(
@@ -119,6 +119,26 @@ def test_the_frame_count_of_a_lying_header_is_not_believed(make_video, read_numb
     path.write_bytes(bytes(data))
     assert video_info(path).num_frames == 16
     assert read_numbers(read_clip(path, 16, index_rule=evenly_spaced)) == list(range(16))
+
+
+@pytest.mark.parametrize(
+    ("step", "starts"),
+    [(1, range(0, 9)), (4, (0, 4, 8)), (3, (0, 3, 6)), (8, (0, 8)), (9, (0,)), (100, (0,))],
+)
+def test_windows_slide_over_the_whole_video(step, starts, make_video, read_numbers):
+    windows = list(read_windows(make_video("clip.mp4"), 8, step))
+    assert {window.shape for window in windows} == {(8, 32, 32, 3)}
+    assert [read_numbers(window) for window in windows] == [list(range(start, start + 8)) for start in starts]
+
+
+def test_a_video_shorter_than_a_window_is_an_error(make_video):
+    path = make_video("short.mp4", num_frames=3)
+    with pytest.raises(VideoError, match=rf"{re.escape(str(path))}: expected at least 4 frames, found 3"):
+        list(read_windows(path, 4, 1))
+    assert len(list(read_windows(path, 3, 1))) == 1
+    for num_frames, step in [(0, 1), (1, 0)]:
+        with pytest.raises(ValueError, match="num_frames and step must be at least 1, found"):
+            list(read_windows(path, num_frames, step))
 
 
 def test_info_is_measured_on_the_frames(make_video):

@@ -59,6 +59,23 @@ def test_run_answers_what_it_can_read_and_names_what_it_cannot(
         assert answer["answer"] == answer["top"][0]["label"]
 
 
+def test_run_answers_a_video_window_by_window(
+    family: str, videos: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--family", family, "--configuration", "8-Enc-B3", "--window-step", 3, "--runner", "torch"]
+    assert run("run", videos[0], *words, "--json") == 0
+    answers = json.loads(capsys.readouterr().out)["answers"]
+    assert [answer["start_frame"] for answer in answers] == [0, 3, 6]
+    assert [answer["is_key"] for answer in answers] == [True] * 3  # this family has no prior
+    assert run("run", videos[0], *words) == 0
+    assert "a.mp4 from frame 6" in capsys.readouterr().out
+
+    short = tmp_path / "short.mp4"
+    write_video(short, np.zeros((3, 16, 16, 3), np.uint8), frame_rate=8)
+    assert run("run", short, *words) == 1
+    assert "expected at least 4 frames, found 3" in capsys.readouterr().err
+
+
 def test_run_lets_the_selector_choose_and_shapes_the_link(
     family: str, videos: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
