@@ -69,9 +69,9 @@ def family_table(family: str) -> str:
             ]
         )
     lines = [
-        f"**{family}**: {lut.num_clips} test clips, {lut.date}, {lut.device}, {lut.threads} thread(s), edge on "
-        f"{lut.backend}; bytes are the mean payload, entropy coded; "
-        "top-1 in percent, absolute medians at batch size 1",
+        f"**{family}**: {lut.num_clips} test clips, {lut.date}, {lut.device}, {lut.threads} thread(s), edge "
+        f"on {lut.backend}; bytes are the mean payload, entropy coded; top-1 in percent, absolute medians at "
+        "batch size 1",
         "",
         "| " + " | ".join(HEADER) + " |",
         "|---" * len(HEADER) + "|",
