@@ -79,7 +79,7 @@ def measure(module: VQModule) -> dict[str, Any]:
     singles = [codec.encode(feature) for feature in features]
     return {
         "bytes": len(pack(planes[0].numpy())),
-        **measure_top1(module, batches),
+        **measure_top1({"": module}, batches),
         "entries_used": int((counts > 0).sum()),
         "entries": len(counts),
         "perplexity": round(compute_perplexity(counts), 1),

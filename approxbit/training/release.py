@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,11 @@ from rich.progress import track
 from torch import Tensor
 
 from approxbit import zoo
+from approxbit.backbones.feature import Feature
 from approxbit.codec import Codec
 from approxbit.data.digits import JOINT_CLASSES
 from approxbit.data.label_sets import JOINT
+from approxbit.offload import OffloadedModel
 from approxbit.training.backbone_module import BackboneModule
 from approxbit.training.codec_module import CodecModule
 from approxbit.training.objective import LABEL_SETS, answer_for, compute_top1
@@ -41,7 +45,7 @@ class Release(L.Callback):
         if trainer.interrupted:
             return
         module.eval()
-        metrics = self._measure(module, trainer.datamodule.test_dataloader())  # type: ignore[attr-defined]
+        metrics = measure_release(module, trainer.datamodule.test_dataloader())  # type: ignore[attr-defined]
         metrics |= {"optimizer_steps": float(trainer.global_step)}
         provenance = zoo.Provenance(
             recipe=self.recipe, command=_command_line(), seed=_seed(), metrics=metrics
@@ -66,36 +70,50 @@ class Release(L.Callback):
             )
         rank_zero_info(f"released {self.folder}: {metrics}")
 
-    def _measure(self, module: L.LightningModule, batches: Any) -> dict[str, float]:
-        """Top-1 of the module, and of each codec that is nested in it under the name of its configuration."""
-        metrics = measure_top1(module, batches)
-        if not isinstance(module, CodecModule):
-            return metrics
-        for size in module.model.codec.nested_sizes:
-            first = module.model.first_bits(size)
-            found = measure_top1(lambda clip, first=first: first(module.normalise(clip)), batches)
-            name = first.codec.configuration
-            metrics |= {f"{name}_{metric}": value for metric, value in found.items()}
-        return metrics
+
+def measure_release(module: L.LightningModule, batches: Any) -> dict[str, float]:
+    """Top-1 (percent) of what is released, in each label set of Digits-in-Motion.
+
+    That of a nested codec stands under the name of its configuration.
+
+    Args:
+        module: In eval mode.
+        batches: `(clip of RGB in [0, 1], joint labels)`, batch by batch.
+    """
+    if not isinstance(module, CodecModule):
+        return measure_top1({"": module}, batches)
+    models = {"": module.model}
+    for size in module.model.codec.nested_sizes:
+        first = module.model.first_bits(size)
+        models[f"{first.codec.configuration}_"] = first
+    answers = {name: partial(_answer_feature, model) for name, model in models.items()}
+    return measure_top1(answers, ((module.compute_feature(clip), labels) for clip, labels in batches))
+
+
+def _answer_feature(model: OffloadedModel, feature: Feature) -> Float[Tensor, "batch class"]:
+    _, _, time, height, width = feature.grid.shape
+    return model.answer(model.codec.encode(feature), (time, height, width))
 
 
 @torch.inference_mode()
-def measure_top1(module: Any, batches: Any) -> dict[str, float]:
-    """Top-1 (percent) of a model in each label set of Digits-in-Motion.
+def measure_top1(models: Mapping[str, Any], batches: Iterable[Any]) -> dict[str, float]:
+    """Top-1 (percent) of several models in each label set of Digits-in-Motion.
 
     Args:
-        module: Clips of RGB in [0, 1] -> logits of the joint classes.
-        batches: `(clip, joint labels)`, batch by batch.
+        models: Input -> logits of the joint classes, by what stands before the names of its metrics.
+        batches: `(input, joint labels)`, batch by batch.
     """
-    logits: list[Float[Tensor, "batch class"]] = []
+    logits: dict[str, list[Float[Tensor, "batch class"]]] = {name: [] for name in models}
     labels: list[Tensor] = []
-    for clip, target in track(batches, "testing"):
-        logits.append(module(clip))
+    for inputs, target in track(batches, "testing"):
         labels.append(target)
-    answers, targets = torch.cat(logits), torch.cat(labels)
+        for name, model in models.items():
+            logits[name].append(model(inputs))
+    targets = torch.cat(labels)
     return {
-        f"test_top1_{name}": round(compute_top1(*answer_for(name, answers, targets)).item(), 3)
-        for name in LABEL_SETS
+        f"{name}test_top1_{label_set}": round(compute_top1(*answer_for(label_set, found, targets)).item(), 3)
+        for name, found in ((name, torch.cat(parts)) for name, parts in logits.items())
+        for label_set in LABEL_SETS
     }
 
 
