@@ -10,9 +10,11 @@ trained on windows of other videos than those that are measured, so that no colu
     XOR       what differs from the code of the window before where they overlap, and the rest of the code as
               it is, under a prior trained on just that
     zstd      the packed code, or the packed XOR, with a trained dictionary; never more than raw
+    packets   mean bytes of whole packets, header and all, without a stream and in one, where one packet in 30
+              is a key packet: small codes may lose more with the longer header than updates save
 
-Payloads are real and every one is decoded again; the header is counted apart: 40 bytes, 44 for a key packet
-of a stream, 48 for an update. Codes and rows are kept in FOLDER, so that a run that was broken off goes on.
+Payloads are real and every one is decoded again. Codes and rows are kept in FOLDER, so that a run that was
+broken off goes on.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ import zstandard
 
 from approxbit import zoo
 from approxbit.codec.code import Code
+from approxbit.edge import SessionPolicy
 from approxbit.training.data import DigitsWindows
 from approxbit.training.prior import WindowPairs
 from approxbit.training.prior_family import (
@@ -49,6 +52,8 @@ from approxbit.wire import entropy
 CODECS = ("digits-movinet/16-Enc-B5", "digits-movinet/32-NoEnc-B5", "digits-mvitv2/16-Enc-B6")
 NUM_TRAIN, NUM_TEST = 320, 80
 DICTIONARY_BYTES = 16 * 1024
+HEADER_BYTES, KEY_HEADER_BYTES, UPDATE_HEADER_BYTES = 40, 44, 48
+KEY_EVERY = SessionPolicy().key_every
 
 
 @dataclass
@@ -84,6 +89,12 @@ class Row:
     key_tables: int
     tables: int
     fit_s: float
+
+    @property
+    def packet_bytes(self) -> tuple[float, float]:
+        """Of a packet without a stream, and the mean in one."""
+        updates = (KEY_EVERY - 1) * (UPDATE_HEADER_BYTES + self.update)
+        return HEADER_BYTES + self.key, (KEY_HEADER_BYTES + self.key + updates) / KEY_EVERY
 
 
 def codes_of(name: str, split: str, windows: DigitsWindows, folder: Path) -> Code:
@@ -170,11 +181,15 @@ def rows_of(name: str, folder: Path, num_steps: int) -> list[Row]:
 
 
 def print_rows(rows: list[Row]) -> None:
-    names = "raw | zstd | key | update | update / key | XOR | XOR zstd | bits changed % | windows | tables B"
-    print(f"| codec | overlap % | {names} |\n" + "|---" * 12 + "|")
+    names = "raw | zstd | key | update | update / key | XOR | XOR zstd | packets | bits changed %"
+    print(f"| codec | overlap % | {names} | windows | tables B |\n" + "|---" * 13 + "|")
     for row in rows:
         sizes = f"{row.raw} | {row.zstd:.1f} | {row.key:.1f} | {row.update:.1f} | {row.update / row.key:.2f}"
-        others = f"{row.xor:.1f} | {row.xor_zstd:.1f} | {row.changed_percent:.1f} | {row.num_windows}"
+        without, within = row.packet_bytes
+        packets = f"{without:.1f} -> {within:.1f}"
+        others = (
+            f"{row.xor:.1f} | {row.xor_zstd:.1f} | {packets} | {row.changed_percent:.1f} | {row.num_windows}"
+        )
         tables = f"{row.key_tables} + {row.tables - row.key_tables}"
         print(f"| {row.name} | {100 - 100 * row.shift // 16} | {sizes} | {others} | {tables} |")
 
