@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any, Mapping, Union
 
 from approxbit.configuration import Configuration
-from approxbit.engines.artefact import ArtefactError, load_card
+from approxbit.engines.artefact import load_card
 from approxbit.engines.artefact_file import write_text
 from approxbit.engines.first_bits import FirstBitsRunner
 from approxbit.engines.onnx_runner import OnnxEdgeRunner, OnnxWholeRunner
 from approxbit.engines.runner import EdgeRunner
+from approxbit.errors import ArtefactError
 
 PathLike = Union[str, "os.PathLike[str]"]
 
