@@ -106,7 +106,7 @@ def print_ratios(family: str, points: list[Point], tolerance: float) -> None:
 
 def draw(path: Path, family: str, points: list[Point]) -> None:
     """Both label sets beside each other, bytes on a logarithmic axis."""
-    figure = make_figure(10, 4)
+    figure = make_figure(10, 4.3)
     for place, label_set in enumerate((JOINT, MARGINAL), start=1):
         axes = figure.add_subplot(1, 2, place)
         for colour, (curve, label) in zip(COLOURS, LABELS.items(), strict=False):
@@ -127,7 +127,8 @@ def draw(path: Path, family: str, points: list[Point]) -> None:
         axes.set_ylabel("top-1, percent", color=INK)
         axes.set_title({JOINT: "action x digit", MARGINAL: "actions"}[label_set], loc="left", color=INK)
         tidy(axes)
-        axes.legend(frameon=False, fontsize=8, loc="lower right")
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(LABELS), frameon=False, fontsize=9)
     figure.suptitle(family, x=0.01, ha="left", color=INK)
     figure.savefig(path)
 
