@@ -70,7 +70,8 @@ def _find(name: str) -> Any:
         shown: Any = _find_card(name)
         owner: Any = card(getattr(shown, "backbone", name))
         builder, arguments = owner.builder, owner.arguments
-        facts = _card_facts(shown)
+        facts = {"name": name, **({"nested_in": shown.name} if shown.name != name else {})}
+        facts.update(_card_facts(shown))
     points: List[Dict[str, Any]] = [
         {
             "offload_point": point.name,
@@ -122,7 +123,7 @@ def _find_card(name: str) -> Any:
 
 def _card_facts(card: Any) -> Dict[str, Any]:
     """A card, flat, without its long lists."""
-    facts = {"name": card.name, "kind": card.kind, "label_set": card.label_set}
+    facts = {"kind": card.kind, "label_set": card.label_set}
     for field in ("builder", "backbone"):
         if hasattr(card, field):
             facts[field] = getattr(card, field)
