@@ -9,7 +9,7 @@ from typing import Any
 
 from approxbit.data.digits import FRAME_RATE
 from approxbit.data.video import encode_video, read_clip
-from approxbit.demo.plan import Plan
+from approxbit.demo.plan import HEADROOM, Plan
 from approxbit.report import ClipRecord, Payload
 from approxbit.select import EDGE_ONLY, LUT, SERVER_ONLY
 
@@ -72,9 +72,9 @@ def write_notes(slowdown: float, label_set: str, lut: LUT, plan: Plan, ready: Ma
         "The link is a relay in user space that shapes the uplink: 50, 3 and 6 Mbps on average, within 10 "
         f"percent, {plan.segment_s:.1f} s each, twice (Fig. 9 of the paper: 50 s each). It loses nothing.",
         "The SLAs follow from the LUT, whose times were measured on this machine just before the run. "
-        f"{tight} and {loose} are 1.2 times the latency of the fastest and the most accurate configuration "
-        f"at 6 Mbps. {low} and {high} lie 1/4 and 3/4 of the way from the least to the most accurate "
-        "configuration.",
+        f"{tight} and {loose} are {HEADROOM:g} times the latency of the fastest and the most accurate "
+        f"configuration at 6 Mbps. {low} and {high} lie 1/4 and 3/4 of the way from the least to the most "
+        "accurate configuration.",
         f"What the selector takes for an arm's accuracy is its top-1 in the LUT, on {lut.num_clips} held-out "
         f"clips of the label set {label_set}. This run has about {plan.num_clips} clips: its own accuracies "
         "vary by some points from seed to seed.",

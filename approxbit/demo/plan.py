@@ -22,7 +22,7 @@ NUM_SEGMENTS = 6
 LONGEST_SEGMENT_S = 20.0
 """Six of them are two minutes: a slower device answers fewer clips, the demo does not get longer."""
 
-HEADROOM = 1.2
+HEADROOM = 1.3
 """A clip may take this much longer than expected before it misses an SLA, or the next one is late."""
 
 SHORTEST_INTERVAL_S = 0.2
@@ -82,7 +82,7 @@ def make_plan(lut: LUT, clips_per_segment: int, seed: int = 0, pause_ms: float =
 
 
 def latency_bounds(lut: LUT) -> tuple[LatencySLA, LatencySLA]:
-    """A tight and a looser latency bound: 1.2 times the fastest and the most accurate configuration.
+    """A tight and a looser latency bound: `HEADROOM` times the fastest and the most accurate configuration.
 
     Both are taken at 6 Mbps, the middle bandwidth. The paper does not say how it came to its 300 and 500 ms.
 
