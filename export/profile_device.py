@@ -33,10 +33,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from device_facts import describe, device_facts  # noqa: E402
 from power import find_meter  # noqa: E402
 
+from approxbit.edge.offload import make_packet  # noqa: E402
 from approxbit.engines.artefact import Artefact, Card, Reference, load_artefact, load_reference  # noqa: E402
+from approxbit.engines.runner import CodeFormat  # noqa: E402
 from approxbit.engines.tensorrt.check import check_edge, check_whole  # noqa: E402
 from approxbit.errors import ApproxBitError, EngineError  # noqa: E402
 from approxbit.select import EDGE_ONLY, LUT, SERVER_ONLY, LUTRow  # noqa: E402
+from approxbit.wire import warm_up  # noqa: E402
 
 PERCENTILES = (50, 90, 99)
 
@@ -96,8 +99,9 @@ class Arm:
         runner: Takes a clip.
         backend: The runner in words.
         clips: What it runs on, float32 `[n, 3, time, height, width]`.
-        payload_bytes: Of its code; 0 for the whole model.
+        code_format: Of its codes; None for the whole model.
         samples: Milliseconds of each inference.
+        encode_samples: Milliseconds from each packed code to its packet.
         record: What was measured, for the file beside the LUT.
     """
 
@@ -105,8 +109,9 @@ class Arm:
     runner: Any
     backend: str
     clips: np.ndarray
-    payload_bytes: int
+    code_format: CodeFormat | None = None
     samples: list[float] = field(default_factory=list)
+    encode_samples: list[float] = field(default_factory=list)
     record: dict[str, Any] = field(default_factory=dict)
 
     def run(self, number: int) -> float:
@@ -114,6 +119,13 @@ class Arm:
         clip = self.clips[number % len(self.clips)]
         start = time.perf_counter()
         self.runner.run(clip)
+        return 1000 * (time.perf_counter() - start)
+
+    def encode(self, payload: bytes) -> float:
+        """Milliseconds from a packed code to its packet: the entropy coding."""
+        assert self.code_format is not None
+        start = time.perf_counter()
+        make_packet(self.code_format, payload)
         return 1000 * (time.perf_counter() - start)
 
     def __enter__(self) -> Arm:
@@ -128,8 +140,8 @@ def open_arms(folder: Path, base: LUT, options: argparse.Namespace, stack: ExitS
     """The arms that a folder holds: its configuration, and the whole model if it was exported as well.
 
     Raises:
-        ValueError: The LUT has no such arm, or is of another family, or an engine's codes or answers are not
-            those of the reference.
+        ValueError: The LUT has no such arm, or is of another family or for codes of another size, or an
+            engine's codes or answers are not those of the reference.
     """
     artefact = load_artefact(folder)
     card, reference = artefact.card, load_reference(artefact)
@@ -137,8 +149,14 @@ def open_arms(folder: Path, base: LUT, options: argparse.Namespace, stack: ExitS
     if base.family and base.family != family:
         raise ValueError(f"{folder} is of the family {family}, the LUT of {base.family}")
     row = base.row(str(card.code_format.configuration))
+    packed_bytes = row.payload_bytes if row.raw_bytes is None else row.raw_bytes
+    if packed_bytes != card.code_format.payload_bytes:
+        raise ValueError(
+            f"{folder} packs its codes into {card.code_format.payload_bytes} bytes, "
+            f"those of {row.arm} in the LUT have {packed_bytes:g}"
+        )
     runner, backend = open_edge_runner(artefact, options)
-    arm = Arm(row, runner, backend, reference.clip, card.code_format.payload_bytes)
+    arm = Arm(row, runner, backend, reference.clip, card.code_format)
     stack.enter_context(arm)
     check_codes(arm, reference, card)
     if not card.has_whole or EDGE_ONLY not in base.arms:
@@ -148,7 +166,7 @@ def open_arms(folder: Path, base: LUT, options: argparse.Namespace, stack: ExitS
     except EngineError as error:  # its engine takes minutes to build, and the rest can do without
         say(f"{EDGE_ONLY}: {error}")
         return [arm]
-    whole = stack.enter_context(Arm(base.row(EDGE_ONLY), unsplit, backend, reference.clip, 0))
+    whole = stack.enter_context(Arm(base.row(EDGE_ONLY), unsplit, backend, reference.clip))
     check_answers(whole, reference, card)
     return [whole, arm]
 
@@ -207,14 +225,24 @@ def check_answers(arm: Arm, reference: Reference, card: Card) -> None:
 
 def measure(arms: list[Arm], options: argparse.Namespace) -> None:
     """Times first, all arms in turn, so that a busy spell falls on all alike; then power; then layers."""
+    codes = {
+        arm.row.arm: [arm.runner.run(clip).payload for clip in arm.clips] for arm in arms if arm.code_format
+    }
+    if codes:
+        warm_up()
     for number in range(-options.warm_up, options.runs):
         for arm in arms:
             milliseconds = arm.run(number)
             if number >= 0:
                 arm.samples.append(milliseconds)
+            if number >= 0 and arm.row.arm in codes:
+                own = codes[arm.row.arm]
+                arm.encode_samples.append(arm.encode(own[number % len(own)]))
     for arm in arms:
         times = arm.record["times_ms"] = summary(arm.samples)
         say(f"{arm.row.arm}: " + ", ".join(f"{name} {value:.2f} ms" for name, value in times.items()))
+        if arm.encode_samples:
+            arm.record["encode_ms"] = summary(arm.encode_samples)
         measure_power(arm, options)
         if options.layers:
             measure_layers(arm, min(options.runs, 20))
@@ -259,7 +287,7 @@ def measure_layers(arm: Arm, num_runs: int) -> None:
 
 
 def make_lut(arms: list[Arm], base: LUT, device: str, options: argparse.Namespace) -> LUT:
-    """The edge's columns as measured here, all others as in the base."""
+    """The edge's columns as measured here, all others as in the base; bytes are means over its clips."""
     rows: list[LUTRow] = [row for row in base.rows if row.arm == SERVER_ONLY]  # no work for the device
     for arm in arms:
         power = arm.record.get("power", {})
@@ -267,8 +295,8 @@ def make_lut(arms: list[Arm], base: LUT, device: str, options: argparse.Namespac
             replace(
                 arm.row,
                 edge_ms=arm.record["times_ms"]["p50"],
-                encode_ms=0.0,  # one graph: the encoder's time is part of edge_ms
-                payload_bytes=arm.payload_bytes,
+                # the encoder is in the same graph as the edge half, so this is the entropy coding alone
+                encode_ms=arm.record["encode_ms"]["p50"] if arm.encode_samples else 0.0,
                 energy_mj=power.get("energy_mj"),
                 memory_mb=None,
             )
