@@ -41,10 +41,10 @@ def looks_of(arms: Iterable[str]) -> Mapping[str, Look]:
         ['16-Enc-B3', '8-Enc-B5', 'server-only', 'edge-only']
     """
     names = sort_arms(arms)
-    looks = {
-        name: Look(COLOURS[index % len(COLOURS)], _MARKERS[index % len(_MARKERS)])
-        for index, name in enumerate(names)
-    }
+    looks = {}
+    for index, name in enumerate(names):
+        turn = index // len(COLOURS)  # beyond one look for each colour, markers move on against them
+        looks[name] = Look(COLOURS[index % len(COLOURS)], _MARKERS[(index + turn) % len(_MARKERS)])
     fixed = {SERVER_ONLY: Look(INK, "*"), EDGE_ONLY: Look(GREY, "h")}
     return {name: fixed.get(name, look) for name, look in looks.items()}
 

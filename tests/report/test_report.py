@@ -127,6 +127,17 @@ def test_every_arm_looks_different_and_the_same_in_every_plot() -> None:
     assert looks == looks_of(reversed(arms))
 
 
+def test_a_whole_family_of_nested_codecs_has_a_look_for_each_arm() -> None:
+    arms = [
+        f"{size}-{kind}-B{point}"
+        for size in (4, 8, 16, 32)
+        for kind in ("Enc", "NoEnc")
+        for point in (3, 5, 6)
+    ]
+    looks = looks_of(arms)
+    assert len({(look.colour, look.marker) for look in looks.values()}) == len(arms)
+
+
 def test_arms_are_sorted_by_where_they_cut_and_how_much_they_send() -> None:
     arms = ["edge-only", "h264", "32-Enc-B5", "server-only", "16-NoEnc-B5", "16-Enc-B5", "8-Enc-B3"]
     assert sort_arms(arms) == [
