@@ -59,7 +59,7 @@ class VQModule(CodecModule):
 
     def compute_objective(self, batch: Batch) -> tuple[Any, Float[Tensor, ""]]:
         """Task, reconstruction and commitment, and top-1 (percent), for one batch."""
-        inputs, labels = batch
+        inputs, labels, *_ = batch
         feature = inputs if isinstance(inputs, Feature) else self.compute_feature(inputs)
         output = self.model.codec(feature)
         logits, target = answer_for(self.label_set, self.model.server_half(output.feature), labels)

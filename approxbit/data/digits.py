@@ -49,6 +49,9 @@ class DigitsInMotion(Dataset):
         size: Height and width in pixels.
         cache: Folder for the rendered clips; by default as `find_cache` says.
 
+    Attributes:
+        name: Says all about the clips: two data sets of one name have the same.
+
     Raises:
         ValueError: There is no such split, or `num_clips` is below 1.
     """
@@ -64,8 +67,8 @@ class DigitsInMotion(Dataset):
         if num_clips < 1:
             raise ValueError(f"expected at least 1 clip, found num_clips={num_clips}")
         folder = find_cache(cache)
-        name = f"digits-{split}-{num_clips}x{num_frames}x{size}-{_generator_version()}"
-        frames, labels = folder / f"{name}.npy", folder / f"{name}-labels.npy"
+        self.name = f"digits-{split}-{num_clips}x{num_frames}x{size}-{_generator_version()}"
+        frames, labels = folder / f"{self.name}.npy", folder / f"{self.name}-labels.npy"
         if not (frames.exists() and labels.exists()):
             folder.mkdir(parents=True, exist_ok=True)
             _render_to(frames, labels, split, num_clips, num_frames, size)

@@ -30,7 +30,8 @@ class TrainingCLI(LightningCLI):
     Beside `model`, `data` and `trainer`, a recipe may hold:
 
     - `configurations`: train one codec after another; `model.configuration` is filled in.
-    - `cache_features`: compute the frozen edge half's features once, instead of once an epoch.
+    - `cache_features`: compute the frozen edge half's features once, instead of once an epoch; they
+      are kept in the cache folder.
     """
 
     def before_instantiate_classes(self) -> None:
@@ -120,7 +121,7 @@ def _fit(cli: TrainingCLI, features: FeatureData | None = None) -> FeatureData |
     if cli.config.cache_features:
         if not isinstance(cli.model, CodecModule):
             raise ValueError("cache_features needs a CodecModule, whose edge half is frozen")
-        data = features or FeatureData(data, cli.model.compute_feature, data.batch_size)
+        data = features or FeatureData(data, cli.model.model, cli.model.compute_feature, data.batch_size)
     last = last_checkpoint(cli.trainer.default_root_dir)
     resume = str(last) if last.exists() else None
     cli.trainer.fit(cli.model, datamodule=data, ckpt_path=resume, weights_only=True)

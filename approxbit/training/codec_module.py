@@ -9,7 +9,7 @@ from typing import Any
 import lightning as L
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor
 
 from approxbit.backbones.feature import Feature
@@ -32,7 +32,8 @@ from approxbit.training.objective import (
 from approxbit.training.optimization import Optimization
 from approxbit.training.prior import CodePrior
 
-Batch = tuple[Any, Int64[Tensor, " batch"]]
+Batch = tuple[Any, ...]
+"""Clips and labels, or a `FeatureBatch`."""
 
 
 class CodecModule(L.LightningModule):
@@ -132,7 +133,7 @@ class CodecModule(L.LightningModule):
             return
         statistics = FeatureStatistics()
         batches = self.trainer.datamodule.train_dataloader()  # type: ignore[attr-defined]
-        for inputs, _ in islice(batches, self.statistics_batches):
+        for inputs, *_ in islice(batches, self.statistics_batches):
             feature = inputs if isinstance(inputs, Feature) else self.compute_feature(inputs.to(self.device))
             statistics.update(feature)
         parts = (statistics.mean, statistics.std, statistics.token_mean, statistics.token_std)
@@ -141,7 +142,7 @@ class CodecModule(L.LightningModule):
 
     def compute_objective(self, batch: Batch) -> tuple[ObjectiveParts, Float[Tensor, ""]]:
         """The objective and top-1 (percent) for one batch."""
-        inputs, labels = batch
+        inputs, labels, *known = batch
         feature = inputs if isinstance(inputs, Feature) else self.compute_feature(inputs)
         codec, weights = self.model.codec, self.objective
         output = codec(feature)
@@ -155,7 +156,8 @@ class CodecModule(L.LightningModule):
         }
         if weights.distillation or weights.downstream:
             with torch.no_grad():
-                teacher, teacher_layers = self._finish(feature)
+                is_known = known and not weights.downstream
+                teacher, teacher_layers = (known[0], []) if is_known else self._finish(feature)
             wanted, _ = answer_for(self.label_set, teacher, labels)
             terms["distillation"] = distillation_loss(logits, wanted, weights.temperature)
             if weights.downstream:

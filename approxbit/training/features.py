@@ -3,48 +3,82 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import lightning as L
 import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from rich.progress import track
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from approxbit.backbones.feature import Feature
+from approxbit.data.cache import find_cache
+from approxbit.offload import OffloadedModel
+from approxbit.zoo import compute_fingerprint
 
-Features = tuple[Feature, Int64[Tensor, " batch"]]
+
+class FeatureBatch(NamedTuple):
+    """A batch of what a codec learns from."""
+
+    feature: Feature
+    labels: Int64[Tensor, " batch"]
+    answer: Float[Tensor, "batch class"]
+    """Logits of the unsplit model."""
 
 
 class FeatureDataset(Dataset):
-    """Features and labels in memory; half precision, since twice the clips help more than the last digits."""
+    """Features, labels and answers in memory.
+
+    Features have half precision, since twice the clips help more than the last digits.
+    """
 
     def __init__(
         self,
         grid: Float[Tensor, "clip channel time height width"],
         tokens: Float[Tensor, "clip token channel"],
         labels: Int64[Tensor, " clip"],
+        answers: Float[Tensor, "clip class"],
     ) -> None:
-        self.grid, self.tokens, self.labels = grid, tokens, labels
+        self.grid, self.tokens, self.labels, self.answers = grid, tokens, labels, answers
+
+    @classmethod
+    def load(cls, path: Path) -> FeatureDataset:
+        """What `save` wrote."""
+        return cls(**load_file(path))
+
+    def save(self, path: Path) -> None:
+        """Write a safetensors file, all of it or nothing."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch = path.with_suffix(".partial")
+        save_file(vars(self), scratch)
+        scratch.replace(path)
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, index: int) -> Features:
+    def __getitem__(self, index: int) -> FeatureBatch:
         return self.__getitems__([index])
 
-    def __getitems__(self, indices: Sequence[int]) -> Features:
+    def __getitems__(self, indices: Sequence[int]) -> FeatureBatch:
         """A whole batch at once."""
         order = torch.as_tensor(np.asarray(indices))
         feature = Feature(self.grid[order].float(), self.tokens[order].float())
-        return feature, self.labels[order]
+        return FeatureBatch(feature, self.labels[order], self.answers[order])
 
 
 @torch.inference_mode()
-def compute_features(edge: Any, batches: Iterable[Any], description: str) -> FeatureDataset:
-    """Run `edge` (clip of RGB in [0, 1] -> feature) over all batches of `(clip, labels)`.
+def compute_features(edge: Any, server: Any, batches: Iterable[Any], description: str) -> FeatureDataset:
+    """Run `edge` and `server` over all batches of `(clip, labels)`.
+
+    Args:
+        edge: Clip of RGB in [0, 1] -> feature.
+        server: Feature -> answer.
+        batches: Clips and labels.
+        description: For the progress bar.
 
     Raises:
         ValueError: There are no batches.
@@ -52,11 +86,36 @@ def compute_features(edge: Any, batches: Iterable[Any], description: str) -> Fea
     parts = []
     for clip, labels in track(batches, description):
         feature = edge(clip)
-        parts.append((feature.grid.half(), feature.tokens.half(), labels))
+        parts.append((feature.grid.half(), feature.tokens.half(), labels, server(feature)))
     if not parts:
         raise ValueError("expected at least one batch of clips to compute features of, found none")
-    grid, tokens, labels = (torch.cat(column) for column in zip(*parts, strict=True))
-    return FeatureDataset(grid.clone(), tokens.clone(), labels.clone())
+    return FeatureDataset(*(torch.cat(column).clone() for column in zip(*parts, strict=True)))
+
+
+def find_features(model: OffloadedModel, edge: Any, loader: DataLoader[Any], split: str) -> FeatureDataset:
+    """The features of a loader's clips, from the cache folder if they were computed before.
+
+    Only of a data set whose `name` says all about its clips, as that of `DigitsInMotion` does; those of
+    another are computed each time.
+
+    Args:
+        model: The frozen backbone, and the offload point.
+        edge: Its edge half on clips of RGB in [0, 1].
+        loader: Batches of `(clip, labels)` in order.
+        split: `train`, `validation` or `test`.
+    """
+    name = getattr(loader.dataset, "name", None)
+    path = None
+    if name is not None:
+        point = model.codec.configuration.offload_point
+        key = compute_fingerprint(model.backbone.state_dict(), f"{name}/{point}")
+        path = find_cache() / f"features-{split}-{key:016x}.safetensors"
+        if path.exists():
+            return FeatureDataset.load(path)
+    found = compute_features(edge, model.server_half, loader, f"features for {split}")
+    if path is not None:
+        found.save(path)
+    return found
 
 
 class FeatureData(L.LightningDataModule):
@@ -67,19 +126,20 @@ class FeatureData(L.LightningDataModule):
 
     Args:
         clips: The DataModule of the clips.
-        edge: Clip of RGB in [0, 1] -> feature, frozen and in eval mode.
+        model: The frozen backbone in eval mode, and the offload point.
+        edge: Its edge half on clips of RGB in [0, 1].
         batch_size: Features of a training batch.
     """
 
-    def __init__(self, clips: Any, edge: Any, batch_size: int) -> None:
+    def __init__(self, clips: Any, model: OffloadedModel, edge: Any, batch_size: int) -> None:
         super().__init__()
         self.clips = clips
         self.batch_size = batch_size
-        self.train = compute_features(edge, clips.loader("train"), "features for training")
-        self.validation = compute_features(edge, clips.loader("validation"), "features for validation")
+        self.train = find_features(model, edge, clips.loader("train"), "train")
+        self.validation = find_features(model, edge, clips.loader("validation"), "validation")
 
     def train_dataloader(self) -> DataLoader[Any]:
-        """Shuffled batches of `(feature, labels)`."""
+        """Shuffled batches."""
         return DataLoader(
             self.train, batch_size=self.batch_size, shuffle=True, drop_last=True, collate_fn=_itself
         )

@@ -12,7 +12,7 @@ from approxbit.training import CodecModule, DigitsData, ObjectiveWeights
 from approxbit.training.builders import find_backbone
 from approxbit.training.checkpoints import last_checkpoint
 from approxbit.training.cli import main, parse_recipe
-from approxbit.training.features import FeatureDataset, compute_features
+from approxbit.training.features import compute_features, find_features
 
 pytestmark = [
     # Lightning 2.6 with torch 2.15 uses a name of torch's that is about to go.
@@ -204,9 +204,10 @@ def test_a_nested_codec_is_released_with_its_sizes(workshop):
 def test_cached_features_are_those_of_the_edge_half(workshop):
     module = CodecModule("digits-tiny", "4-Enc-B5")
     loader = DigitsData(**SMALL_DATA).loader("train")
-    dataset = compute_features(module.compute_feature, loader, "features")
+    dataset = compute_features(module.compute_feature, module.model.server_half, loader, "features")
     clip, labels = next(iter(loader))
-    feature, cached_labels = dataset.__getitems__([0, 1, 2, 3])
+    feature, cached_labels, answer = dataset.__getitems__([0, 1, 2, 3])
+    assert torch.allclose(answer, module.model.backbone(module.normalise(clip)), atol=1e-5)
     assert torch.allclose(feature.grid, module.compute_feature(clip).grid, rtol=1e-3, atol=1e-3)
     assert torch.equal(cached_labels, labels)
     assert isinstance(dataset[0][0], Feature)
@@ -215,8 +216,33 @@ def test_cached_features_are_those_of_the_edge_half(workshop):
 
 def test_no_batches_no_features():
     with pytest.raises(ValueError, match="at least one batch of clips"):
-        compute_features(None, [], "features")
-    assert len(FeatureDataset(torch.zeros(2, 1, 1, 1, 1), torch.zeros(2, 0, 1), torch.zeros(2))) == 2
+        compute_features(None, None, [], "features")
+
+
+def test_features_of_a_named_data_set_are_computed_once(workshop, monkeypatch, tmp_path):
+    monkeypatch.setenv("APPROXBIT_CACHE", str(tmp_path))
+    module = CodecModule("digits-tiny", "4-Enc-B5")
+    loader = DigitsData(**SMALL_DATA).loader("train")
+    first = find_features(module.model, module.compute_feature, loader, "train")
+    assert len(list(tmp_path.glob("features-train-*.safetensors"))) == 1
+    second = find_features(module.model, None, loader, "train")
+    assert all(torch.equal(kept, vars(first)[name]) for name, kept in vars(second).items())
+    other = CodecModule("digits-tiny", "4-Enc-B3")
+    find_features(other.model, other.compute_feature, loader, "train")
+    loader.dataset.name = None
+    find_features(module.model, module.compute_feature, loader, "train")
+    assert len(list(tmp_path.glob("features-train-*.safetensors"))) == 2
+
+
+def test_the_known_answer_of_the_unsplit_model_is_the_teacher(workshop):
+    module = CodecModule("digits-tiny", "4-Enc-B5", objective=ObjectiveWeights(distillation=1)).eval()
+    clip, labels = next(iter(DigitsData(**SMALL_DATA).loader("train")))
+    feature = module.compute_feature(clip)
+    known, _ = module.compute_objective((feature, labels, module.model.server_half(feature)))
+    computed, _ = module.compute_objective((clip, labels))
+    assert torch.allclose(known.distillation, computed.distillation)
+    wrong, _ = module.compute_objective((feature, labels, torch.zeros(len(labels), 240)))
+    assert not torch.allclose(wrong.distillation, computed.distillation)
 
 
 @pytest.mark.parametrize(
