@@ -1,6 +1,7 @@
 """Shipped configurations, exported for `server`, as the genuine parser and builder take them.
 
-One of each backbone, because an export takes tens of seconds: `python benchmarks/gate.py --rtx` builds all.
+One of each kind of graph: configurations of one kind differ in their codebook size and in numbers only.
+`python benchmarks/gate.py --rtx` builds every single one.
 """
 
 from __future__ import annotations
@@ -11,12 +12,25 @@ from types import ModuleType
 import pytest
 
 import approxbit
+from approxbit import zoo
+from approxbit.configuration import Configuration
 from approxbit.engines.artefact import load_artefact
 from approxbit.engines.export import export_model
 from approxbit.engines.gate import load_profile
 
 
-@pytest.mark.parametrize("name", ["digits-movinet/16-NoEnc-B5", "digits-mvitv2-paper/16-Enc-B3"])
+def one_of_each_kind() -> list[str]:
+    """Names of codecs; two of a kind have the same layers."""
+    found = {}
+    for name in zoo.available():
+        card, configuration = zoo.card(name), Configuration.parse(name.partition("/")[2])
+        has_attention = bool(card.arguments.get("encoder_attention"))
+        kind = card.backbone, configuration.offload_point, configuration.spatial_encoder, has_attention
+        found.setdefault(kind, name)
+    return list(found.values())
+
+
+@pytest.mark.parametrize("name", one_of_each_kind())
 def test_both_halves_of_a_shipped_configuration_build(name: str, rtx: ModuleType, tmp_path: Path) -> None:
     rtx.import_rtx()  # skips before anything is exported
     folder = export_model(approxbit.load(name), load_profile("server"), tmp_path, name)
