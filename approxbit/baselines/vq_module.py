@@ -57,7 +57,7 @@ class VQModule(CodecModule):
         )
         self.model = OffloadedModel(self.model.backbone, codec)
 
-    def compute_objective(self, batch: Batch) -> tuple[Any, Float[Tensor, ""]]:
+    def compute_objective(self, batch: Batch, progress: float = 1.0) -> tuple[Any, Float[Tensor, ""]]:
         """Task, reconstruction and commitment, and top-1 (percent), for one batch."""
         inputs, labels, *_ = batch
         feature = inputs if isinstance(inputs, Feature) else self.compute_feature(inputs)

@@ -140,11 +140,13 @@ class CodecModule(L.LightningModule):
         self.model.codec.fit_statistics(*parts)
         self.has_statistics.fill_(True)
 
-    def compute_objective(self, batch: Batch) -> tuple[ObjectiveParts, Float[Tensor, ""]]:
-        """The objective and top-1 (percent) for one batch."""
+    def compute_objective(
+        self, batch: Batch, progress: float = 1.0
+    ) -> tuple[ObjectiveParts, Float[Tensor, ""]]:
+        """The objective, as it is after some share of the training, and top-1 (percent) for one batch."""
         inputs, labels, *known = batch
         feature = inputs if isinstance(inputs, Feature) else self.compute_feature(inputs)
-        codec, weights = self.model.codec, self.objective
+        codec, weights = self.model.codec, self.objective.at(progress)
         output = codec(feature)
         standardize = codec.standardizer.standardize
         answer, layers = self._finish(output.feature)
@@ -178,7 +180,8 @@ class CodecModule(L.LightningModule):
 
     def training_step(self, batch: Batch, batch_index: int) -> Float[Tensor, ""]:
         """Eq. 3 for one batch."""
-        parts, _ = self.compute_objective(batch)
+        progress = self.global_step / self._num_steps
+        parts, _ = self.compute_objective(batch, progress)
         self.log_dict({f"train/{name}": value.detach() for name, value in parts._asdict().items()})
         self.log("loss", parts.total.detach(), prog_bar=True, logger=False)
         return parts.total
@@ -200,7 +203,8 @@ class CodecModule(L.LightningModule):
         """Adam or AdamW on the codec, and on the prior where there is one."""
         parts = [self.model.codec, *([self.prior] if self.prior is not None else [])]
         learned = [parameter for part in parts for parameter in part.parameters()]
-        return self.optimization.start(learned, int(self.trainer.estimated_stepping_batches))
+        self._num_steps = int(self.trainer.estimated_stepping_batches)
+        return self.optimization.start(learned, self._num_steps)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Leave the frozen backbone out: it is found by its name."""

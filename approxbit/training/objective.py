@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -27,9 +27,11 @@ class ObjectiveWeights:
         downstream: Mean squared error after each layer of the server half.
         rate: Bits that a learned prior needs for each bit of the code.
         temperature: Divides both logits of the distillation, above 0.
+        rate_warmup: Share of the training over which `rate` rises from 0, at most 1. Bits that cost much
+            before they say anything copy each other, which is cheap, and do not find back.
 
     Raises:
-        ValueError: A weight is below 0, or the temperature not above it.
+        ValueError: A weight is below 0, the temperature not above it, or `rate_warmup` above 1.
     """
 
     task: float = 1.0
@@ -39,6 +41,7 @@ class ObjectiveWeights:
     downstream: float = 0.0
     rate: float = 0.0
     temperature: float = 1.0
+    rate_warmup: float = 0.0
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -46,6 +49,21 @@ class ObjectiveWeights:
                 raise ValueError(f"expected the objective's {name} to be at least 0, found {value}")
         if not self.temperature > 0:
             raise ValueError(f"expected the objective's temperature above 0, found {self.temperature}")
+        if self.rate_warmup > 1:
+            raise ValueError(
+                f"expected the objective's rate_warmup up to 1, found {self.rate_warmup}"
+            )
+
+    def at(self, progress: float) -> ObjectiveWeights:
+        """The weights after some share of the training.
+
+        Example:
+            >>> ObjectiveWeights(rate=1.0, rate_warmup=0.5).at(0.25).rate
+            0.5
+        """
+        if progress >= self.rate_warmup:
+            return self
+        return replace(self, rate=self.rate * progress / self.rate_warmup)
 
 
 class ObjectiveParts(NamedTuple):

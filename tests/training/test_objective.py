@@ -55,6 +55,7 @@ def test_the_default_weights_are_those_of_eq_3():
         ({"rate": -1.0}, "rate to be at least 0, found -1.0"),
         ({"binary": float("nan")}, "binary to be at least 0, found nan"),
         ({"temperature": 0.0}, "temperature above 0, found 0.0"),
+        ({"rate_warmup": 1.5}, "rate_warmup up to 1, found 1.5"),
     ],
 )
 def test_weights_out_of_range_are_refused(change, message):
@@ -67,6 +68,12 @@ def test_distillation_is_the_divergence_from_the_teacher():
     shares, wanted = student.softmax(-1), teacher.softmax(-1)
     expected = (wanted * (wanted / shares).log()).sum(-1).mean()
     torch.testing.assert_close(distillation_loss(student, teacher), expected)
+
+
+def test_the_rate_rises_to_its_weight_and_stays_there():
+    weights = ObjectiveWeights(rate=2.0, rate_warmup=0.4)
+    assert [weights.at(progress).rate for progress in (0.0, 0.1, 0.4, 1.0)] == [0.0, 0.5, 2.0, 2.0]
+    assert ObjectiveWeights(rate=2.0).at(0.0).rate == 2.0
 
 
 def test_temperature_hardly_changes_the_size_of_a_small_distillation_gradient():
