@@ -50,9 +50,7 @@ class ObjectiveWeights:
         if not self.temperature > 0:
             raise ValueError(f"expected the objective's temperature above 0, found {self.temperature}")
         if self.rate_warmup > 1:
-            raise ValueError(
-                f"expected the objective's rate_warmup up to 1, found {self.rate_warmup}"
-            )
+            raise ValueError(f"expected the objective's rate_warmup up to 1, found {self.rate_warmup}")
 
     def at(self, progress: float) -> ObjectiveWeights:
         """The weights after some share of the training.

@@ -1,0 +1,101 @@
+"""One nested codec against one codec for each codebook size, with the same steps in total.
+
+    python benchmarks/nested.py                       # 800 steps a size, 3 seeds: an hour on one core
+    python benchmarks/nested.py --steps 200 --seeds 1
+
+All are trained by the same recipe, without a price on entropy, which would weigh differently on each size.
+The nested codec has as many steps as the separate ones have together, and its time is one training's. What
+is done lies in `runs/nested` and is not done again, so the command can be stopped at any time. Accuracies are
+of the test clips, in percent; bytes are those of the entropy coding.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from codec_bench import CodecBench, Figures, describe
+from rich.console import Console
+from rich.table import Table
+
+from approxbit.data.label_sets import JOINT, MARGINAL
+from approxbit.training import ObjectiveWeights, Optimization
+from approxbit.zoo.cards import describe_machine
+
+RECIPE: dict[str, Any] = {
+    "objective": ObjectiveWeights(distillation=1),
+    "optimization": Optimization(learning_rate=3e-3, schedule="cosine"),
+    "encoder_attention": True,
+    "clip": 1.0,
+}
+SIZES = (4, 8, 16, 32)
+COLUMNS = (
+    "bits", "separate", "nested", "difference", "actions: separate", "nested", "bytes: separate", "nested",
+)  # fmt: skip
+
+Found = dict[int, list[Figures]]
+"""Figures of all seeds by codebook size."""
+
+
+def run(bench: CodecBench, num_steps: int, num_seeds: int, separate: Found, nested: Found) -> None:
+    """Train everything, and add what was found size by size."""
+    variant = {**RECIPE, "nested_sizes": SIZES[:-1]}
+    for seed in range(num_seeds):
+        together = bench.run("nested", variant, num_steps * len(SIZES), seed)
+        for size in SIZES:
+            alone = bench.run(f"separate {size}", RECIPE, num_steps, seed, size)
+            separate.setdefault(size, []).append(alone[str(size)])
+            nested.setdefault(size, []).append(together[str(size)])
+
+
+def print_results(separate: Found, nested: Found, title: str) -> None:
+    table = Table(title=title)
+    for column in COLUMNS:
+        table.add_column(column, justify="right")
+    for size, alone in separate.items():
+        inside = nested[size]
+        cells = [[each[key] for each in found] for key in (JOINT, MARGINAL) for found in (alone, inside)]
+        difference = [one[JOINT] - other[JOINT] for one, other in zip(inside, alone, strict=True)]
+        coded = [describe(each["coded_bytes"] for each in found) for found in (alone, inside)]
+        joint, marginal = [describe(each) for each in cells[:2]], [describe(each) for each in cells[2:]]
+        table.add_row(str(size), *joint, describe(difference), *marginal, *coded)
+    console = Console(width=130)
+    console.print(table)
+    if separate:
+        total = sum(statistics.mean(each["seconds"] for each in found) for found in separate.values())
+        one = statistics.mean(each["seconds"] for each in nested[SIZES[-1]])
+        console.print(f"training: {total:.0f} s for the separate codecs, {one:.0f} s for the nested one")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--family", default="digits-movinet")
+    parser.add_argument("--configuration", default="32-Enc-B5", help="the encoder and the offload point")
+    parser.add_argument("--steps", type=int, default=800, help="of each separate codec")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--num-train", type=int, default=16_000)
+    parser.add_argument("--num-test", type=int, default=2_400)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--folder", type=Path, default=Path("runs/nested"))
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    warnings.filterwarnings("ignore", module="lightning")
+    folder = options.folder / f"{options.family}-{options.configuration}-{options.steps}-{options.num_train}"
+    bench = CodecBench(options.family, options.configuration, options.num_train, options.num_test, folder)
+    separate: Found = {}
+    nested: Found = {}
+    try:
+        run(bench, options.steps, options.seeds, separate, nested)
+    finally:
+        title = (
+            f"{options.family}, {options.configuration}, {options.steps} steps a size; {describe_machine()}"
+        )
+        print_results(separate, nested, title)
+
+
+if __name__ == "__main__":
+    main()
