@@ -80,7 +80,7 @@ def _find_rtx() -> str:
 def main(path: Path, precision: str, max_batch: int) -> int:
     """One build in a process of its own."""
     said: list[str] = []
-    options = BuildOptions(precision, max_batch, workspace_mb=256)
+    options = BuildOptions(precision, max_batch, workspace_mb=2048)  # full-size graphs need 300 MB and more
     try:
         plan, _ = build_engine(import_rtx(), path, graph_card(path), options, b"", said.append)
     except EngineError as error:
