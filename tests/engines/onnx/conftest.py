@@ -1,8 +1,7 @@
-"""Small models, and two artefacts of them that all tests share: an export takes seconds."""
+"""Two artefacts of a small model that all tests share: an export takes seconds."""
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 
@@ -12,22 +11,10 @@ from approxbit.engines.export import export_model
 from approxbit.engines.gate import load_profile
 from approxbit.offload import OffloadedModel
 
-_path = Path(__file__).parents[1] / "small_models.py"
-_specification = importlib.util.spec_from_file_location("approxbit_tests_small_models", _path)
-assert _specification is not None
-assert _specification.loader is not None
-_small = importlib.util.module_from_spec(_specification)
-_specification.loader.exec_module(_small)
-
 
 @pytest.fixture(scope="session")
-def small() -> ModuleType:
-    return _small
-
-
-@pytest.fixture(scope="session")
-def movinet() -> OffloadedModel:
-    model = _small.make_model(_small.make_movinet(), "5-Enc-B2")
+def movinet(small: ModuleType) -> OffloadedModel:
+    model = small.make_model(small.make_movinet(), "5-Enc-B2")
     model.fingerprint, model.backbone.fingerprint = 0x1234, 0xABCD
     return model
 
