@@ -16,35 +16,9 @@ from approxbit.backbones.movinet_layers import (
     round_to_eight,
     same_padding,
 )
-from approxbit.backbones.movinet_table import ARCHITECTURES, Architecture, block
+from approxbit.backbones.movinet_table import ARCHITECTURES
 
 POINTS = ("B1", "B2", "B3", "B4", "B5", "B6")
-
-# Every rule of the family in a few thousand parameters: 5x5 and 5x3x3 kernels, and a block (b3) that
-# changes channels without a stride.
-TINY = Architecture(
-    clip_shape=(3, 5, 27, 22),
-    stem_channels=4,
-    blocks=(
-        block(4, 2, "8:1x5x5"),
-        block(6, 2, "12:3x3x3 8:3x3x3"),
-        block(8, 2, "16:5x3x3"),
-        block(10, 1, "16:5x3x3 8:1x5x5"),
-        block(12, 2, "24:3x3x3"),
-    ),
-    head_channels=16,
-    hidden_channels=24,
-)
-
-
-def lively(model: MoViNet, seed: int = 0) -> MoViNet:
-    """`model` in eval mode with random statistics and scales, so that every branch and norm counts."""
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for value in model.state_dict().values():
-            if value.dtype == torch.float32 and value.ndim < 2:
-                value.copy_(0.5 + torch.rand(value.shape, generator=generator))
-    return model.eval()
 
 
 @torch.no_grad()
@@ -116,8 +90,8 @@ def test_a2_has_the_feature_shapes_of_the_paper():
 
 @torch.no_grad()
 @pytest.mark.parametrize("size", [(5, 27, 22), (4, 32, 32), (1, 33, 17), (3, 1, 2)])
-def test_the_halves_make_the_whole_bit_for_bit(size):
-    model = lively(MoViNet(TINY, num_classes=7))
+def test_the_halves_make_the_whole_bit_for_bit(tiny_models, size):
+    model = tiny_models.movinet(num_classes=7)
     clip = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(1))
     logits = model(clip)
     assert logits.shape == (2, 7)
@@ -132,8 +106,8 @@ def test_the_halves_make_the_whole_bit_for_bit(size):
         assert torch.equal(model.server_half(point)(feature), logits)
 
 
-def test_the_halves_hold_the_parameters_of_the_whole_once_each():
-    model = MoViNet(TINY, num_classes=7)
+def test_the_halves_hold_the_parameters_of_the_whole_once_each(tiny_models):
+    model = MoViNet(tiny_models.MOVINET, num_classes=7)
     whole = {id(parameter) for parameter in model.parameters()}
     for point in POINTS:
         edge = {id(parameter) for parameter in model.edge_half(point).parameters()}
@@ -142,8 +116,8 @@ def test_the_halves_hold_the_parameters_of_the_whole_once_each():
         assert not edge & server
 
 
-def test_a_half_taken_from_a_frozen_model_is_in_its_mode():
-    model = MoViNet(TINY, num_classes=7).eval()
+def test_a_half_taken_from_a_frozen_model_is_in_its_mode(tiny_models):
+    model = MoViNet(tiny_models.MOVINET, num_classes=7).eval()
     assert not model.edge_half("B3").training
     assert not model.server_half("B3").training
     model.train()
@@ -151,8 +125,8 @@ def test_a_half_taken_from_a_frozen_model_is_in_its_mode():
     assert model.server_half("B3").training
 
 
-def test_dropout_acts_only_in_training():
-    model = lively(MoViNet(TINY, num_classes=7, dropout=0.5))
+def test_dropout_acts_only_in_training(tiny_models):
+    model = tiny_models.movinet(num_classes=7, dropout=0.5)
     clip = torch.rand(2, 3, 3, 16, 16)
     torch.manual_seed(0)
     assert torch.equal(model(clip), model(clip))
@@ -160,15 +134,15 @@ def test_dropout_acts_only_in_training():
     assert not torch.equal(model(clip), model(clip))
 
 
-def test_a_fresh_model_learns_with_every_parameter():
-    model = MoViNet(TINY, num_classes=7, dropout=0.0)
+def test_a_fresh_model_learns_with_every_parameter(tiny_models):
+    model = MoViNet(tiny_models.MOVINET, num_classes=7, dropout=0.0)
     model(torch.rand(4, 3, 3, 16, 16)).square().mean().backward()
     silent = [name for name, value in model.named_parameters() if value.grad is None or not value.grad.any()]
     assert silent == []
 
 
-def test_an_unknown_offload_point_is_refused_by_name():
-    model = MoViNet(TINY, num_classes=7)
+def test_an_unknown_offload_point_is_refused_by_name(tiny_models):
+    model = MoViNet(tiny_models.MOVINET, num_classes=7)
     for use in (model.edge_half, model.server_half, model.feature_shape, model.num_tokens):
         with pytest.raises(
             ValueError, match="MoViNet has the offload points B1, B2, B3, B4, B5, B6, found 'B7'"
@@ -229,8 +203,8 @@ def test_gradients_pass_through_a_merged_unit():
 
 
 @torch.no_grad()
-def test_an_exported_graph_shows_the_plain_layers():
-    edge_half = lively(MoViNet(TINY, num_classes=7)).edge_half("B3")
+def test_an_exported_graph_shows_the_plain_layers(tiny_models):
+    edge_half = tiny_models.movinet(num_classes=7).edge_half("B3")
     clip = torch.rand(1, 3, 3, 16, 16)
     exported = torch.export.export(edge_half, (clip,))
     calls = [str(node.target) for node in exported.graph.nodes if node.op == "call_function"]
@@ -294,14 +268,15 @@ def test_squeeze_widths_are_rounded_as_published():
     assert round_to_eight(11.9) == 16  # 8 would be more than a tenth too narrow
 
 
-def test_every_norm_has_the_published_epsilon():
-    norms = [module for module in MoViNet(TINY, 7).modules() if isinstance(module, nn.BatchNorm3d)]
+def test_every_norm_has_the_published_epsilon(tiny_models):
+    modules = tiny_models.movinet().modules()
+    norms = [module for module in modules if isinstance(module, nn.BatchNorm3d)]
     assert norms
     assert {norm.eps for norm in norms} == {1e-3}
 
 
-def test_a_deep_copy_is_a_model_of_its_own():
-    model = lively(MoViNet(TINY, num_classes=7))
+def test_a_deep_copy_is_a_model_of_its_own(tiny_models):
+    model = tiny_models.movinet(num_classes=7)
     clip = torch.rand(1, 3, 3, 16, 16)
     twin = copy.deepcopy(model)
     nn.init.zeros_(next(model.conv7.parameters()))

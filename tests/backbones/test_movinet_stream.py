@@ -16,44 +16,18 @@ from approxbit.backbones.movinet_stream_layers import (
     TimeUnit,
     advance_mean,
 )
-from approxbit.backbones.movinet_table import ARCHITECTURES, Architecture, block
+from approxbit.backbones.movinet_table import ARCHITECTURES
 
 POINTS = ("B1", "B2", "B3", "B4", "B5", "B6")
-
-# Kernels without time, of 3 and of 5 frames, and a block (b3) that changes channels without a stride.
-TINY = Architecture(
-    clip_shape=(3, 5, 27, 22),
-    stem_channels=4,
-    blocks=(
-        block(4, 2, "8:1x5x5"),
-        block(6, 2, "12:3x3x3 8:3x3x3"),
-        block(8, 2, "16:5x3x3"),
-        block(10, 1, "16:5x3x3 8:1x5x5"),
-        block(12, 2, "24:3x3x3"),
-    ),
-    head_channels=16,
-    hidden_channels=24,
-)
 
 # The convolutions of PyTorch choose their kernels by the number of images, here batch times frames, so
 # that the rounding may differ between a whole clip and its pieces. Everything else gives the same bits.
 TOLERANCE = 1e-5
 
 
-def lively(model: MoViNetStream, seed: int = 0) -> MoViNetStream:
-    """`model` in eval mode with random statistics and scales, so that every branch and norm counts."""
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for value in model.state_dict().values():
-            if value.dtype == torch.float32 and value.ndim < 2:
-                value.copy_(0.5 + torch.rand(value.shape, generator=generator))
-    return model.eval()
-
-
 @pytest.fixture(scope="module")
-def model() -> MoViNetStream:
-    torch.manual_seed(0)
-    return lively(MoViNetStream(TINY, num_classes=7))
+def model(tiny_models) -> MoViNetStream:
+    return tiny_models.stream(num_classes=7)
 
 
 def random_clip(*shape: int, seed: int = 1) -> torch.Tensor:
@@ -300,8 +274,8 @@ def test_the_halves_hold_the_parameters_of_the_whole_once_each(model):
         assert not edge & server
 
 
-def test_a_half_is_in_the_mode_of_its_model():
-    model = MoViNetStream(TINY, num_classes=7)
+def test_a_half_is_in_the_mode_of_its_model(tiny_models):
+    model = MoViNetStream(tiny_models.MOVINET, num_classes=7)
     assert model.edge_half("B3").training
     assert model.server_half("B3").training
     model.eval()
@@ -309,8 +283,8 @@ def test_a_half_is_in_the_mode_of_its_model():
     assert not model.server_half("B3").training
 
 
-def test_a_fresh_model_learns_with_every_parameter():
-    model = MoViNetStream(TINY, num_classes=7, dropout=0.0)
+def test_a_fresh_model_learns_with_every_parameter(tiny_models):
+    model = MoViNetStream(tiny_models.MOVINET, num_classes=7, dropout=0.0)
     model(torch.rand(4, 3, 3, 16, 16)).square().mean().backward()
     silent = [name for name, value in model.named_parameters() if value.grad is None or not value.grad.any()]
     assert silent == []
