@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from approxbit.configuration import Configuration
-from approxbit.edge import EdgeSession, GrpcTransport, LocalTransport, ProbePolicy, SessionPolicy, Transport
+from approxbit.edge import EdgeSession, GrpcTransport, LocalTransport, SessionPolicy
 from approxbit.engines.runner import ClipFormat, CodeFormat, EdgeResult, ServerResult, WholeResult
 from approxbit.errors import LinkError
 from approxbit.link import BandwidthEstimator
@@ -28,9 +28,6 @@ TABLE = LUT(
         LUTRow("server-only", 0, 0, 96, 0, 40_000, accuracy=99.5),
     ),
     *("nothing measured", "none", "2026-01-01", 1),
-)
-PATIENT = SessionPolicy(
-    timeout_s=60, first_retry_s=0.02, longest_retry_s=0.1, probes=ProbePolicy(timeout_s=60, every_s=3600)
 )
 
 
@@ -99,26 +96,15 @@ def transport(service: Unreliable) -> LocalTransport:
 
 
 @pytest.fixture
-def make_session() -> Iterator[Callable[..., EdgeSession]]:
-    """Sessions that are closed at the end, with fakes for all that a test does not name."""
-    sessions = []
-
-    def make(transport: Transport, **changes: Any) -> EdgeSession:
-        arguments: dict[str, Any] = {
-            "runners": {name: FakeEdge(name) for name in FINGERPRINTS},
-            "lut": TABLE,
-            "sla": LatencySLA(30_000),
-            "clip_format": CLIP_FORMAT,
-            "whole": FakeWhole(number=0),
-            "policy": PATIENT,
-        }
-        arguments.update(changes)
-        sessions.append(EdgeSession(transport=transport, **arguments))
-        return sessions[-1]
-
-    yield make
-    for session in sessions:
-        session.close()
+def make_arguments() -> Callable[[], dict[str, Any]]:
+    """What a session is made of unless a test says otherwise: fakes."""
+    return lambda: {
+        "runners": {name: FakeEdge(name) for name in FINGERPRINTS},
+        "lut": TABLE,
+        "sla": LatencySLA(30_000),
+        "clip_format": CLIP_FORMAT,
+        "whole": FakeWhole(number=0),
+    }
 
 
 def frames_of(value: int) -> np.ndarray:
@@ -288,11 +274,11 @@ def test_without_a_whole_model_a_failure_is_raised(
 
 
 def test_an_arm_of_other_weights_is_left_out_and_tried_again_later(
-    make_session: Callable[..., EdgeSession],
+    make_session: Callable[..., EdgeSession], patient: SessionPolicy
 ) -> None:
     session = make_session(
         LocalTransport(Unreliable({**FINGERPRINTS, "16-NoEnc-B3": 1234})),
-        policy=replace(PATIENT, longest_retry_s=3600),
+        policy=replace(patient, longest_retry_s=3600),
         sla=LatencySLA(30_000),
     )
     answers = [session.answer(frames_of(value)) for value in (1, 2)]
@@ -302,20 +288,22 @@ def test_an_arm_of_other_weights_is_left_out_and_tried_again_later(
     assert (answers[1].arm, answers[1].fell_back) == ("8-NoEnc-B3", False)
 
 
-def test_a_refused_arm_gets_another_chance(make_session: Callable[..., EdgeSession]) -> None:
-    policy = replace(PATIENT, longest_retry_s=1e-6)
+def test_a_refused_arm_gets_another_chance(
+    make_session: Callable[..., EdgeSession], patient: SessionPolicy
+) -> None:
+    policy = replace(patient, longest_retry_s=1e-6)
     session = make_session(LocalTransport(Unreliable({"8-NoEnc-B3": 5})), policy=policy)
     answers = [session.answer(frames_of(value)) for value in (1, 2)]
     assert all("expected one of 8-NoEnc-B3" in answer.reason for answer in answers)
 
 
 def test_a_server_that_refuses_everything_leaves_the_device_alone(
-    make_session: Callable[..., EdgeSession],
+    make_session: Callable[..., EdgeSession], patient: SessionPolicy
 ) -> None:
     session = make_session(
         LocalTransport(Unreliable({})),
         lut=replace(TABLE, rows=TABLE.rows[1:3]),
-        policy=replace(PATIENT, longest_retry_s=3600),
+        policy=replace(patient, longest_retry_s=3600),
     )
     answers = [session.answer(frames_of(value)) for value in range(3)]
     assert [answer.arm for answer in answers] == ["edge-only"] * 3

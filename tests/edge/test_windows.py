@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -10,15 +10,7 @@ import numpy as np
 import pytest
 
 from approxbit.configuration import Configuration
-from approxbit.edge import (
-    EdgeAnswer,
-    EdgeSession,
-    GrpcTransport,
-    LocalTransport,
-    ProbePolicy,
-    SessionPolicy,
-    Transport,
-)
+from approxbit.edge import EdgeAnswer, EdgeSession, GrpcTransport, LocalTransport, SessionPolicy
 from approxbit.edge.code_stream import CodeStream
 from approxbit.engines.runner import ClipFormat, CodeFormat, EdgeResult, ServerResult, WholeResult
 from approxbit.errors import LinkError
@@ -30,9 +22,6 @@ from approxbit.wire import Coding, Packet, PriorTables, Refusal, Status, pack
 TIMES, NUM_FRAMES = 4, 8
 NAMES = ("4-NoEnc-B3", "4-NoEnc-B5")
 CLIP_FORMAT = ClipFormat(num_frames=NUM_FRAMES, size=2, fingerprint=9)
-POLICY = SessionPolicy(
-    timeout_s=60, first_retry_s=0.02, longest_retry_s=0.1, probes=ProbePolicy(timeout_s=60, every_s=3600)
-)
 
 
 def tables(trust: int = 0) -> PriorTables:
@@ -117,25 +106,14 @@ def service() -> Recording:
 
 
 @pytest.fixture
-def make_session() -> Iterator[Callable[..., EdgeSession]]:
-    sessions = []
-
-    def make(transport: Transport, **changes: Any) -> EdgeSession:
-        arguments: dict[str, Any] = {
-            "runners": {name: Edge(name) for name in NAMES},
-            "lut": lut(NAMES[0], "edge-only"),
-            "sla": LatencySLA(30_000),
-            "clip_format": CLIP_FORMAT,
-            "whole": Whole(),
-            "policy": POLICY,
-        }
-        arguments.update(changes)
-        sessions.append(EdgeSession(transport=transport, **arguments))
-        return sessions[-1]
-
-    yield make
-    for session in sessions:
-        session.close()
+def make_arguments() -> Callable[[], dict[str, Any]]:
+    return lambda: {
+        "runners": {name: Edge(name) for name in NAMES},
+        "lut": lut(NAMES[0], "edge-only"),
+        "sla": LatencySLA(30_000),
+        "clip_format": CLIP_FORMAT,
+        "whole": Whole(),
+    }
 
 
 def frames_from(start: int) -> np.ndarray:
@@ -197,10 +175,12 @@ def test_a_clip_without_a_shift_ends_the_stream(
     assert keys(slide(session, 4, 6)) == [True, False]
 
 
-def test_key_packets_come_regularly(service: Recording, make_session: Callable[..., EdgeSession]) -> None:
-    session = make_session(LocalTransport(service), policy=replace(POLICY, key_every=3))
+def test_key_packets_come_regularly(
+    service: Recording, make_session: Callable[..., EdgeSession], patient: SessionPolicy
+) -> None:
+    session = make_session(LocalTransport(service), policy=replace(patient, key_every=3))
     assert keys(slide(session, *range(0, 14, 2))) == [True, False, False, True, False, False, True]
-    session = make_session(LocalTransport(service), policy=replace(POLICY, key_every=1))
+    session = make_session(LocalTransport(service), policy=replace(patient, key_every=1))
     assert keys(slide(session, 0, 2, 4)) == [True] * 3
 
 
