@@ -2,8 +2,9 @@
 
 import sys
 from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, NamedTuple, Optional
 
 import typer
 
@@ -38,6 +39,17 @@ NUM_TIMED = 4
 LOOSE_MS = 1e9
 
 
+class Window(NamedTuple):
+    """What one answer is about."""
+
+    path: Path
+    frames: "np.ndarray"
+    start: Dict[str, int]
+    """`start_frame`, unless the clip is sampled from the whole file."""
+    shift_frames: Optional[int]
+    """How far it moved since the window before it; None for a clip of its own."""
+
+
 def run(
     video: Optional[List[Path]] = VIDEO,
     files: Optional[List[Path]] = FILES,
@@ -53,19 +65,22 @@ def run(
 ) -> None:
     """Answer your own video files: edge half and encoder here, the rest in a server process.
 
-    A file that cannot be read is named and left out; the command then ends with 1.
+    A file that cannot be read is named and left out, or answered up to where it breaks off if it is answered
+    window by window; the command then ends with 1.
     """
     paths = [*(video or []), *(files or [])]
     if not paths:
         raise ValueError("expected at least one video: approxbit run --video FILE")
     if configuration and sla:
         raise ValueError("expected --configuration or --sla, found both")
-    clips, failures = _read(paths, family, is_whole=window_step > 0)
+    failures: Dict[str, str] = {}
+    windows = _read(paths, family, window_step, failures)
     rows: List[Dict[str, Any]] = []
-    if clips:
+    first = next(windows, None)
+    if first is not None:
         arms = [] if sla else [configuration or _most_accurate(family)]
         device = _open_device(family, arms, runner, threads)
-        rows = _answer_all(clips, device, family, arms, sla, bandwidth_mbps, window_step, top)
+        rows = _answer_all(first, windows, device, family, arms, sla, bandwidth_mbps, top)
     if as_json:
         print_json({"answers": rows, "failures": failures})
     elif rows:
@@ -74,29 +89,34 @@ def run(
         raise SystemExit(1)
 
 
-def _read(
-    paths: List[Path], family: str, is_whole: bool
-) -> "Tuple[List[Tuple[Path, np.ndarray]], Dict[str, str]]":
-    """Frames of the files that can be read, and what is wrong with the others.
+def _read(paths: List[Path], family: str, window_step: int, failures: Dict[str, str]) -> Iterator[Window]:
+    """The windows of one file after the other; what is wrong with a file goes into `failures`.
 
-    With `is_whole`, a file must have as many frames as a clip.
+    They are read while they are answered, so that one is held at a time.
     """
-    from approxbit.data.video import read_clip
     from approxbit.errors import VideoError
     from approxbit.zoo import build_backbone, card
 
     first = card(f"{family}/{_configurations(family)[0]}")
     owner: Any = card(getattr(first, "backbone", family))
     num_frames = build_backbone(owner.builder, owner.arguments).clip_shape[1]
-    clips, failures = [], {}
     for path in paths:
         try:
-            min_frames = num_frames if is_whole else 1
-            clips.append((path, read_clip(path, num_frames, min_frames=min_frames)))
+            yield from _windows(path, num_frames, window_step)
         except VideoError as error:
             failures[str(path)] = str(error)
             sys.stderr.write(f"approxbit: {error}\n")
-    return clips, failures
+
+
+def _windows(path: Path, num_frames: int, step: int) -> Iterator[Window]:
+    """The windows of a file; without a step, the one clip of the whole file."""
+    from approxbit.data.video import read_clip, read_windows
+
+    if not step:
+        yield Window(path, read_clip(path, num_frames), {}, None)
+        return
+    for number, frames in enumerate(read_windows(path, num_frames, step)):
+        yield Window(path, frames, {"start_frame": number * step}, step if number else num_frames)
 
 
 def _configurations(family: str) -> List[str]:
@@ -137,13 +157,13 @@ def _open_device(family: str, arms: List[str], runner: Engine, threads: int) -> 
 
 
 def _answer_all(
-    clips: "List[Tuple[Path, np.ndarray]]",
+    first: Window,
+    others: Iterator[Window],
     device: "Device",
     family: str,
     arms: List[str],
     sla: str,
     bandwidth_mbps: float,
-    window_step: int,
     top: int,
 ) -> List[Dict[str, Any]]:
     from approxbit.demo.measure import refresh_times
@@ -164,7 +184,7 @@ def _answer_all(
         address = server.address
         if sla:
             with GrpcTransport(address) as direct:
-                frames = [clips[0][1]] * NUM_TIMED
+                frames = [first.frames] * NUM_TIMED
                 lut = refresh_times(lut, device, direct, frames, "this machine")
         if bandwidth_mbps:
             relay = stack.enter_context(RelayProcess(address, Trace.constant(bandwidth_mbps)))
@@ -173,25 +193,11 @@ def _answer_all(
         session = stack.enter_context(
             EdgeSession(device.runners, transport, lut, wanted, device.clip_format, device.whole)
         )
-        return [
-            {**start, **_describe(path, session.answer(frames, shift_frames=shift), device, top, bool(sla))}
-            for path, first in clips
-            for start, frames, shift in _windows(path, first, window_step)
-        ]
-
-
-def _windows(
-    path: Path, frames: "np.ndarray", step: int
-) -> "Iterator[Tuple[Dict[str, int], np.ndarray, Optional[int]]]":
-    """Where a window starts, its frames, and how far it moved; without a step, the one clip of the file."""
-    from approxbit.data.video import read_windows
-
-    if not step:
-        yield {}, frames, None
-        return
-    num_frames = len(frames)
-    for number, window in enumerate(read_windows(path, num_frames, step)):
-        yield {"start_frame": number * step}, window, step if number else num_frames
+        rows = []
+        for window in chain([first], others):
+            answer = session.answer(window.frames, shift_frames=window.shift_frames)
+            rows.append(_describe(window, answer, device, top, bool(sla)))
+        return rows
 
 
 def _single_arm(device: "Device", configuration: str) -> "LUT":
@@ -202,10 +208,13 @@ def _single_arm(device: "Device", configuration: str) -> "LUT":
     return LUT((row,), device="", backend=device.backend, date="1970-01-01", num_clips=1)
 
 
-def _describe(path: Path, answer: "EdgeAnswer", device: "Device", top: int, has_sla: bool) -> Dict[str, Any]:
+def _describe(
+    window: Window, answer: "EdgeAnswer", device: "Device", top: int, has_sla: bool
+) -> Dict[str, Any]:
     best = device.rank(answer.logits)[:top]
     facts: Dict[str, Any] = {
-        "video": str(path),
+        **window.start,
+        "video": str(window.path),
         "answer": best[0][0],
         "top": [{"label": label, "probability": round(share, 4)} for label, share in best],
         "arm": answer.arm,

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -74,6 +75,31 @@ def test_run_answers_a_video_window_by_window(
     write_video(short, np.zeros((3, 16, 16, 3), np.uint8), frame_rate=8)
     assert run("run", short, *words) == 1
     assert "expected at least 4 frames, found 3" in capsys.readouterr().err
+
+
+def test_run_reads_each_file_once_and_answers_up_to_where_it_breaks_off(
+    family: str,
+    videos: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    opened: list[str] = []
+    open_file = av.open
+    monkeypatch.setattr(
+        av, "open", lambda name, **options: opened.append(Path(name).name) or open_file(name, **options)
+    )
+    broken = tmp_path / "broken.mp4"
+    data, num_lost = videos[0].read_bytes(), 3000
+    end = data.index(b"moov") - 4  # of the last frames
+    broken.write_bytes(data[: end - num_lost] + bytes(num_lost) + data[end:])
+    words = ["--family", family, "--configuration", "8-Enc-B3", "--window-step", 2, "--runner", "torch"]
+    assert run("run", broken, videos[1], *words, "--json") == 1
+    result = json.loads(capsys.readouterr().out)
+    starts = [(Path(answer["video"]).name, answer["start_frame"]) for answer in result["answers"]]
+    assert starts == [("broken.mp4", 0), ("broken.mp4", 2), ("b.avi", 0)]
+    assert list(result["failures"]) == [str(broken)]
+    assert opened == ["broken.mp4", "b.avi"]
 
 
 def test_run_lets_the_selector_choose_and_shapes_the_link(
