@@ -11,7 +11,13 @@ import pytest
 from jaxtyping import install_import_hook
 
 install_import_hook(
-    ["approxbit.backbones", "approxbit.codec", "approxbit.offload", "approxbit.streaming"],
+    [
+        "approxbit.backbones",
+        "approxbit.codec",
+        "approxbit.engines.views",
+        "approxbit.offload",
+        "approxbit.streaming",
+    ],
     "beartype.beartype",
 )
 
