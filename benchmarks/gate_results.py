@@ -113,11 +113,14 @@ class Results:
         return cls(path, items, {**document["made"], **made})
 
     def has(self, subject: str, variant: str, profiles: list[str], needs_rtx: bool) -> bool:
-        """Whether a graph was exported, judged for these profiles, and built if that is asked for."""
+        """Whether a graph was exported, judged for these profiles, and built if that is asked for.
+
+        What broke down is to do again.
+        """
         item = self.items.get(f"{subject} {variant}")
         if item is None or item.error or not set(profiles) <= set(item.profiles):
             return False
-        return item.rtx is not None or not needs_rtx
+        return not needs_rtx or (item.rtx is not None and "error" not in item.rtx)
 
     def add(self, item: Item) -> None:
         """Keep an item, in the file too."""
