@@ -157,8 +157,11 @@ def _open_session(path: str | os.PathLike[str]) -> Any:
     except ImportError as error:
         message = "comparing a graph with its model needs onnxruntime: pip install 'approxbit[export]'"
         raise ImportError(message) from error
+    options = onnxruntime.SessionOptions()
+    if hasattr(os, "sched_getaffinity"):  # its own default is all cores, also those that we may not use
+        options.intra_op_num_threads = len(os.sched_getaffinity(0))
     with _refusals(path):
-        return onnxruntime.InferenceSession(os.fspath(path), providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(os.fspath(path), options, providers=["CPUExecutionProvider"])
 
 
 def _run(path: str | os.PathLike[str], session: Any, batch: np.ndarray) -> np.ndarray:
