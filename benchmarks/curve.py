@@ -2,6 +2,7 @@
 
     python benchmarks/curve.py                       # tables of both backbones, from the cards
     python benchmarks/curve.py --out runs/curves     # and a picture of each
+    python benchmarks/curve.py --write               # both into README.md and benchmarks/curves
 
 (a) is the paper's recipe with raw packing, (b) the same codecs with entropy coding, (c) the best recipe:
 nested codes with distillation, a price on entropy and attention in the encoder, entropy coded. All accuracies
@@ -12,6 +13,7 @@ Bytes are payloads; a packet adds 40 bytes.
 from __future__ import annotations
 
 import argparse
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +31,10 @@ FAMILIES = {
     "digits-movinet-actions": ("digits-movinet-actions-paper", "digits-movinet-actions"),
     "digits-mvitv2": ("digits-mvitv2-paper", "digits-mvitv2"),
 }
+REPOSITORY = Path(__file__).parents[1]
+PICTURES = REPOSITORY / "benchmarks" / "curves"
+BEGIN, END = "<!-- curve: python benchmarks/curve.py --write -->", "<!-- end of curve -->"
+NAMES = {JOINT: "action x digit", MARGINAL: "actions"}
 LABELS = {"a": "(a) paper's recipe, packed", "b": "(b) paper's recipe, coded", "c": "(c) best recipe, coded"}
 
 
@@ -87,6 +93,46 @@ def print_points(family: str, points: list[Point]) -> None:
     Console(width=110).print(table)
 
 
+def markdown(family: str, points: list[Point]) -> str:
+    """For every point of (a), by label set: its top-1, and the fewest bytes that each recipe needs for it."""
+    lines = [
+        f"![{family}](benchmarks/curves/{family}.png)",
+        "",
+        "| (a) | bytes | label set | top-1 | (b) bytes | (c) bytes | (c) / (a) | by |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for point in (each for each in points if each.curve == "a"):
+        for label_set, name in NAMES.items():
+            least = point.top1[label_set]
+            found = {
+                curve: cheapest([each for each in points if each.curve == curve], label_set, least)
+                for curve in "bc"
+            }
+            ours = found["c"]
+            cells = [
+                f"`{point.configuration}`",
+                f"{point.num_bytes:g}",
+                name,
+                f"{least:.2f}",
+                f"{found['b'].num_bytes:.1f}" if found["b"] else "not reached",
+                f"{ours.num_bytes:.1f}" if ours else "not reached",
+                f"{ours.num_bytes / point.num_bytes:.3f}" if ours else "",
+                f"`{ours.configuration}`" if ours else "",
+            ]
+            lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def write_figures(tables: list[str]) -> None:
+    """Put the tables between the markers of README.md."""
+    readme = REPOSITORY / "README.md"
+    text = readme.read_text()
+    pattern = re.compile(re.escape(BEGIN) + r".*?" + re.escape(END), re.DOTALL)
+    if not pattern.search(text):
+        raise ValueError(f"expected the markers {BEGIN!r} and {END!r}, found none")
+    readme.write_text(pattern.sub(lambda _: "\n\n".join([BEGIN, *tables, END]), text))
+
+
 def print_ratios(family: str, points: list[Point], tolerance: float) -> None:
     """For every point of (a): the fewest bytes of (b) and (c) that are as accurate, as shares of its own."""
     table = Table(title=f"{family}: bytes at the accuracy of (a), within {tolerance:g} points")
@@ -125,7 +171,7 @@ def draw(path: Path, family: str, points: list[Point]) -> None:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda num_bytes, _: f"{num_bytes:g}"))
         axes.set_xlabel("payload, bytes per clip", color=INK)
         axes.set_ylabel("top-1, percent", color=INK)
-        axes.set_title({JOINT: "action x digit", MARGINAL: "actions"}[label_set], loc="left", color=INK)
+        axes.set_title(NAMES[label_set], loc="left", color=INK)
         tidy(axes)
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(LABELS), frameon=False, fontsize=9)
@@ -146,17 +192,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--families", nargs="*", choices=FAMILIES, default=list(FAMILIES))
     parser.add_argument("--tolerance", type=float, default=0.0, help="points that may be missing")
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--out", type=Path, help="folder for the pictures")
+    parser.add_argument("--write", action="store_true", help="put all into README.md and benchmarks/curves")
     options = parser.parse_args()
+    folder = PICTURES if options.write else options.out
+    tables = []
     for family in options.families:
         paper, best = FAMILIES[family]
         points = [*read_points(paper, "ab"), *read_points(best, "c")]
         points.sort(key=lambda point: point.num_bytes)
         print_points(family, points)
         print_ratios(family, points, options.tolerance)
-        if options.out:
-            options.out.mkdir(parents=True, exist_ok=True)
-            draw(options.out / f"{family}.png", family, points)
+        tables.append(markdown(family, points))
+        if folder:
+            folder.mkdir(parents=True, exist_ok=True)
+            draw(folder / f"{family}.png", family, points)
+    if options.write:
+        write_figures(tables)
 
 
 if __name__ == "__main__":
