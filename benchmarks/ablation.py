@@ -47,6 +47,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "learning rate 1e-3": {**BASE, "optimization": Optimization(schedule="cosine")},
     "learning rate 6e-3": {**BASE, "optimization": Optimization(learning_rate=6e-3, schedule="cosine")},
     "constant learning rate": {**BASE, "optimization": Optimization(learning_rate=3e-3)},
+    "start from components": {
+        **BASE,
+        "optimization": Optimization(learning_rate=3e-3, schedule="cosine", initialization="components"),
+    },
     "gradient clipping": {**BASE, "clip": 1.0},
     "encoder attention": {**BASE, "encoder_attention": True},
     "no reconstruction loss": with_weights(reconstruction=0),

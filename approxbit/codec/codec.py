@@ -116,14 +116,18 @@ class Codec(nn.Module):
         """
         self.standardizer.fit(mean, std, token_mean, token_std)
 
-    def compute_logits(self, feature: Feature) -> Feature:
-        """X' of Eq. 4: everything on the edge before the threshold."""
+    def prepare(self, feature: Feature) -> Feature:
+        """Everything on the edge before the channel compressor."""
         feature = self.standardizer.standardize(feature)
         if self.spatial_encoder is not None:
             feature = Feature(self.spatial_encoder(feature.grid), feature.tokens)
         if self.encoder_attention is not None:
             feature = self.encoder_attention(feature)
-        return self.compressor(feature)
+        return feature
+
+    def compute_logits(self, feature: Feature) -> Feature:
+        """X' of Eq. 4: everything on the edge before the threshold."""
+        return self.compressor(self.prepare(feature))
 
     def reconstruct(self, code: Code, feature_size: tuple[int, int, int]) -> Feature:
         """Everything on the server: `decode` without its checks."""

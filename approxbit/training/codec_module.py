@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -18,6 +18,7 @@ from approxbit.configuration import Configuration
 from approxbit.offload import OffloadedModel
 from approxbit.training.builders import find_backbone
 from approxbit.training.downstream import answer_with_layers
+from approxbit.training.initialization import start_from_components
 from approxbit.training.objective import (
     LABEL_SETS,
     ObjectiveParts,
@@ -59,7 +60,8 @@ class CodecModule(L.LightningModule):
         binarizer: How bits get their gradient; the paper's `Threshold` by default.
         objective: Weights of the terms; those of Eq. 3 by default.
         optimization: Optimizer and schedule; the paper's by default.
-        statistics_batches: How many training batches the per-channel statistics are measured on.
+        statistics_batches: How many training batches the per-channel statistics, and what the codec starts
+            from, are measured on.
 
     Raises:
         ValueError: A value is none of these.
@@ -132,13 +134,18 @@ class CodecModule(L.LightningModule):
         if bool(self.has_statistics):
             return
         statistics = FeatureStatistics()
-        batches = self.trainer.datamodule.train_dataloader()  # type: ignore[attr-defined]
-        for inputs, *_ in islice(batches, self.statistics_batches):
-            feature = inputs if isinstance(inputs, Feature) else self.compute_feature(inputs.to(self.device))
+        for feature in self._first_features():
             statistics.update(feature)
         parts = (statistics.mean, statistics.std, statistics.token_mean, statistics.token_std)
         self.model.codec.fit_statistics(*parts)
+        if self.optimization.initialization == "components":
+            start_from_components(self.model.codec, self._first_features())
         self.has_statistics.fill_(True)
+
+    def _first_features(self) -> Iterator[Feature]:
+        batches = self.trainer.datamodule.train_dataloader()  # type: ignore[attr-defined]
+        for inputs, *_ in islice(batches, self.statistics_batches):
+            yield inputs if isinstance(inputs, Feature) else self.compute_feature(inputs.to(self.device))
 
     def compute_objective(
         self, batch: Batch, progress: float = 1.0

@@ -14,17 +14,19 @@ from approxbit.training.schedule import constant, warmup_cosine
 
 _OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 _SCHEDULES = ("constant", "cosine")
+_INITIALIZATIONS = ("random", "components")
 
 
 @dataclass(frozen=True)
 class Optimization:
-    """Optimizer and schedule; the defaults are the paper's for recognition.
+    """Start, optimizer and schedule; the defaults are the paper's for recognition.
 
     Attributes:
         optimizer: `adam`, or `adamw` as in the paper for question answering.
         learning_rate: Peak rate, above 0.
         schedule: `constant`, or `cosine` down to 0.
         warmup: Share of the steps over which the rate rises, with `cosine`.
+        initialization: `random`, or `components`: bits start as `start_from_components` says.
 
     Raises:
         ValueError: A value is none of these.
@@ -34,11 +36,13 @@ class Optimization:
     learning_rate: float = 1e-3
     schedule: str = "constant"
     warmup: float = 0.05
+    initialization: str = "random"
 
     def __post_init__(self) -> None:
         for name, value, known in (
             ("optimizer", self.optimizer, tuple(_OPTIMIZERS)),
             ("schedule", self.schedule, _SCHEDULES),
+            ("initialization", self.initialization, _INITIALIZATIONS),
         ):
             if value not in known:
                 raise ValueError(f"expected {name} to be one of {', '.join(known)}, found {value!r}")

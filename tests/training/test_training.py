@@ -193,6 +193,7 @@ def test_a_nested_codec_is_released_with_its_sizes(workshop):
             "--model.init_args.configuration=6-Enc-B5",
             "--model.init_args.nested_sizes=[1, 3]",
             "--model.init_args.binarizer=approxbit.codec.NoisyThreshold",
+            "--model.init_args.optimization.initialization=components",
         ]
     )
     card = zoo.card("digits-tiny/6-Enc-B5")
