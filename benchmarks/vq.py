@@ -3,10 +3,11 @@
     python benchmarks/vq.py                        # trains what is missing, measures what is new, prints
     python benchmarks/vq.py --only digits-movinet/10-Enc-B5
 
-Trains the configurations of the two VQ recipes (Table 5 of the paper) with the budget of the binary recipes,
-and compares them with the family's LUT. Everything is kept below `--runs`: an interrupted training goes on
-from its last checkpoint, and a measured configuration is not measured again. Bytes are those of the packed
-indices, without the packet's header. Times are medians at batch size 1 on one thread.
+Trains the configurations of the two VQ recipes (Table 5 of the paper) with the budget of the paper's binary
+recipes, and compares them with the codecs of those, packed, and with the family's LUT, entropy coded.
+Everything is kept below `--runs`: an interrupted training goes on from its last checkpoint, and a measured
+configuration is not measured again. Bytes are those of the packed indices, without the packet's header. Times
+are medians at batch size 1 on one thread.
 """
 
 from __future__ import annotations
@@ -110,16 +111,28 @@ def measure_once(family: str, configuration: str, runs: Path) -> dict[str, Any]:
     return json.loads(result.read_text())
 
 
+def paper_rows(family: str, points: set[str]) -> list[tuple[str, ...]]:
+    """The binary codes of the paper's recipe at some offload points, packed."""
+    rows = []
+    for name in zoo.available():
+        owner, _, configuration = name.partition("/")
+        if owner != f"{family}-paper" or Configuration.parse(configuration).offload_point not in points:
+            continue
+        metrics = zoo.card(name).provenance.metrics
+        top1 = [f"{metrics[f'test_top1_{each}']:.2f}" for each in ("action_digit", "actions")]
+        rows.append((configuration, "binary, paper's recipe", f"{metrics['raw_bytes']:g}", *top1, *[""] * 4))
+    return rows
+
+
 def binary_rows(family: str, points: set[str]) -> list[tuple[str, ...]]:
     """The family's binary codes at some offload points, as its LUT measured them."""
     rows = []
     for row in zoo.load_lut(family).rows:
         if row.configuration is None or row.configuration.offload_point not in points:
             continue
-        rows.append(
-            (row.arm, "binary", f"{row.payload_bytes:g}", f"{row.accuracies['action_digit']:.2f}",
-             f"{row.accuracies['actions']:.2f}", "", "", f"{row.encode_ms:.2f} ms", f"{row.decode_ms:.2f} ms")
-        )  # fmt: skip
+        top1 = [f"{row.accuracies[each]:.2f}" for each in ("action_digit", "actions")]
+        times = f"{row.encode_ms:.2f} ms", f"{row.decode_ms:.2f} ms"
+        rows.append((row.arm, "binary, ours, coded", f"{row.payload_bytes:g}", *top1, "", "", *times))
     return rows
 
 
@@ -133,11 +146,15 @@ def vq_row(configuration: str, found: dict[str, Any]) -> tuple[str, ...]:
 
 def make_table(family: str, found: dict[str, dict[str, Any]]) -> Table:
     points = {Configuration.parse(each).offload_point for each in found}
-    rows = [*binary_rows(family, points), *(vq_row(*each) for each in found.items())]
+    rows = [
+        *paper_rows(family, points),
+        *binary_rows(family, points),
+        *(vq_row(*each) for each in found.items()),
+    ]
     table = Table(title=family, title_justify="left", box=None)
     for index, title in enumerate(HEADER):
         table.add_column(title, justify="left" if index < 2 else "right")
-    for row in sorted(rows, key=lambda row: int(row[2])):
+    for row in sorted(rows, key=lambda row: float(row[2])):
         table.add_row(*row)
     return table
 
