@@ -147,6 +147,9 @@ def make_packet(
 ) -> Packet:
     """The packet of a packed code: entropy coded if its codec has a prior, and never longer than packed.
 
+    An update is sent only where it is shorter than a key packet, its longer header included: key packets
+    need nothing of the server, and small codes have little to gain.
+
     Args:
         code_format: Of the runner that made the code.
         packed: The code.
@@ -164,9 +167,15 @@ def make_packet(
     if code_format.prior is None:
         return Packet(Kind.CODE, configuration, size, packed, *rest, place=place)
     shape = (configuration.codebook_size, code_format.num_positions)
-    planes, others = unpack(packed, *shape), None if earlier is None else unpack(earlier, *shape)
-    prior = code_format.prior
-    return Packet.of_code(configuration, size, planes, *rest, prior=prior, place=place, earlier=others)
+    planes, prior = unpack(packed, *shape), code_format.prior
+    key = Packet.of_code(
+        configuration, size, planes, *rest, prior=prior, place=None if place is None else place.as_key()
+    )
+    if earlier is None:
+        return key
+    others = unpack(earlier, *shape)
+    update = Packet.of_code(configuration, size, planes, *rest, prior=prior, place=place, earlier=others)
+    return update if len(update.to_bytes()) < len(key.to_bytes()) else key
 
 
 def offload_clip(

@@ -26,8 +26,8 @@ CLIP_FORMAT = ClipFormat(num_frames=NUM_FRAMES, size=2, fingerprint=9)
 
 def tables(trust: int = 0) -> PriorTables:
     """Under which a bit is 0 with one nat; or, with `trust`, is what the guess says with so many nats."""
-    grid, nothing = (TIMES, 2, 2), np.zeros(0, np.int16)
-    bias = np.zeros((4, 1, TIMES + 4), np.int16)
+    grid, nothing = (TIMES, 8, 8), np.zeros(0, np.int16)
+    bias = np.zeros((4, 1, TIMES + 16), np.int16)
     bias[:, :, :TIMES] = 0 if trust else -1024
     before, earlier = np.zeros((4, 13, 1), np.int16), np.zeros((6, 0, 1), np.int16)
     reference = np.full((4, 1 if trust else 0, 1), 1024 * trust, np.int16)
@@ -40,7 +40,7 @@ PRIOR = tables()
 
 
 def code_format(name: str) -> CodeFormat:
-    return CodeFormat(Configuration.parse(name), (TIMES, 2, 2), fingerprint=5, prior=PRIOR)
+    return CodeFormat(Configuration.parse(name), (TIMES, 8, 8), fingerprint=5, prior=PRIOR)
 
 
 class Edge:
@@ -51,7 +51,7 @@ class Edge:
 
     def run(self, clip: np.ndarray) -> EdgeResult:
         numbers = np.rint(clip[0, ::2, 0, 0] * 255).astype(int)
-        steps = [(np.random.default_rng(number).random((4, 4)) < 0.1).astype(np.uint8) for number in numbers]
+        steps = [(np.random.default_rng(number).random((4, 64)) < 0.1).astype(np.uint8) for number in numbers]
         return EdgeResult(pack(np.concatenate(steps, axis=1)), edge_ms=2.0, encode_ms=1.0)
 
 
@@ -189,7 +189,15 @@ def test_windows_that_do_not_overlap_cross_as_key_packets(
 ) -> None:
     session = make_session(LocalTransport(service))
     assert keys(slide(session, 0, 8, 16, shift=8)) == [True] * 3
-    assert keys(slide(session, 22, shift=6)) == [False]
+    assert keys(slide(session, 20, shift=4)) == [False]
+
+
+def test_an_update_that_would_be_longer_crosses_as_a_key_packet(
+    service: Recording, make_session: Callable[..., EdgeSession]
+) -> None:
+    session = make_session(LocalTransport(service))
+    assert keys(slide(session, 0, 6, shift=6)) == [True, True]  # three of its four steps are new
+    assert keys(slide(session, 8)) == [False]
 
 
 def test_a_lost_answer_costs_a_key_packet(

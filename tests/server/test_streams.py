@@ -84,7 +84,17 @@ def update(seed: int, start: int, sequence: int, stream: int = 1, back: int = 1)
     """One time step on for each step back."""
     earlier = window(seed, start - back)
     place = StreamPlace.after(stream, earlier, back, steps=back)
-    packet = make_packet(FORMAT, window(seed, start), sequence, place, earlier)
+    planes, others = unpack(window(seed, start), 4, 16), unpack(earlier, 4, 16)
+    packet = Packet.of_code(
+        FORMAT.configuration,
+        GRID,
+        planes,
+        fingerprint=FORMAT.fingerprint,
+        sequence=sequence,
+        prior=PRIOR,
+        place=place,
+        earlier=others,
+    )
     assert packet.coding == Coding.UPDATE
     return packet
 
