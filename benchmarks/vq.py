@@ -35,7 +35,7 @@ from approxbit.configuration import Configuration
 from approxbit.training import DigitsData
 from approxbit.training.checkpoints import last_checkpoint
 from approxbit.training.cli import main as train
-from approxbit.training.cli import parse_recipe
+from approxbit.training.cli import parse_recipe, read_recipe
 from approxbit.training.release import measure_top1
 from approxbit.wire import pack
 from approxbit.zoo.cards import describe_machine
@@ -60,8 +60,9 @@ def train_one(recipe: str, configuration: str, root: Path) -> None:
 
 def load_trained(recipe: str, configuration: str, root: Path) -> VQModule:
     """The module of a finished training, in eval mode."""
-    arguments = parse_recipe(REPOSITORY / recipe).model.init_args
-    module = VQModule(**{**arguments.as_dict(), "configuration": configuration})
+    change = f"--model.init_args.configuration={configuration}"
+    module = read_recipe(["--config", str(REPOSITORY / recipe), change]).model
+    assert isinstance(module, VQModule)
     path = last_checkpoint(root / configuration)
     state = torch.load(path, weights_only=True)["state_dict"]
     module.load_state_dict(state, strict=False)
