@@ -68,6 +68,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "binarizer": LookupFree,
         "objective": ObjectiveWeights(distillation=1, binary=0.1),
     },
+    "lookup-free, full weight, clipping": {**BASE, "binarizer": LookupFree, "clip": 1.0},
     "spherical": {**BASE, "binarizer": Spherical, "objective": ObjectiveWeights(distillation=1, binary=0.1)},
     "nested": {**BASE, "nested_sizes": (4, 8)},
     "shipped recipe, not nested": {

@@ -123,6 +123,13 @@ def test_the_entropy_term_likes_sure_bits_in_full_use(binarizer):
     assert isinstance(binarizer, Spherical) or in_use < unsure
 
 
+@pytest.mark.parametrize("binarizer", ALL, ids=name_of)
+def test_bits_that_are_sure_in_float32_have_a_gradient_that_is_a_number(binarizer):
+    grid = torch.tensor([-1e4, -100.0, 0.0, 100.0]).reshape(1, 4, 1, 1, 1).requires_grad_()
+    binarizer.loss(Feature(grid, torch.zeros(1, 0, 4))).backward()
+    assert grid.grad.isfinite().all()
+
+
 def test_on_the_sphere_the_length_of_the_logits_does_not_matter():
     short, long = make_logits(), make_logits(scale=100.0)
     torch.testing.assert_close(Spherical().loss(short), Spherical().loss(long))

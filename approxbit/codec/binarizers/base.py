@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 
 import torch
@@ -44,11 +45,15 @@ def straight_through(hard: Float[Tensor, "*shape"], soft: Float[Tensor, "*shape"
 
 
 def bit_entropy(probability: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """Entropy of bits that are 1 with some probability, in bits; 0 at both ends.
+    """Entropy of bits that are 1 with some probability, in bits; 0 at both ends, and its gradient too.
+
+    Towards the ends it grows without bound: one bit that is sure in float32 would make it no number.
 
     Example:
         >>> bit_entropy(torch.tensor([0.0, 0.5])).tolist()
         [0.0, 1.0]
     """
-    ends = torch.special.entr(probability) + torch.special.entr(1 - probability)
-    return ends / torch.log(torch.tensor(2.0))
+    is_open = (probability > 0) & (probability < 1)
+    inner = torch.where(is_open, probability, 0.5)
+    nats = torch.special.entr(inner) + torch.special.entr(1 - inner)
+    return torch.where(is_open, nats / math.log(2), 0.0)
