@@ -84,6 +84,8 @@ def test_the_demo_answers_clips_and_writes_its_report(
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_no_process_is_left_when_the_demo_ends_early(family: str, tmp_path: Path, number: int) -> None:
     command = [sys.executable, "-m", "approxbit", "demo", "--family", family, "--out", str(tmp_path)]
+    # A shell lets its background jobs ignore SIGINT, and they pass that on.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as demo:
         assert demo.stderr is not None
         for line in demo.stderr:
