@@ -15,12 +15,9 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import warnings
-from pathlib import Path
 from typing import Any
 
-import torch
-from codec_bench import CodecBench, Figures, describe
+from codec_bench import Figures, describe, open_bench
 from rich.console import Console
 from rich.table import Table
 
@@ -72,7 +69,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "spherical": {**BASE, "binarizer": Spherical, "objective": ObjectiveWeights(distillation=1, binary=0.1)},
     "nested": {**BASE, "nested_sizes": (4, 8)},
     "shipped recipe, not nested": {
-        **with_weights(rate=0.5),
+        **with_weights(rate=2, rate_warmup=0.5),
         "encoder_attention": True,
         "clip": 1.0,
     },
@@ -97,20 +94,10 @@ def print_results(results: dict[str, list[Figures]], title: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--family", default="digits-movinet")
     parser.add_argument("--configuration", default="16-Enc-B5")
     parser.add_argument("--only", nargs="*", choices=VARIANTS, default=list(VARIANTS), metavar="VARIANT")
     parser.add_argument("--steps", type=int, default=400)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--num-train", type=int, default=16_000)
-    parser.add_argument("--num-test", type=int, default=2_400)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--folder", type=Path, default=Path("runs/ablation"))
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    warnings.filterwarnings("ignore", module="lightning")
-    folder = options.folder / f"{options.family}-{options.configuration}-{options.steps}-{options.num_train}"
-    bench = CodecBench(options.family, options.configuration, options.num_train, options.num_test, folder)
+    options, bench = open_bench(parser, "runs/ablation")
     size = str(bench.configuration.codebook_size)
     results: dict[str, list[Figures]] = {}
     title = f"{options.family}, {options.configuration}, {options.steps} steps; {describe_machine()}"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import statistics
 import time
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -126,6 +128,28 @@ class CodecBench:
                 "coded_bytes": coded[f"{prefix}test_coded_bytes"],
             }
         return found
+
+
+def open_bench(parser: argparse.ArgumentParser, folder: str) -> tuple[argparse.Namespace, CodecBench]:
+    """The command line, and the bench that it asks for.
+
+    Args:
+        parser: With `--configuration` and `--steps`; what all benches take is added.
+        folder: Where the results of all such benches lie by default.
+    """
+    add = parser.add_argument
+    add("--family", default="digits-movinet")
+    add("--seeds", type=int, default=3)
+    add("--num-train", type=int, default=16_000)
+    add("--num-test", type=int, default=2_400)
+    add("--threads", type=int, default=1)
+    add("--folder", type=Path, default=Path(folder))
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    warnings.filterwarnings("ignore", module="lightning")
+    own = options.folder / f"{options.family}-{options.configuration}-{options.steps}-{options.num_train}"
+    bench = CodecBench(options.family, options.configuration, options.num_train, options.num_test, own)
+    return options, bench
 
 
 def top1_percent(label_set: str, answers: torch.Tensor, labels: torch.Tensor) -> float:

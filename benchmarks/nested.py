@@ -13,12 +13,9 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import warnings
-from pathlib import Path
 from typing import Any
 
-import torch
-from codec_bench import CodecBench, Figures, describe
+from codec_bench import CodecBench, Figures, describe, open_bench
 from rich.console import Console
 from rich.table import Table
 
@@ -73,19 +70,9 @@ def print_results(separate: Found, nested: Found, title: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--family", default="digits-movinet")
     parser.add_argument("--configuration", default="32-Enc-B5", help="the encoder and the offload point")
     parser.add_argument("--steps", type=int, default=800, help="of each separate codec")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--num-train", type=int, default=16_000)
-    parser.add_argument("--num-test", type=int, default=2_400)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--folder", type=Path, default=Path("runs/nested"))
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    warnings.filterwarnings("ignore", module="lightning")
-    folder = options.folder / f"{options.family}-{options.configuration}-{options.steps}-{options.num_train}"
-    bench = CodecBench(options.family, options.configuration, options.num_train, options.num_test, folder)
+    options, bench = open_bench(parser, "runs/nested")
     separate: Found = {}
     nested: Found = {}
     try:
