@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -53,9 +54,12 @@ class FeatureDataset(Dataset):
     def save(self, path: Path) -> None:
         """Write a safetensors file, all of it or nothing."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = path.with_suffix(".partial")
-        save_file(vars(self), scratch)
-        scratch.replace(path)
+        scratch = path.with_suffix(f".{os.getpid()}.partial")  # two trainings may write the same features
+        try:
+            save_file(vars(self), scratch)
+            scratch.replace(path)
+        finally:
+            scratch.unlink(missing_ok=True)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -92,7 +96,9 @@ def compute_features(edge: Any, server: Any, batches: Iterable[Any], description
     return FeatureDataset(*(torch.cat(column).clone() for column in zip(*parts, strict=True)))
 
 
-def find_features(model: OffloadedModel, edge: Any, loader: DataLoader[Any], split: str) -> FeatureDataset:
+def find_features(
+    model: OffloadedModel, edge: Any, loader: DataLoader[Any], split: str, cache: Path | None = None
+) -> FeatureDataset:
     """The features of a loader's clips, from the cache folder if they were computed before.
 
     Only of a data set whose `name` says all about its clips, as that of `DigitsInMotion` does; those of
@@ -103,13 +109,14 @@ def find_features(model: OffloadedModel, edge: Any, loader: DataLoader[Any], spl
         edge: Its edge half on clips of RGB in [0, 1].
         loader: Batches of `(clip, labels)` in order.
         split: `train`, `validation` or `test`.
+        cache: Folder for the features; by default as `find_cache` says.
     """
     name = getattr(loader.dataset, "name", None)
     path = None
     if name is not None:
         point = model.codec.configuration.offload_point
         key = compute_fingerprint(model.backbone.state_dict(), f"{name}/{point}")
-        path = find_cache() / f"features-{split}-{key:016x}.safetensors"
+        path = find_cache(cache) / f"features-{split}-{key:016x}.safetensors"
         if path.exists():
             return FeatureDataset.load(path)
     found = compute_features(edge, model.server_half, loader, f"features for {split}")
@@ -135,8 +142,9 @@ class FeatureData(L.LightningDataModule):
         super().__init__()
         self.clips = clips
         self.batch_size = batch_size
-        self.train = find_features(model, edge, clips.loader("train"), "train")
-        self.validation = find_features(model, edge, clips.loader("validation"), "validation")
+        cache = getattr(clips, "cache", None)  # beside the clips, where these have a folder of their own
+        self.train = find_features(model, edge, clips.loader("train"), "train", cache)
+        self.validation = find_features(model, edge, clips.loader("validation"), "validation", cache)
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Shuffled batches."""

@@ -233,6 +233,15 @@ def test_features_of_a_named_data_set_are_computed_once(workshop, monkeypatch, t
     loader.dataset.name = None
     find_features(module.model, module.compute_feature, loader, "train")
     assert len(list(tmp_path.glob("features-train-*.safetensors"))) == 2
+    assert not list(tmp_path.glob("*.partial"))
+    find_features(
+        module.model,
+        module.compute_feature,
+        DigitsData(**SMALL_DATA).loader("train"),
+        "train",
+        tmp_path / "own",
+    )
+    assert len(list((tmp_path / "own").iterdir())) == 1
 
 
 def test_the_known_answer_of_the_unsplit_model_is_the_teacher(workshop):
