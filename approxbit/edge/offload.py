@@ -161,16 +161,13 @@ def make_packet(
         WireError: `packed` or `earlier` is not a code of that format.
     """
     configuration, size = code_format.configuration, code_format.feature_size
-    if place is not None and earlier is None:
-        place = place.as_key()
+    as_key = None if place is None else place.as_key()
     rest = (code_format.num_tokens, code_format.fingerprint, sequence)
     if code_format.prior is None:
-        return Packet(Kind.CODE, configuration, size, packed, *rest, place=place)
+        return Packet(Kind.CODE, configuration, size, packed, *rest, place=as_key)
     shape = (configuration.codebook_size, code_format.num_positions)
     planes, prior = unpack(packed, *shape), code_format.prior
-    key = Packet.of_code(
-        configuration, size, planes, *rest, prior=prior, place=None if place is None else place.as_key()
-    )
+    key = Packet.of_code(configuration, size, planes, *rest, prior=prior, place=as_key)
     if earlier is None:
         return key
     others = unpack(earlier, *shape)
