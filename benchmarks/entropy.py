@@ -95,11 +95,11 @@ def codes_of(family: str, models: dict[str, Any], split: str, folder: Path) -> d
 
 
 def unpacked(packed: np.ndarray, model: Any) -> Code:
-    configuration, size = model.codec.configuration, model.codec.feature_shape.size
-    bits, grid_size = configuration.codebook_size, configuration.grid_size(size)
-    positions = configuration.num_positions(size, model.codec.num_tokens)
+    codec = model.codec
+    configuration, size = codec.configuration, codec.feature_shape.size
+    bits, positions = configuration.codebook_size, configuration.num_positions(size, codec.num_tokens)
     planes = np.unpackbits(packed, axis=1, count=bits * positions).reshape(len(packed), bits, positions)
-    return Code.from_planes(torch.from_numpy(planes), grid_size)
+    return Code.from_planes(torch.from_numpy(planes), codec.grid_size)
 
 
 Kept = list[tuple[np.ndarray, PriorTables]]

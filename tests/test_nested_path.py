@@ -30,7 +30,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, OffloadedModel
     zoo.save_backbone(root / "toy", backbone, "movinet_digits", ARGUMENTS)
     configuration = Configuration.parse("8-NoEnc-B3")
     codec = Codec(backbone.feature_shape("B3"), configuration, nested_sizes=(2, 5)).eval()
-    prior = CodePrior(8, configuration.grid_size(codec.feature_shape.size))
+    prior = CodePrior.for_codec(codec)
     with torch.no_grad():
         code = codec.encode(backbone.edge_half("B3")(torch.from_numpy(CLIP)[None]))
     prior.fit(Code(code.grid.clone(), code.tokens.clone()), num_steps=40)  # so that it codes this clip

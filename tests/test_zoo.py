@@ -484,8 +484,7 @@ def test_a_card_with_other_sizes_than_numbers_holds_no_nested_codec(nested: Path
 
 
 def make_prior(codec: Codec, logit: int = 0) -> PriorTables:
-    size = codec.configuration.grid_size(codec.feature_shape.size)
-    prior = PriorTables.of_zeros(codec.configuration.codebook_size, size, codec.num_tokens)
+    prior = PriorTables.of_zeros(codec.configuration.codebook_size, codec.grid_size, codec.num_tokens)
     arrays = {field.name: getattr(prior, field.name) for field in dataclasses.fields(prior)}
     return PriorTables(**{**arrays, "output": np.full_like(prior.output, logit)})
 

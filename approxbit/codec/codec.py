@@ -102,6 +102,11 @@ class Codec(nn.Module):
         self.codebook = Codebook(channels, codebook_size, num_tokens)
         self.decoder = Decoder(channels, hidden_channels, attention_channels, configuration.spatial_encoder)
 
+    @property
+    def grid_size(self) -> tuple[int, int, int]:
+        """Time, height and width of the code of a feature of `feature_shape`."""
+        return self.configuration.grid_size(self.feature_shape.size)
+
     def fit_statistics(
         self,
         mean: Float[Tensor, " channel"],

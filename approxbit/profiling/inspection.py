@@ -86,7 +86,6 @@ def describe_codes(
 ) -> dict[str, Any]:
     """Everything about the codes of clips, in two passes: all codes stream by, then bits are silenced."""
     codec = model.codec
-    grid_size = codec.configuration.grid_size(codec.feature_shape.size)
     num_bits = codec.configuration.codebook_size
     num_positions = codec.configuration.num_positions(codec.feature_shape.size)
     seen = _Seen(
@@ -102,7 +101,7 @@ def describe_codes(
     labels = _labels_for(question, clips.labels)
     return {
         "codebook_size": num_bits,
-        "grid_size": list(grid_size),
+        "grid_size": list(codec.grid_size),
         "num_tokens": codec.num_tokens,
         "num_clips": len(clips),
         "raw_bytes": codec.configuration.payload_bytes(codec.feature_shape, codec.num_tokens),
@@ -231,10 +230,9 @@ def _describe_importance(
     statistics: CodeStatistics,
 ) -> dict[str, Any]:
     codec = model.codec
-    grid_size = codec.configuration.grid_size(codec.feature_shape.size)
     batches = [
         (
-            Code.from_planes(planes[start : start + BATCH_SIZE], grid_size),
+            Code.from_planes(planes[start : start + BATCH_SIZE], codec.grid_size),
             None if labels is None else labels[: len(planes)][start : start + BATCH_SIZE],
         )
         for start in range(0, len(planes), BATCH_SIZE)

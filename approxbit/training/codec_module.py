@@ -107,7 +107,7 @@ class CodecModule(L.LightningModule):
         self._num_bits = self.configuration.codebook_size * self.configuration.num_positions(
             shape.size, num_tokens
         )
-        self.prior = self._make_prior() if objective.rate else None
+        self.prior = CodePrior.for_codec(codec) if objective.rate else None
         mean_std = torch.tensor([frozen.mean, frozen.std]).view(2, 1, 3, 1, 1, 1)
         self.register_buffer("mean_std", mean_std, persistent=False)
         self.register_buffer("has_statistics", torch.tensor(False))
@@ -174,11 +174,6 @@ class CodecModule(L.LightningModule):
         if self.prior is not None:
             terms["rate"] = self.prior(output.code).mean() / self._num_bits
         return weigh(weights, **terms), compute_top1(logits, target)
-
-    def _make_prior(self) -> CodePrior:
-        codec = self.model.codec
-        size = self.configuration.grid_size(codec.feature_shape.size)
-        return CodePrior(self.configuration.codebook_size, size, codec.num_tokens)
 
     def _finish(self, feature: Feature) -> tuple[Float[Tensor, "batch class"], list[Tensor]]:
         if not self.objective.downstream:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from approxbit.codec.code import Code
+from approxbit.codec.codec import Codec
 from approxbit.wire.entropy import PROFILES, PriorTables
 from approxbit.wire.entropy.context import AROUND, BEFORE, Offset
 from approxbit.wire.entropy.kernels import OUTPUT_SHIFT
@@ -88,6 +89,12 @@ class CodePrior(nn.Module):
         self.register_buffer("is_earlier", torch.ones(bits, bits).tril(-1), persistent=False)
 
     is_earlier: Tensor
+
+    @classmethod
+    def for_codec(cls, codec: Codec, profile: str = "fast", num_reference: int = 0) -> CodePrior:
+        """An untrained prior of a codec's codes; arguments as in the class."""
+        bits = codec.configuration.codebook_size
+        return cls(bits, codec.grid_size, codec.num_tokens, profile, num_reference)
 
     def logits(self, code: Code, reference: Code | None = None) -> Code:
         """Logits: of the grid [batch, bit, time, height, width] and of the tokens [batch, token, bit].

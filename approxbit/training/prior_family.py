@@ -83,9 +83,7 @@ def fit_prior(
 ) -> CodePrior:
     """A prior of a model's codec, trained on codes of training clips."""
     torch.manual_seed(seed)
-    configuration, size = model.codec.configuration, model.codec.feature_shape.size
-    bits, grid_size = configuration.codebook_size, configuration.grid_size(size)
-    prior = CodePrior(bits, grid_size, model.codec.num_tokens, profile)
+    prior = CodePrior.for_codec(model.codec, profile)
     prior.fit(codes, num_steps, seed=seed)
     return prior
 
@@ -99,9 +97,7 @@ def fit_update_prior(
 ) -> CodePrior:
     """The prior of a model's codes whose first time steps an earlier code has seen, trained on windows."""
     torch.manual_seed(seed)
-    configuration, size = model.codec.configuration, model.codec.feature_shape.size
-    bits, grid_size = configuration.codebook_size, configuration.grid_size(size)
-    prior = CodePrior(bits, grid_size, model.codec.num_tokens, profile, NUM_REFERENCE)
+    prior = CodePrior.for_codec(model.codec, profile, NUM_REFERENCE)
     prior.fit_updates(pairs, num_steps, seed=seed)
     return prior
 

@@ -68,8 +68,7 @@ def test_indices_cross_the_link_like_any_code() -> None:
     payload = pack(code.to_planes()[0].numpy())
     assert len(payload) == 24 == codec.configuration.payload_bytes(SHAPE, num_tokens=1)
     received = torch.from_numpy(unpack(payload, 10, 19))[None]
-    size = codec.configuration.grid_size(SHAPE.size)
-    decoded = codec.decode(Code.from_planes(received, size))
+    decoded = codec.decode(Code.from_planes(received, codec.grid_size))
     expected = codec.decode(Code(code.grid[:1], code.tokens[:1]))
     assert torch.equal(decoded.grid, expected.grid)
 

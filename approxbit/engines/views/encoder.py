@@ -19,8 +19,7 @@ class EncoderView(nn.Module):
         self.spatial_encoder = codec.spatial_encoder
         self.attention: SelfAttentionView | None = None
         if codec.encoder_attention is not None:
-            grid_size = codec.configuration.grid_size(codec.feature_shape.size)
-            self.attention = SelfAttentionView(codec.encoder_attention, grid_size, codec.num_tokens)
+            self.attention = SelfAttentionView(codec.encoder_attention, codec.grid_size, codec.num_tokens)
         self.compressor = codec.compressor
 
     def forward(self, feature: Feature) -> Feature:
