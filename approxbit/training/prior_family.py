@@ -56,6 +56,18 @@ class FittedPrior:
         return 100 * (1 - self.coded_bytes / self.raw_bytes)
 
 
+def load_outermost(
+    family: str, checkpoints: str | os.PathLike[str] | None = None
+) -> dict[str, OffloadedModel]:
+    """The models of a family whose codecs are nested in no other; others use the prior of their holder."""
+    root = zoo.find_checkpoints(checkpoints)
+    return {
+        configuration: model
+        for configuration, model in zoo.load_family(family, root).items()
+        if zoo.card(f"{family}/{configuration}", root).name == f"{family}/{configuration}"
+    }
+
+
 @torch.inference_mode()
 def compute_codes(models: Mapping[str, OffloadedModel], batches: Iterable[Any], text: str) -> dict[str, Code]:
     """The codes of all clips under each of several models; each edge half computes a clip once.
@@ -201,11 +213,7 @@ def train_priors(
         One result for each codec, once it is saved.
     """
     root = zoo.find_checkpoints(checkpoints)
-    models = {
-        configuration: model
-        for configuration, model in zoo.load_family(family, root).items()
-        if zoo.card(f"{family}/{configuration}", root).name == f"{family}/{configuration}"
-    }  # a nested codec uses the prior of the one that holds it
+    models = load_outermost(family, root)
     train = compute_codes(models, data.loader("train"), "codes of training clips")
     test = compute_codes(models, data.loader("test"), "codes of test clips")
     of_windows = {} if windows is None else _codes_of_windows(models, windows)
