@@ -21,7 +21,7 @@ from codec_bench import Figures, describe, open_bench
 from rich.console import Console
 from rich.table import Table
 
-from approxbit.codec import LookupFree, NoisyThreshold, Spherical
+from approxbit.codec import CodecOptions, LookupFree, NoisyThreshold, Spherical
 from approxbit.data.label_sets import JOINT, MARGINAL
 from approxbit.training import ObjectiveWeights, Optimization
 from approxbit.zoo.cards import describe_machine
@@ -49,7 +49,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "optimization": Optimization(learning_rate=3e-3, schedule="cosine", initialization="components"),
     },
     "gradient clipping": {**BASE, "clip": 1.0},
-    "encoder attention": {**BASE, "encoder_attention": True},
+    "encoder attention": {**BASE, "options": CodecOptions(encoder_attention=True)},
     "no reconstruction loss": with_weights(reconstruction=0),
     "no binary loss": with_weights(binary=0),
     "no task loss": with_weights(task=0),
@@ -67,10 +67,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     },
     "lookup-free, full weight, clipping": {**BASE, "binarizer": LookupFree, "clip": 1.0},
     "spherical": {**BASE, "binarizer": Spherical, "objective": ObjectiveWeights(distillation=1, binary=0.1)},
-    "nested": {**BASE, "nested_sizes": (4, 8)},
+    "nested": {**BASE, "options": CodecOptions(nested_sizes=(4, 8))},
     "shipped recipe, not nested": {
         **with_weights(rate=2, rate_warmup=0.5),
-        "encoder_attention": True,
+        "options": CodecOptions(encoder_attention=True),
         "clip": 1.0,
     },
 }

@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import argparse
 import statistics
+from dataclasses import replace
 from typing import Any
 
 from codec_bench import CodecBench, Figures, describe, open_bench
 from rich.console import Console
 from rich.table import Table
 
+from approxbit.codec import CodecOptions
 from approxbit.data.label_sets import JOINT, MARGINAL
 from approxbit.training import ObjectiveWeights, Optimization
 from approxbit.zoo.cards import describe_machine
@@ -26,7 +28,7 @@ from approxbit.zoo.cards import describe_machine
 RECIPE: dict[str, Any] = {
     "objective": ObjectiveWeights(distillation=1),
     "optimization": Optimization(learning_rate=3e-3, schedule="cosine"),
-    "encoder_attention": True,
+    "options": CodecOptions(encoder_attention=True),
     "clip": 1.0,
 }
 SIZES = (4, 8, 16, 32)
@@ -40,7 +42,7 @@ Found = dict[int, list[Figures]]
 
 def run(bench: CodecBench, num_steps: int, num_seeds: int, separate: Found, nested: Found) -> None:
     """Train everything, and add what was found size by size."""
-    variant = {**RECIPE, "nested_sizes": SIZES[:-1]}
+    variant = {**RECIPE, "options": replace(RECIPE["options"], nested_sizes=SIZES[:-1])}
     for seed in range(num_seeds):
         together = bench.run("nested", variant, num_steps * len(SIZES), seed)
         for size in SIZES:

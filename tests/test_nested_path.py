@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from approxbit import zoo
-from approxbit.codec import Code, Codec
+from approxbit.codec import Code, Codec, CodecOptions
 from approxbit.configuration import Configuration
 from approxbit.edge.offload import make_packet
 from approxbit.engines.first_bits import FirstBitsRunner
@@ -29,12 +29,12 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, OffloadedModel
     backbone = zoo.build_backbone("movinet_digits", ARGUMENTS)
     zoo.save_backbone(root / "toy", backbone, "movinet_digits", ARGUMENTS)
     configuration = Configuration.parse("8-NoEnc-B3")
-    codec = Codec(backbone.feature_shape("B3"), configuration, nested_sizes=(2, 5)).eval()
+    codec = Codec(backbone.feature_shape("B3"), configuration, options=CodecOptions(nested_sizes=(2, 5)))
     prior = CodePrior.for_codec(codec)
     with torch.no_grad():
         code = codec.encode(backbone.edge_half("B3")(torch.from_numpy(CLIP)[None]))
     prior.fit(Code(code.grid.clone(), code.tokens.clone()), num_steps=40)  # so that it codes this clip
-    zoo.save_codec(root / "toy", codec, arguments={"nested_sizes": [2, 5]}, prior=prior.freeze())
+    zoo.save_codec(root / "toy", codec.eval(), prior=prior.freeze())
     return zoo.load_family("toy", root)
 
 

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from approxbit import zoo
 from approxbit.backbones.movinet import MoViNet
-from approxbit.codec import Codec
+from approxbit.codec import Codec, CodecOptions
 from approxbit.configuration import Configuration
 from approxbit.engines.torch_runner import code_format
 from approxbit.errors import HashMismatchError, MissingKeyError, WeightsError, WrongShapeError
@@ -30,9 +30,10 @@ ARGUMENTS = {"num_classes": 3, "clip_shape": (3, 4, 32, 32)}
 LABELS = ("left", "right", "still")
 
 
-def make_codec(backbone: MoViNet, configuration: str, **arguments: Any) -> Codec:
+def make_codec(backbone: MoViNet, configuration: str, **options: Any) -> Codec:
     parsed = Configuration.parse(configuration)
-    return Codec(backbone.feature_shape(parsed.offload_point), parsed, **arguments).eval()
+    shape = backbone.feature_shape(parsed.offload_point)
+    return Codec(shape, parsed, options=CodecOptions(**options)).eval()
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,7 @@ def pristine(tmp_path_factory: pytest.TempPathFactory, trained: MoViNet) -> Path
     for configuration in ("8-Enc-B3", "4-NoEnc-B3"):
         zoo.save_codec(root / "toy", make_codec(trained, configuration))
     narrow = make_codec(trained, "8-Enc-B3", hidden_channels=16)
-    zoo.save_codec(root / "toy-easy", narrow, "toy", {"hidden_channels": 16}, "easy")
+    zoo.save_codec(root / "toy-easy", narrow, "toy", "easy")
     return root
 
 
@@ -327,11 +328,21 @@ def test_what_a_builder_would_not_make_again_is_not_saved(tmp_path: Path, traine
     assert not list(tmp_path.rglob("*.*"))
 
 
-def test_a_codec_of_unsaved_arguments_or_another_clip_shape_is_not_saved(
-    checkpoints: Path, trained: MoViNet
-) -> None:
-    with pytest.raises(WrongShapeError, match=r"decoder\.blocks\.0"):
-        zoo.save_codec(checkpoints / "toy", make_codec(trained, "2-Enc-B3", hidden_channels=16))
+def test_a_card_keeps_the_options_of_its_codec(checkpoints: Path, trained: MoViNet) -> None:
+    codec = make_codec(trained, "2-Enc-B3", hidden_channels=16)
+    card = zoo.save_codec(checkpoints / "toy", codec)
+    assert card.arguments == {"hidden_channels": 16}
+    assert zoo.load("toy/2-Enc-B3", checkpoints).codec.options == codec.options
+
+
+@pytest.mark.parametrize("arguments", [{"width": 16}, {"hidden_channels": "16"}, {"attention_channels": 7}])
+def test_arguments_that_are_no_options_are_refused(checkpoints: Path, arguments: dict[str, object]) -> None:
+    edit_card(checkpoints / "toy" / "8-Enc-B3.json", arguments=arguments)
+    with pytest.raises(WeightsError, match="none of a codec's options"):
+        zoo.load("toy/8-Enc-B3", checkpoints)
+
+
+def test_a_codec_for_another_clip_shape_is_not_saved(checkpoints: Path, trained: MoViNet) -> None:
     configuration = Configuration.parse("2-Enc-B3")
     longer = Codec(trained.feature_shape("B3", (3, 8, 32, 32)), configuration)
     with pytest.raises(ValueError, match=r"features at B3 have the shape .* found a codec for"):
@@ -445,7 +456,7 @@ def test_pickles_are_loaded_with_weights_only() -> None:
 def nested(checkpoints: Path, trained: MoViNet) -> Path:
     """A further codec, of 6 bits, whose first 2 and first 4 decode by themselves."""
     codec = make_codec(trained, "6-Enc-B3", nested_sizes=(2, 4))
-    zoo.save_codec(checkpoints / "toy", codec, arguments={"nested_sizes": [2, 4]})
+    zoo.save_codec(checkpoints / "toy", codec)
     return checkpoints
 
 

@@ -13,6 +13,7 @@ from approxbit.codec.codebook import Codebook
 from approxbit.codec.codec import Codec, CodecOutput
 from approxbit.codec.compressor import ChannelCompressor
 from approxbit.codec.decoder import Decoder, ResBlock, SelfAttention, Upsampler
+from approxbit.codec.options import CodecOptions
 from approxbit.codec.spatial_encoder import SpatialEncoder
 from approxbit.codec.statistics import FeatureStatistics, Standardizer
 
@@ -22,6 +23,7 @@ __all__ = [
     "Code",
     "Codebook",
     "Codec",
+    "CodecOptions",
     "CodecOutput",
     "Decoder",
     "FeatureStatistics",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -17,7 +16,8 @@ from approxbit.codec.binarizers import Binarizer, Threshold
 from approxbit.codec.code import Code
 from approxbit.codec.codebook import UNKNOWN_BIT, Codebook
 from approxbit.codec.compressor import ChannelCompressor, threshold
-from approxbit.codec.decoder import HEAD_CHANNELS, Decoder, SelfAttention
+from approxbit.codec.decoder import Decoder, SelfAttention
+from approxbit.codec.options import CodecOptions
 from approxbit.codec.spatial_encoder import SpatialEncoder
 from approxbit.codec.statistics import Standardizer
 from approxbit.configuration import Configuration
@@ -60,15 +60,11 @@ class Codec(nn.Module):
         feature_shape: Shape of the backbone's feature at the offload point.
         configuration: Offload point, spatial encoder and codebook size.
         num_tokens: Class tokens that cross beside the grid.
-        hidden_channels: Channels in the middle of the ResBlocks; by default 1/2 of the feature's channels
-            with a spatial encoder and 1/6 without one (8 times the positions), at least 32.
-        attention_channels: Channels of the self-attention layer, a multiple of 32; by default 1/4 and 1/12.
-        encoder_attention: Whether the encoder ends with a self-attention layer, of `attention_channels`.
-        nested_sizes: Numbers of first bits that shall decode by themselves, each from 1 to K - 1, rising.
+        options: Widths, self-attention in the encoder, nested sizes; the paper's by default.
         binarizer: How bits get their gradient in training; `Threshold` by default.
 
     Raises:
-        ValueError: `nested_sizes` are not as described.
+        ValueError: A nested size is not below K.
     """
 
     def __init__(
@@ -76,31 +72,33 @@ class Codec(nn.Module):
         feature_shape: FeatureShape,
         configuration: Configuration,
         num_tokens: int = 0,
-        hidden_channels: int | None = None,
-        attention_channels: int | None = None,
-        encoder_attention: bool = False,
-        nested_sizes: Sequence[int] = (),
+        options: CodecOptions = CodecOptions(),  # noqa: B008 - frozen
         binarizer: Binarizer | None = None,
     ):
         super().__init__()
         channels, codebook_size = feature_shape.channels, configuration.codebook_size
-        _check_nested_sizes(nested_sizes, codebook_size)
-        narrowing = 1 if configuration.spatial_encoder else 3
-        if hidden_channels is None:
-            hidden_channels = max(32, channels // (2 * narrowing))
-        if attention_channels is None:
-            attention_channels = _whole_heads(channels // (4 * narrowing))
+        has_spatial_encoder = configuration.spatial_encoder
+        _check_nested_sizes(options.nested_sizes, codebook_size)
+        hidden_channels = options.hidden_channels_for(channels, has_spatial_encoder)
+        attention_channels = options.attention_channels_for(channels, has_spatial_encoder)
         self.feature_shape = feature_shape
         self.configuration = configuration
         self.num_tokens = num_tokens
-        self.nested_sizes = tuple(nested_sizes)
+        self.options = options
         self.binarizer = binarizer or Threshold()
         self.standardizer = Standardizer(channels, num_tokens)
-        self.spatial_encoder = SpatialEncoder(channels) if configuration.spatial_encoder else None
-        self.encoder_attention = SelfAttention(channels, attention_channels) if encoder_attention else None
+        self.spatial_encoder = SpatialEncoder(channels) if has_spatial_encoder else None
+        self.encoder_attention = (
+            SelfAttention(channels, attention_channels) if options.encoder_attention else None
+        )
         self.compressor = ChannelCompressor(channels, codebook_size, num_tokens)
         self.codebook = Codebook(channels, codebook_size, num_tokens)
-        self.decoder = Decoder(channels, hidden_channels, attention_channels, configuration.spatial_encoder)
+        self.decoder = Decoder(channels, hidden_channels, attention_channels, has_spatial_encoder)
+
+    @property
+    def nested_sizes(self) -> tuple[int, ...]:
+        """Numbers of first bits that decode by themselves, rising, all below K."""
+        return tuple(self.options.nested_sizes)
 
     @property
     def grid_size(self) -> tuple[int, int, int]:
@@ -194,7 +192,8 @@ class Codec(nn.Module):
         first = copy.copy(self)
         first._modules = dict(self._modules)
         first.configuration = replace(self.configuration, codebook_size=codebook_size)
-        first.nested_sizes = tuple(size for size in self.nested_sizes if size < codebook_size)
+        smaller = tuple(size for size in self.nested_sizes if size < codebook_size)
+        first.options = replace(self.options, nested_sizes=smaller)
         first.compressor = self.compressor.first_bits(codebook_size).requires_grad_(False)
         first.codebook = self.codebook.first_bits(codebook_size).requires_grad_(False)
         first.training = False  # not `eval()`, which would change the parts that are shared
@@ -224,12 +223,8 @@ class Codec(nn.Module):
 
 
 def _check_nested_sizes(sizes: Sequence[int], codebook_size: int) -> None:
-    rising = [0, *sizes, codebook_size]
-    if any(low >= high for low, high in pairwise(rising)):
-        raise ValueError(
-            f"expected nested_sizes to rise from at least 1 to at most {codebook_size - 1}, "
-            f"found {tuple(sizes)}"
-        )
+    if sizes and sizes[-1] >= codebook_size:
+        raise ValueError(f"expected nested_sizes of at most {codebook_size - 1}, found {tuple(sizes)}")
 
 
 def _lose_last_bits(code: Code, sizes: Sequence[int]) -> Code:
@@ -240,7 +235,3 @@ def _lose_last_bits(code: Code, sizes: Sequence[int]) -> Code:
     is_lost = torch.arange(codebook_size, device=code.grid.device) >= kept[:, None]
     grid = code.grid.masked_fill(is_lost[:, :, None, None, None], UNKNOWN_BIT)
     return Code(grid, code.tokens.masked_fill(is_lost[:, None, :], UNKNOWN_BIT))
-
-
-def _whole_heads(channels: int) -> int:
-    return max(1, channels // HEAD_CHANNELS) * HEAD_CHANNELS

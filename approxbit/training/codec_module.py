@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from approxbit.backbones.feature import Feature
-from approxbit.codec import Binarizer, Codec, FeatureStatistics
+from approxbit.codec import Binarizer, Codec, CodecOptions, FeatureStatistics
 from approxbit.configuration import Configuration
 from approxbit.offload import OffloadedModel
 from approxbit.training.builders import find_backbone
@@ -55,8 +55,7 @@ class CodecModule(L.LightningModule):
         label_set: What the task loss asks for: `action_digit` (the model's own classes) or `actions`.
         weights: Safetensors file with the weights of a builder; a release has its own.
         num_classes: Classes of a builder's answer, where they are not its default.
-        encoder_attention: Whether the encoder ends with a self-attention layer; see `Codec`.
-        nested_sizes: Numbers of first bits that shall decode by themselves; see `Codec`.
+        options: Of the codec: widths, self-attention in the encoder, nested sizes; the paper's by default.
         binarizer: How bits get their gradient; the paper's `Threshold` by default.
         objective: Weights of the terms; those of Eq. 3 by default.
         optimization: Optimizer and schedule; the paper's by default.
@@ -77,8 +76,7 @@ class CodecModule(L.LightningModule):
         label_set: str = "action_digit",
         weights: str | None = None,
         num_classes: int | None = None,
-        encoder_attention: bool = False,
-        nested_sizes: Sequence[int] = (),
+        options: CodecOptions = CodecOptions(),  # noqa: B008 - frozen
         binarizer: Binarizer | None = None,
         objective: ObjectiveWeights = ObjectiveWeights(),  # noqa: B008 - frozen
         optimization: Optimization = Optimization(),  # noqa: B008 - frozen
@@ -95,14 +93,7 @@ class CodecModule(L.LightningModule):
         frozen = find_backbone(backbone, weights, num_classes)
         point = self.configuration.offload_point
         shape, num_tokens = frozen.feature_shape(point), frozen.num_tokens(point)
-        codec = Codec(
-            shape,
-            self.configuration,
-            num_tokens,
-            encoder_attention=encoder_attention,
-            nested_sizes=nested_sizes,
-            binarizer=binarizer,
-        )
+        codec = Codec(shape, self.configuration, num_tokens, options, binarizer)
         self.model = OffloadedModel(frozen, codec)
         self._num_bits = self.configuration.codebook_size * self.configuration.num_positions(
             shape.size, num_tokens

@@ -18,7 +18,6 @@ from torch import Tensor
 
 from approxbit import zoo
 from approxbit.backbones.feature import Feature
-from approxbit.codec import Codec
 from approxbit.data.digits import JOINT_CLASSES
 from approxbit.data.label_sets import JOINT
 from approxbit.offload import OffloadedModel
@@ -54,7 +53,6 @@ class Release(L.Callback):
             zoo.save_codec(
                 self.folder,
                 module.model.codec,
-                arguments=_arguments_of(module.model.codec),
                 backbone=module.hparams["backbone"],
                 label_set=module.hparams["label_set"],
                 provenance=provenance,
@@ -115,16 +113,6 @@ def measure_top1(models: Mapping[str, Any], batches: Iterable[Any]) -> dict[str,
         for name, found in ((name, torch.cat(parts)) for name, parts in logits.items())
         for label_set in LABEL_SETS
     }
-
-
-def _arguments_of(codec: Codec) -> dict[str, Any]:
-    """What of a codec was not left to its defaults."""
-    arguments: dict[str, Any] = {}
-    if codec.encoder_attention is not None:
-        arguments["encoder_attention"] = True
-    if codec.nested_sizes:
-        arguments["nested_sizes"] = list(codec.nested_sizes)
-    return arguments
 
 
 def _command_line() -> str:

@@ -85,7 +85,7 @@ class CodecCard:
         name: Family and configuration, such as `digits-movinet/16-Enc-B5`.
         backbone: The family whose backbone it was trained for.
         backbone_fingerprint: Of that backbone's weights, 16 hexadecimal digits.
-        arguments: Keyword arguments of `Codec` beside what the backbone and the configuration tell.
+        arguments: Of `CodecOptions`, those that were not left to their defaults.
         label_set: Which question it was trained to answer.
         weights: What the weights file must hold.
         provenance: How it was made.

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from approxbit.backbones.base import Backbone
-from approxbit.codec.codec import Codec
+from approxbit.codec import Codec, CodecOptions
 from approxbit.configuration import Configuration
 from approxbit.errors import HashMismatchError, WeightsError, WireError
 from approxbit.offload import OffloadedModel
@@ -77,7 +77,6 @@ def save_codec(
     folder: Folder,
     codec: Codec,
     backbone: str | None = None,
-    arguments: Mapping[str, Any] | None = None,
     label_set: str | None = None,
     provenance: Provenance | None = None,
     prior: PriorTables | None = None,
@@ -88,8 +87,6 @@ def save_codec(
         folder: The family's folder. The backbone is already saved there or in the folder beside it.
         codec: What to save.
         backbone: Family of the backbone that the codec was trained for; by default this one.
-        arguments: Keyword arguments of `Codec` that were not left to their defaults, such as
-            `hidden_channels`.
         label_set: Which question the codec was trained to answer; by default the backbone's.
         provenance: How the codec was made.
         prior: Its tables for entropy coding. They are part of the fingerprint.
@@ -97,15 +94,13 @@ def save_codec(
     Raises:
         ValueError: The folder's name is no family's, there is no such backbone, its features are not those
             that the codec was made for, or the prior is for codes of another size.
-        WeightsError: The backbone, the configuration and `arguments` make a codec of other tensors.
+        WeightsError: The backbone, the configuration and the codec's options make a codec of other tensors.
     """
     family, configuration = check_family(Path(folder).name), str(codec.configuration)
     root, path = Path(folder).parent, Path(folder) / f"{configuration}.json"
     backbone_card = _backbone_card(root, backbone or family)
-    arguments = dict(arguments or {})
-    rebuilt = _build_codec(
-        build_backbone(backbone_card.builder, backbone_card.arguments), configuration, arguments
-    )
+    backbone_built = build_backbone(backbone_card.builder, backbone_card.arguments)
+    rebuilt = _build_codec(backbone_built, codec.configuration, codec.options)
     _check_same_feature(codec, rebuilt)
     check_fit(_weights_of(path), rebuilt, codec.state_dict())
     beside = {}
@@ -116,7 +111,7 @@ def save_codec(
         f"{family}/{configuration}",
         backbone_card.name,
         backbone_card.weights.fingerprint,
-        arguments,
+        codec.options.changed(),
         backbone_card.label_set if label_set is None else label_set,
         save_weights(_weights_of(path), codec, configuration, beside),
         provenance or Provenance(),
@@ -150,7 +145,7 @@ def save_prior(
         raise ValueError(f"{name} is nested in {made.name}, whose prior it has: name that one")
     provenance = replace(made.provenance, metrics={**made.provenance.metrics, **(metrics or {})})
     folder = locate_codec(root, name).parent
-    return save_codec(folder, codec, made.backbone, made.arguments, made.label_set, provenance, prior)
+    return save_codec(folder, codec, made.backbone, made.label_set, provenance, prior)
 
 
 def load(name: str, checkpoints: Folder | None = None) -> OffloadedModel:
@@ -247,7 +242,7 @@ def _assemble(root: Path, codec_card: CodecCard, backbone: Backbone) -> Offloade
             f"{path}: was trained for the backbone {codec_card.backbone} of the fingerprint "
             f"{codec_card.backbone_fingerprint}, found {backbone_card.weights.fingerprint}"
         )
-    codec = _build_codec(backbone, path.stem, codec_card.arguments)
+    codec = _build_codec(backbone, codec_card.configuration, _options_of(path, codec_card))
     beside = load_weights(_weights_of(path), codec, codec_card.weights, path.stem, (PRIOR,))
     model = OffloadedModel(backbone, codec.requires_grad_(False), backbone_card.label_names)
     model.fingerprint = int(codec_card.weights.fingerprint, 16)
@@ -265,10 +260,16 @@ def _read_prior(path: Path, codec: Codec, tensor: Tensor) -> PriorTables:
     return prior
 
 
-def _build_codec(backbone: Backbone, configuration: str, arguments: Mapping[str, Any]) -> Codec:
-    parsed = Configuration.parse(configuration)
-    point = parsed.offload_point
-    return Codec(backbone.feature_shape(point), parsed, backbone.num_tokens(point), **arguments)
+def _options_of(path: Path, codec_card: CodecCard) -> CodecOptions:
+    try:
+        return CodecOptions(**codec_card.arguments)
+    except (TypeError, ValueError) as error:
+        raise WeightsError(f"{path}: its arguments are none of a codec's options: {error}") from error
+
+
+def _build_codec(backbone: Backbone, configuration: Configuration, options: CodecOptions) -> Codec:
+    point = configuration.offload_point
+    return Codec(backbone.feature_shape(point), configuration, backbone.num_tokens(point), options)
 
 
 def _check_same_feature(codec: Codec, rebuilt: Codec) -> None:

@@ -4,7 +4,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from approxbit.backbones.feature import Feature, FeatureShape
-from approxbit.codec import Code, Codec, FeatureStatistics
+from approxbit.codec import Code, Codec, CodecOptions, FeatureStatistics
 from approxbit.configuration import Configuration
 
 SHAPE = FeatureShape(12, 5, 7, 4)
@@ -265,7 +265,7 @@ def test_a_codec_has_the_parts_of_the_paper():
 def test_with_attention_in_the_encoder_every_bit_may_depend_on_the_whole_clip(num_tokens):
     torch.manual_seed(0)
     configuration = Configuration.parse("8-Enc-B3")
-    codec = Codec(SHAPE, configuration, num_tokens, encoder_attention=True).eval()
+    codec = Codec(SHAPE, configuration, num_tokens, CodecOptions(encoder_attention=True)).eval()
     feature = make_feature(1, num_tokens=num_tokens)
     feature.grid.requires_grad_()
     logits = codec.compute_logits(feature).grid

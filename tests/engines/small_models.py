@@ -15,7 +15,7 @@ from approxbit.backbones.mvitv2 import MViTv2
 from approxbit.backbones.mvitv2_table import ARCHITECTURES as MVITS
 from approxbit.backbones.mvitv2_table import blocks
 from approxbit.backbones.vlm import llava_onevision, video_llava
-from approxbit.codec import Codec
+from approxbit.codec import Codec, CodecOptions
 from approxbit.configuration import Configuration
 from approxbit.offload import OffloadedModel
 
@@ -78,7 +78,7 @@ def make_model(
         backbone.feature_shape(point),
         parsed,
         backbone.num_tokens(point),
-        encoder_attention=encoder_attention,
+        CodecOptions(encoder_attention=encoder_attention),
     )
     channels = codec.feature_shape.channels
     statistics = [torch.randn(channels) / 4, 0.5 + torch.rand(channels)]

@@ -191,13 +191,14 @@ def test_a_nested_codec_is_released_with_its_sizes(workshop):
             str(recipe),
             f"--trainer.default_root_dir={root}",
             "--model.init_args.configuration=6-Enc-B5",
-            "--model.init_args.nested_sizes=[1, 3]",
+            "--model.init_args.options.nested_sizes=[1, 3]",
+            "--model.init_args.options.hidden_channels=48",
             "--model.init_args.binarizer=approxbit.codec.NoisyThreshold",
             "--model.init_args.optimization.initialization=components",
         ]
     )
     card = zoo.card("digits-tiny/6-Enc-B5")
-    assert card.arguments == {"nested_sizes": [1, 3]}
+    assert card.arguments == {"hidden_channels": 48, "nested_sizes": [1, 3]}
     assert zoo.load("digits-tiny/6-Enc-B5").codec.nested_sizes == (1, 3)
     assert {"test_top1_actions", "1-Enc-B5_test_top1_actions"} <= set(card.provenance.metrics)
 
