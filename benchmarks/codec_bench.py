@@ -113,7 +113,7 @@ class CodecBench:
         with torch.enable_grad():
             prior = fit_prior(model, encode_all(codec, self._data.train))
         tables = prior.freeze()
-        whole = measure_prior(str(codec.configuration), prior, tables, code)
+        whole = measure_prior(str(codec.configuration), tables, code, prior)
         coded = make_metrics(codec, tables, whole, code)
         found = {}
         for size in (*codec.nested_sizes, codec.configuration.codebook_size):

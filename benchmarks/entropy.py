@@ -5,7 +5,7 @@
 
 Priors are trained on codes of training clips alone; every code of the 2,400 test clips is then coded and
 decoded for real, and so are copies of them with some bits flipped, until 100,000 codes have come back.
-zstandard has a dictionary trained on the same training codes, and writes no header that it can do without.
+zstandard has a dictionary trained on the same training codes, as `approxbit prior --profile zstd` makes it.
 Nested codecs are left out: theirs are the first bits of codes that are there. What is done lies in `--folder`
 and is not done again, so the command can be stopped at any time. Times are those of the processor in one
 thread, so that other work on the machine does not count; medians over codes.
@@ -30,14 +30,20 @@ from typing import Any
 
 import numpy as np
 import torch
-import zstandard
 
 from approxbit import zoo
 from approxbit.codec.code import Code
 from approxbit.offload import OffloadedModel
 from approxbit.training.data import DigitsData
 from approxbit.training.prior import CodePrior
-from approxbit.training.prior_family import compute_codes, fit_prior, load_outermost
+from approxbit.training.prior_family import (
+    compute_codes,
+    compute_ideal_bytes,
+    fit_dictionary,
+    fit_prior,
+    load_outermost,
+    measure_prior,
+)
 from approxbit.wire import PriorTables, entropy, packed_bytes
 from approxbit.wire.entropy import coder
 from approxbit.wire.entropy.compiled import plain_kernels
@@ -142,24 +148,6 @@ def code_all(planes: np.ndarray, tables: PriorTables) -> tuple[float, float, flo
     return statistics.mean(num_bytes), statistics.median(encode_ms), statistics.median(decode_ms or [0.0])
 
 
-def zstd_bytes(train: np.ndarray, test: np.ndarray) -> float:
-    """Mean bytes with a dictionary trained on packed training codes; never more than raw."""
-    samples = [np.packbits(each).tobytes() for each in train]
-    dictionary = zstandard.train_dictionary(32 * 1024, samples)
-    parameters = zstandard.ZstdCompressionParameters.from_level(
-        19, write_content_size=False, write_dict_id=False, format=zstandard.FORMAT_ZSTD1_MAGICLESS
-    )
-    compressor = zstandard.ZstdCompressor(dict_data=dictionary, compression_params=parameters)
-    packed = [np.packbits(each).tobytes() for each in test]
-    return statistics.mean(min(len(compressor.compress(each)), len(each)) for each in packed)
-
-
-def ideal_bytes(prior: CodePrior, codes: Code) -> float:
-    with torch.inference_mode():
-        chunks = zip(codes.grid.split(100), codes.tokens.split(100), strict=True)
-        return torch.cat([prior(Code(*chunk)) for chunk in chunks]).mean().item() / 8
-
-
 def measure_family(family: str, folder: Path, num_steps: int) -> tuple[list[Row], Kept]:
     models = load_outermost(family)
     train, test = (codes_of(family, models, split, folder) for split in ("train", "test"))
@@ -188,11 +176,11 @@ def measure(
     """One codec under one profile: tables trained on its training codes, and all test codes coded by them."""
     train, test = codes
     planes = test.to_planes().numpy()
-    of_zstd = zstd_bytes(train.to_planes().numpy()[:4000], planes)
+    of_zstd = measure_prior(name, fit_dictionary(model.codec, train), test).coded_bytes
     prior, fit_ms = timed_ms(fit_prior, model, train, profile, num_steps)
     tables = prior.freeze()
     coded, encode_ms, decode_ms = code_all(planes, tables)
-    ideal, size = ideal_bytes(prior, test), len(tables.to_bytes())
+    ideal, size = compute_ideal_bytes(prior, test), len(tables.to_bytes())
     raw = packed_bytes(*planes.shape[1:])
     row = Row(name, profile, raw, ideal, coded, of_zstd, size, encode_ms, decode_ms, fit_ms / 1000)
     return row, tables

@@ -35,10 +35,13 @@ from approxbit.wire import (
     Coding,
     Kind,
     Packet,
+    Prior,
     PriorTables,
     Refusal,
     Status,
     StreamPlace,
+    ZstdDictionary,
+    codings_of,
     entropy,
     pack,
     read_reply,
@@ -67,7 +70,7 @@ class KnownCodec:
     configuration: Configuration
     size: tuple[int, int, int]
     num_tokens: int
-    prior: PriorTables
+    prior: Prior
     earlier: np.ndarray
 
     def fits(self, packet: Packet) -> bool:
@@ -103,10 +106,20 @@ def random_codec(name: str, size: tuple[int, int, int], num_tokens: int, hidden:
     return KnownCodec(configuration, size, num_tokens, tables(0, tables(7)), earlier)
 
 
+def dictionary_codec(name: str, size: tuple[int, int, int]) -> KnownCodec:
+    """A codec with a dictionary in the place of tables."""
+    configuration, draw = Configuration.parse(name), np.random.default_rng(0)
+    bits, grid = configuration.codebook_size, configuration.grid_size(size)
+    codes = (draw.random((200, bits, configuration.num_positions(size))) < 0.97).astype(np.uint8)
+    dictionary = ZstdDictionary.train(grid, 0, bits, [pack(each) for each in codes], 1024)
+    return KnownCodec(configuration, size, 0, dictionary, codes[0])
+
+
 CODECS = (
     random_codec("4-Enc-B5", (4, 4, 4), 0, 0),
     random_codec("3-NoEnc-B3", (2, 3, 5), 1, 2),
     random_codec("16-Enc-B16", (3, 5, 4), 0, 0),
+    dictionary_codec("8-NoEnc-B7", (2, 5, 5)),
 )
 
 
@@ -117,6 +130,8 @@ def random_coded_packet(source: random.Random) -> Packet:
     planes = (draw.random((bits, codec.prior.num_positions)) < share).astype(np.uint8)
     cuts = source.choice(((), (), (1, bits), (bits,)))
     rest = codec.num_tokens, source.getrandbits(64), source.getrandbits(32), codec.prior
+    if isinstance(codec.prior, ZstdDictionary):
+        return Packet.of_code(codec.configuration, codec.size, planes, *rest)
     if source.random() < 0.3:
         steps = source.randrange(codec.prior.grid_size[0])
         place = StreamPlace.after(source.getrandbits(32), pack(codec.earlier), source.randint(1, 255), steps)
@@ -191,7 +206,7 @@ def random_header(source: random.Random, data: bytes, other: bytes) -> bytes:
     name = source.choice(NAMES).encode() if source.random() < 0.9 else source.randbytes(2)
     kind, coding = (
         source.choice((1, 1, 1, 1, 2, source.getrandbits(8))),
-        source.choice((0,) * 9 + (1, 2, 3, 3)),
+        source.choice((0,) * 9 + (1, 2, 3, 3, 4)),
     )
     flags, name_bytes = source.choice((0, 1, 1, 2, 3, 128)), source.choice((len(name),) * 9 + (0, 33, 255))
     sizes = [source.choice((1, 1, 2, 3, 1, 1, 2, 3, 1, 0)) for _ in range(3)]
@@ -209,7 +224,7 @@ def random_header(source: random.Random, data: bytes, other: bytes) -> bytes:
 
 def huge_sizes(source: random.Random, data: bytes, other: bytes) -> bytes:
     """A packet that declares far more than it brings, in its fields, in body_bytes or in both."""
-    kind, coding, name = source.choice((1, 1, 2)), source.choice((0, 0, 1, 2)), source.choice((b"B8", b""))
+    kind, coding, name = source.choice((1, 1, 2)), source.choice((0, 0, 1, 2, 4)), source.choice((b"B8", b""))
     sizes = [source.choice(HUGE) if source.random() < 0.7 else 1 for _ in range(5)]
     head = data[:12] + bytes([kind, coding, source.randint(0, 1), len(name)]) + bytes(4)
     message = head + struct.pack(">Q5H", 0, *sizes) + name + source.randbytes(source.randint(0, 40))
@@ -272,8 +287,11 @@ def content_bytes(packet: Packet) -> bytes:
     if packet.coding == Coding.RAW:
         return pack(packet.planes())
     codec = next((each for each in CODECS if each.fits(packet)), None)
-    if codec is None:
+    if codec is None or packet.coding not in codings_of(codec.prior):
         return packet.payload
+    if isinstance(codec.prior, ZstdDictionary):
+        packet.planes(codec.prior)
+        return packet.payload  # zstandard has several ways to say the same
     if packet.place is not None and packet.coding == Coding.UPDATE:
         if not packet.place.means(pack(codec.earlier)):
             return packet.payload  # a server refuses it

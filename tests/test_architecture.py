@@ -62,7 +62,7 @@ ALLOWED_ROOMS["__init__"] = set(ALLOWED_ROOMS)
 ALLOWED_PACKAGES: dict[str, set[str]] = {
     "errors": set(),
     "configuration": set(),
-    "wire": {"numpy", "numba"},
+    "wire": {"numpy", "numba", "zstandard"},
     "link": {"numpy"},
     "select": {"numpy"},
     "backbones": {

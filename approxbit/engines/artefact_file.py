@@ -20,7 +20,7 @@ from approxbit.configuration import Configuration
 from approxbit.engines.artefact_card import Card, GraphCard, TensorCard, Tolerance
 from approxbit.engines.runner import ClipFormat, CodeFormat
 from approxbit.errors import ArtefactError, WireError
-from approxbit.wire import PriorTables
+from approxbit.wire import Prior, read_prior
 
 FORMAT = "approxbit-export"
 VERSION = 3  # 1 had no place for the graph of the unsplit model, 2 none for the prior
@@ -114,7 +114,7 @@ def _no_constant(text: str) -> float:
     raise ValueError(f"{text}, which JSON does not know")
 
 
-def _read_prior(path: Path, sha256: str) -> PriorTables:
+def _read_prior(path: Path, sha256: str) -> Prior:
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -123,7 +123,7 @@ def _read_prior(path: Path, sha256: str) -> PriorTables:
     if found != sha256:
         raise ArtefactError(f"{path.name}: expected the sha256 {sha256}, found {found}")
     try:
-        return PriorTables.from_bytes(content)
+        return read_prior(content)
     except WireError as error:
         raise ArtefactError(f"{path.name}: {error}") from error
 

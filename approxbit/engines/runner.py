@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from approxbit.configuration import Configuration, Shape3, Shape4
-from approxbit.wire import PriorTables
+from approxbit.wire import Prior
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class CodeFormat:
         feature_size: Time, height and width of the feature at the offload point.
         num_tokens: Class tokens that cross beside the grid.
         fingerprint: Hash of the codec's weights, 64 bits; 0 if they were never saved.
-        prior: Tables of the codec for entropy coding; without them codes cross packed. The runners know
+        prior: Of the codec, for coding its codes; without one they cross packed. The runners know
             nothing of it: they make and read packed codes.
 
     Raises:
@@ -83,7 +83,7 @@ class CodeFormat:
     feature_size: Shape3
     num_tokens: int = 0
     fingerprint: int = 0
-    prior: PriorTables | None = None
+    prior: Prior | None = None
 
     def __post_init__(self):
         if self.prior is not None:

@@ -12,7 +12,7 @@ from approxbit.configuration import Configuration
 from approxbit.engines.runner import CodeFormat, ServerResult, ServerRunner, WholeRunner
 from approxbit.errors import WireError
 from approxbit.server.streams import StreamCodes, StreamKey
-from approxbit.wire import Answer, Coding, Kind, Packet, Refusal, Status, pack, protocol, unpack
+from approxbit.wire import Answer, Coding, Kind, Packet, Refusal, Status, codings_of, pack, protocol, unpack
 from approxbit.wire.answer import MAX_REASON_BYTES
 
 _log = logging.getLogger("approxbit.server")
@@ -196,10 +196,10 @@ def _misfit(expected: CodeFormat, packet: Packet) -> str:
     for field in ("feature_size", "num_tokens"):
         if getattr(packet, field) != getattr(expected, field):
             return f"{field}: expected {getattr(expected, field)}, found {getattr(packet, field)}"
-    if packet.coding != Coding.RAW and expected.prior is None:
-        return f"coding: found {packet.coding:d}, expected 0: {expected.configuration} has no prior here"
-    if packet.coding == Coding.UPDATE and (expected.prior is None or expected.prior.update is None):
-        return f"coding: found 3, expected 0 to 2: {expected.configuration} has no tables of updates here"
+    codings = sorted(codings_of(expected.prior))
+    if packet.coding not in codings:
+        known = ", ".join(f"{coding:d}" for coding in codings)
+        return f"coding: expected one of {known} of {expected.configuration}, found {packet.coding:d}"
     return ""
 
 

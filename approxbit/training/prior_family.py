@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
+from pathlib import Path
 from statistics import mean
 from typing import Any
 
@@ -20,11 +21,26 @@ from approxbit.codec.codec import Codec
 from approxbit.offload import OffloadedModel
 from approxbit.training.data import DigitsWindows
 from approxbit.training.prior import CodePrior, WindowPairs
-from approxbit.wire import Coding, PriorTables, count_steps, entropy, packed_bytes
+from approxbit.wire import (
+    Coding,
+    Prior,
+    PriorTables,
+    ZstdDictionary,
+    count_steps,
+    entropy,
+    pack,
+    packed_bytes,
+)
 from approxbit.wire.coding import decode_payload, encode_planes
+
+NUM_SAMPLES = 4000
+"""Codes that a dictionary is trained on; more change little."""
 
 NUM_REFERENCE = 7
 """Positions of an earlier code that the tables of updates look at."""
+
+ZSTD = "zstd"
+"""The profile of a dictionary of zstandard in the place of tables."""
 
 Clip = Float[Tensor, "batch 3 time height width"]
 
@@ -36,16 +52,16 @@ class FittedPrior:
     Attributes:
         name: Of the codec, such as `digits-movinet/16-Enc-B5`.
         raw_bytes: Of a packed code.
-        ideal_bytes: Mean over the test codes, by the prior as it was trained.
-        coded_bytes: Mean over the test codes, of real payloads of the frozen tables.
-        tables_bytes: Size of the tables.
+        ideal_bytes: Mean over the test codes, by the prior as it was trained; None of a dictionary.
+        coded_bytes: Mean over the test codes, of real payloads under the frozen tables or the dictionary.
+        tables_bytes: Size of the tables or the dictionary.
         update_bytes: By shift in frames, the mean payload of the updates of test windows; empty if the tables
             have none for updates.
     """
 
     name: str
     raw_bytes: int
-    ideal_bytes: float
+    ideal_bytes: float | None
     coded_bytes: float
     tables_bytes: int
     update_bytes: Mapping[int, float] = field(default_factory=dict)
@@ -114,6 +130,12 @@ def fit_update_prior(
     return prior
 
 
+def fit_dictionary(codec: Codec, codes: Code) -> ZstdDictionary:
+    """A dictionary of zstandard for a codec, trained on codes of training clips."""
+    samples = [pack(each) for each in codes.to_planes().numpy()[:NUM_SAMPLES]]
+    return ZstdDictionary.train(codec.grid_size, codec.num_tokens, codec.configuration.codebook_size, samples)
+
+
 def pair_windows(codes: Code, windows: DigitsWindows) -> dict[int, WindowPairs]:
     """All pairs of windows of one video that lie a shift apart, by shift in frames.
 
@@ -151,30 +173,37 @@ def measure_updates(name: str, tables: PriorTables, pairs: WindowPairs) -> float
     return coded_bytes / len(planes)
 
 
-def measure_prior(name: str, prior: CodePrior, tables: PriorTables, codes: Code) -> FittedPrior:
+def measure_prior(name: str, prior: Prior, codes: Code, trained: CodePrior | None = None) -> FittedPrior:
     """Code every one of some test codes for real, and check that it comes back.
+
+    Args:
+        name: Of the codec.
+        prior: Tables or a dictionary.
+        codes: Of test clips.
+        trained: What the tables were frozen from, for the bytes before rounding.
 
     Raises:
         AssertionError: A code did not come back.
     """
-    with torch.inference_mode():
-        chunks = zip(codes.grid.split(100), codes.tokens.split(100), strict=True)
-        ideal_bits = torch.cat([prior(Code(*chunk)) for chunk in chunks])
     planes = codes.to_planes().numpy()
-    raw_bytes = packed_bytes(*planes.shape[1:])
-    coded_bytes = 0
+    raw_bytes, coded_bytes = packed_bytes(*planes.shape[1:]), 0
     for each in planes:
-        layers = entropy.encode(each, tables)
-        if layers is not None:
-            decoded = entropy.decode(layers, tables, [len(each)])
-            assert (decoded == each).all(), f"a code of {name} did not come back"
-        coded_bytes += raw_bytes if layers is None else len(layers[0])
-    mean_bytes = coded_bytes / len(planes)
-    ideal_bytes = ideal_bits.mean().item() / 8
-    return FittedPrior(name, raw_bytes, ideal_bytes, mean_bytes, len(tables.to_bytes()))
+        coding, payload = encode_planes(each, prior)
+        decoded = decode_payload(coding, payload, len(each), each.shape[1], prior)
+        assert (decoded == each).all(), f"a code of {name} did not come back"
+        coded_bytes += len(payload)
+    ideal_bytes = None if trained is None else compute_ideal_bytes(trained, codes)
+    return FittedPrior(name, raw_bytes, ideal_bytes, coded_bytes / len(planes), len(prior.to_bytes()))
 
 
-def make_metrics(codec: Codec, tables: PriorTables, whole: FittedPrior, codes: Code) -> dict[str, float]:
+@torch.inference_mode()
+def compute_ideal_bytes(trained: CodePrior, codes: Code) -> float:
+    """Mean bytes of codes under the probabilities of a prior before they become integers."""
+    chunks = zip(codes.grid.split(100), codes.tokens.split(100), strict=True)
+    return torch.cat([trained(Code(*chunk)) for chunk in chunks]).mean().item() / 8
+
+
+def make_metrics(codec: Codec, prior: Prior, whole: FittedPrior, codes: Code) -> dict[str, float]:
     """What a card says of a prior: bytes of test codes, and those of the nested ones."""
     metrics = {
         "raw_bytes": float(whole.raw_bytes),
@@ -184,7 +213,7 @@ def make_metrics(codec: Codec, tables: PriorTables, whole: FittedPrior, codes: C
     planes = codes.to_planes().numpy()
     for size in codec.nested_sizes:
         name = replace(codec.configuration, codebook_size=size)
-        lengths = [len(encode_planes(each[:size], tables)[1]) for each in planes]
+        lengths = [len(encode_planes(each[:size], prior)[1]) for each in planes]
         metrics[f"{name}_test_coded_bytes"] = round(mean(lengths), 2)
     return metrics
 
@@ -204,7 +233,7 @@ def train_priors(
         family: Such as `digits-movinet`.
         data: Whose `loader("train")` and `loader("test")` give the clips, such as `DigitsData`.
         checkpoints: Folder of all families; by default as `find_checkpoints` says.
-        profile: `fast` or `small`.
+        profile: `fast` or `small`, or `zstd` for dictionaries of zstandard in the place of tables.
         num_steps: Steps of training for each prior.
         seed: For all random numbers.
         windows: Of long videos, for tables of updates; by default there are none.
@@ -216,16 +245,21 @@ def train_priors(
     models = load_outermost(family, root)
     train = compute_codes(models, data.loader("train"), "codes of training clips")
     test = compute_codes(models, data.loader("test"), "codes of test clips")
+    if profile == ZSTD:
+        windows = None
     of_windows = {} if windows is None else _codes_of_windows(models, windows)
     for configuration, model in models.items():
         name = f"{family}/{configuration}"
+        if profile == ZSTD:
+            yield _give_dictionary(name, model.codec, train[configuration], test[configuration], root)
+            continue
         prior = fit_prior(model, train[configuration], profile, num_steps, seed)
         tables = prior.freeze()
         if windows is not None:
             train_pairs, test_pairs = (pair_windows(each[configuration], windows) for each in of_windows)
             update = fit_update_prior(model, list(train_pairs.values()), profile, num_steps, seed)
             tables = replace(tables, update=update.freeze())
-        result = measure_prior(name, prior, tables, test[configuration])
+        result = measure_prior(name, tables, test[configuration], prior)
         metrics = make_metrics(model.codec, tables, result, test[configuration])
         if windows is not None:
             update_bytes = {
@@ -235,6 +269,13 @@ def train_priors(
             metrics |= {f"test_update_bytes_{shift}": round(size, 2) for shift, size in update_bytes.items()}
         zoo.save_prior(name, tables, metrics, root)
         yield result
+
+
+def _give_dictionary(name: str, codec: Codec, train: Code, test: Code, root: Path) -> FittedPrior:
+    dictionary = fit_dictionary(codec, train)
+    result = measure_prior(name, dictionary, test)
+    zoo.save_prior(name, dictionary, make_metrics(codec, dictionary, result, test), root)
+    return result
 
 
 def _codes_of_windows(

@@ -1,7 +1,8 @@
 """Codes as bytes: packing, and the messages that cross the link. `FORMAT.md` specifies every byte."""
 
 from approxbit.wire.answer import Answer, Refusal, Status, read_reply
-from approxbit.wire.coding import Coding
+from approxbit.wire.coding import Coding, Prior, codings_of, read_prior
+from approxbit.wire.dictionary import ZstdDictionary
 from approxbit.wire.entropy import PriorTables, count_steps, warm_up
 from approxbit.wire.frame import Kind
 from approxbit.wire.packet import HEADER_BYTES, Packet
@@ -14,13 +15,17 @@ __all__ = [
     "Coding",
     "Kind",
     "Packet",
+    "Prior",
     "PriorTables",
     "Refusal",
     "Status",
     "StreamPlace",
+    "ZstdDictionary",
+    "codings_of",
     "count_steps",
     "pack",
     "packed_bytes",
+    "read_prior",
     "read_reply",
     "unpack",
     "warm_up",

@@ -12,8 +12,7 @@ import numpy as np
 
 from approxbit.configuration import Configuration, Shape3
 from approxbit.errors import FingerprintError, WireError
-from approxbit.wire.coding import Coding, check_payload, coding_of, decode_payload, encode_planes
-from approxbit.wire.entropy import PriorTables
+from approxbit.wire.coding import Coding, Prior, check_payload, coding_of, decode_payload, encode_planes
 from approxbit.wire.frame import (
     FRAME_BYTES,
     MAX_PAYLOAD_BYTES,
@@ -146,7 +145,7 @@ class Packet:
         num_tokens: int = 0,
         fingerprint: int = 0,
         sequence: int = 0,
-        prior: PriorTables | None = None,
+        prior: Prior | None = None,
         cuts: Sequence[int] = (),
         place: StreamPlace | None = None,
         earlier: np.ndarray | None = None,
@@ -160,7 +159,7 @@ class Packet:
             num_tokens: How many of the positions, the last ones, are class tokens.
             fingerprint: Of the codec's weights.
             sequence: Number of the clip.
-            prior: The codec's tables, for entropy coding.
+            prior: The codec's tables or dictionary, for coding.
             cuts: After how many bits each layer ends, the last at all bits; by default, there are no layers.
             place: In a stream; that of an update becomes that of a key packet where the update saves nothing.
             earlier: Planes of the earlier code that the place of an update names.
@@ -231,11 +230,11 @@ class Packet:
             return None
         return (self.sequence - self.place.back) % 2**32
 
-    def planes(self, prior: PriorTables | None = None, earlier: np.ndarray | None = None) -> np.ndarray:
+    def planes(self, prior: Prior | None = None, earlier: np.ndarray | None = None) -> np.ndarray:
         """The bits of the code, uint8 `[bit, position]`; of a layered packet, those of its layers.
 
         Args:
-            prior: The codec's tables; a raw packet needs none.
+            prior: The codec's tables or dictionary; a raw packet needs none.
             earlier: Planes of the code that an update names; other packets take none.
 
         Raises:

@@ -17,7 +17,7 @@ from approxbit.configuration import Configuration
 from approxbit.errors import HashMismatchError, WeightsError, WireError
 from approxbit.offload import OffloadedModel
 from approxbit.select import LUT
-from approxbit.wire import PriorTables
+from approxbit.wire import Prior, read_prior
 from approxbit.zoo.builders import build_backbone
 from approxbit.zoo.cards import BackboneCard, Card, CodecCard, Provenance, load_card, save_card
 from approxbit.zoo.folder import (
@@ -35,7 +35,7 @@ from approxbit.zoo.weights import check_fit, load_weights, save_weights
 Folder = Union[str, "os.PathLike[str]"]
 
 PRIOR = "prior.tables"
-"""Name of the tensor that holds a codec's `PriorTables` as bytes."""
+"""Name of the tensor that holds a codec's prior as bytes."""
 
 
 def save_backbone(
@@ -79,7 +79,7 @@ def save_codec(
     backbone: str | None = None,
     label_set: str | None = None,
     provenance: Provenance | None = None,
-    prior: PriorTables | None = None,
+    prior: Prior | None = None,
 ) -> CodecCard:
     """Write `<configuration>.safetensors` and its card into a family's folder.
 
@@ -122,7 +122,7 @@ def save_codec(
 
 def save_prior(
     name: str,
-    prior: PriorTables,
+    prior: Prior,
     metrics: Mapping[str, float] | None = None,
     checkpoints: Folder | None = None,
 ) -> CodecCard:
@@ -251,9 +251,9 @@ def _assemble(root: Path, codec_card: CodecCard, backbone: Backbone) -> Offloade
     return model
 
 
-def _read_prior(path: Path, codec: Codec, tensor: Tensor) -> PriorTables:
+def _read_prior(path: Path, codec: Codec, tensor: Tensor) -> Prior:
     try:
-        prior = PriorTables.from_bytes(tensor.numpy().tobytes())
+        prior = read_prior(tensor.numpy().tobytes())
         prior.check_fit(codec.configuration, codec.feature_shape.size, codec.num_tokens)
     except (WireError, ValueError) as error:
         raise WeightsError(f"{path}: the tensor {PRIOR} is no prior of this codec: {error}") from error

@@ -197,7 +197,7 @@ def test_a_coded_code_has_the_answer_of_the_packed_one(
 
     refusal = refusal_of(service, short)  # which has no tables for it
     assert refusal.status == Status.UNSUPPORTED
-    assert refusal.reason == "coding: found 1, expected 0: 4-NoEnc-B2 has no prior here"
+    assert refusal.reason == "coding: expected one of 0 of 4-NoEnc-B2, found 1"
 
 
 def test_a_coded_payload_that_no_encoder_writes_is_refused(

@@ -17,7 +17,7 @@ from approxbit.configuration import Configuration
 from approxbit.training.data import DigitsWindows
 from approxbit.training.prior import CodePrior, WindowPairs, guess_code
 from approxbit.training.prior_family import measure_updates, pair_windows, train_priors
-from approxbit.wire import entropy
+from approxbit.wire import ZstdDictionary, entropy
 
 GRID = (2, 3, 3)
 
@@ -225,3 +225,20 @@ def test_every_codec_of_a_family_gets_its_prior(tmp_path, with_windows: bool) ->
         for shift, num_bytes in each.update_bytes.items():
             assert 0 < num_bytes <= each.raw_bytes
             assert metrics[f"test_update_bytes_{shift}"] == round(num_bytes, 2)
+
+
+def test_a_codec_may_have_a_dictionary_in_the_place_of_tables(tmp_path) -> None:
+    torch.manual_seed(1)
+    arguments = {"num_classes": 3, "clip_shape": (3, 4, 32, 32)}
+    backbone = zoo.build_backbone("movinet_digits", arguments)
+    zoo.save_backbone(tmp_path / "toy", backbone, "movinet_digits", arguments, ("a", "b", "c"))
+    codec = Codec(backbone.feature_shape("B2"), Configuration.parse("8-NoEnc-B2"))
+    zoo.save_codec(tmp_path / "toy", codec.eval())
+    (result,) = train_priors("toy", TinyData(), tmp_path, "zstd", windows=TinyWindows())
+    assert (result.ideal_bytes, result.update_bytes) == (None, {})
+    assert 0 < result.coded_bytes <= result.raw_bytes
+    model = zoo.load("toy/8-NoEnc-B2", tmp_path)
+    assert isinstance(model.prior, ZstdDictionary)
+    assert len(model.prior.to_bytes()) == result.tables_bytes
+    card = zoo.card("toy/8-NoEnc-B2", tmp_path)
+    assert card.provenance.metrics["test_coded_bytes"] == round(result.coded_bytes, 2)

@@ -21,7 +21,9 @@ from approxbit.wire import (
     Refusal,
     Status,
     StreamPlace,
+    ZstdDictionary,
     pack,
+    read_prior,
     read_reply,
 )
 from approxbit.wire import answer as answer_module
@@ -118,7 +120,7 @@ def test_a_golden_message_stands_in_the_document(name: str) -> None:
 
 
 def test_the_document_has_no_other_examples() -> None:
-    assert set(examples()) == {*GOLDEN, "tables", "updates"}
+    assert set(examples()) == {*GOLDEN, "tables", "updates", "dictionary", "by_dictionary"}
 
 
 def test_the_tables_in_the_document_read_the_code_beside_them() -> None:
@@ -127,6 +129,15 @@ def test_the_tables_in_the_document_read_the_code_beside_them() -> None:
     packet = Packet.from_bytes(examples()["context"])
     assert packet.coding == Coding.CONTEXT
     np.testing.assert_array_equal(packet.planes(tables), CODED)
+
+
+def test_the_dictionary_in_the_document_reads_the_code_beside_it() -> None:
+    dictionary = read_prior(examples()["dictionary"])
+    assert dictionary == ZstdDictionary((2, 4, 4), 0, 8, bytes(range(0x40, 0x60)))
+    assert dictionary.to_bytes() == examples()["dictionary"]
+    packet = Packet.from_bytes(examples()["by_dictionary"])
+    assert (packet.coding, packet.to_bytes()) == (Coding.DICTIONARY, examples()["by_dictionary"])
+    assert pack(packet.planes(dictionary)) == dictionary.content
 
 
 def test_the_tables_of_updates_in_the_document_read_the_update_beside_them() -> None:

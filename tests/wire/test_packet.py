@@ -147,7 +147,7 @@ FAULTS_OF_A_CODE: list[tuple[str, dict[str, Any]]] = [
     ("name of the offload point: expected a letter, then letters", {"name": b"B\xc3\xa4"}),
     ("time: expected 1 to 65535, found 0", {"sizes": (0, 60000, 60000)}),
     ("positions: expected 1 to 4194304, found 900065535", {"sizes": (1, 60000, 60000), "num_tokens": 65535}),
-    ("coding: expected 0 to 3, found 9", {"coding": 9}),
+    ("coding: expected 0 to 4, found 9", {"coding": 9}),
     ("payload: expected 2 bytes for 3 x 5 bits, found 3", {"payload": b"\xb2\x78\xff"}),
 ]
 
