@@ -7,7 +7,7 @@ from typing import Tuple
 Shape3 = Tuple[int, int, int]
 Shape4 = Tuple[int, int, int, int]
 
-_PATTERN = re.compile(r"([1-9][0-9]*)-(Enc|NoEnc)-([A-Za-z][A-Za-z0-9_.]*)")
+_PATTERN = re.compile(r"([1-9][0-9]*)-(Enc|NoEnc)-([A-Za-z0-9_][A-Za-z0-9_.]*)")
 
 
 @dataclass(frozen=True, order=True)
@@ -27,8 +27,8 @@ class Configuration:
     def __post_init__(self):
         if _PATTERN.fullmatch(str(self)) is None:
             raise ValueError(
-                "a configuration needs a codebook_size of at least 1 and an offload_point that starts with a "
-                "letter and holds letters, digits, '_' and '.', "
+                "a configuration needs a codebook_size of at least 1 and an offload_point of letters, "
+                "digits, '_' and '.' that does not begin with '.', "
                 f"found codebook_size={self.codebook_size!r}, offload_point={self.offload_point!r}"
             )
 

@@ -384,5 +384,5 @@ def _read_configuration(kind: Kind, name: bytes, flags: int, codebook_size: int)
     try:
         return Configuration(name.decode("ascii"), bool(flags & _SPATIAL_ENCODER), codebook_size)
     except ValueError as error:
-        expected = "a letter, then letters, digits, '_' and '.'"
+        expected = "letters, digits, '_' and '.', the last not at the beginning"
         raise ValueError(problem("name of the offload point", expected, name)) from error

@@ -12,6 +12,7 @@ from approxbit.backbones.splitting import SplitModel, TokenLayout, split
 from approxbit.codec import Codec
 from approxbit.configuration import Configuration
 from approxbit.offload import OffloadedModel
+from approxbit.wire import Packet
 
 CLIP = (2, 3, 4, 32, 32)
 
@@ -77,3 +78,31 @@ def test_tokens_of_a_user_go_through_a_codec_with_their_class_token():
     assert backbone.layout("B1") == TokenLayout((2, 4, 4), num_class_tokens=1)
     model = OffloadedModel(backbone, codec_for(backbone, "16-NoEnc-B1"))
     assert model(torch.rand(CLIP)).shape == (2, 3)
+
+
+class Blocks(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self._blocks = nn.Sequential(nn.Conv3d(3, 32, 3, padding=1), nn.ReLU(), nn.Conv3d(32, 32, 1))
+        self.head = nn.Linear(32, 4)
+
+    def forward(self, clip):
+        return self.head(self._blocks(clip).mean((2, 3, 4)))
+
+
+@pytest.mark.parametrize(
+    ("model", "point"),
+    [
+        (nn.Sequential(nn.Conv3d(3, 32, 3), nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Linear(32, 4)), "0"),
+        (Blocks(), "_blocks.0"),
+    ],
+)
+def test_names_of_modules_may_begin_with_a_digit_or_an_underscore(model, point):
+    backbone = split(model.eval(), at=point, example=torch.rand(CLIP))
+    offloaded = OffloadedModel(backbone, codec_for(backbone, f"8-Enc-{point}"))
+    code = offloaded.encode(torch.rand(CLIP))
+    packet = Packet.of_code(
+        offloaded.codec.configuration, offloaded.codec.feature_shape.size, code.to_planes()[0].numpy()
+    )
+    assert Packet.from_bytes(packet.to_bytes()).configuration == Configuration.parse(f"8-Enc-{point}")
+    assert offloaded.answer(code).shape == (2, 4)
