@@ -37,7 +37,8 @@ class ZstdDictionary:
         content: A dictionary of zstandard, or any bytes that codes often hold; at most 1 MiB.
 
     Raises:
-        ValueError: A number is out of bounds, or the content is too long or empty.
+        ValueError: A number is out of bounds, or the content is too long, empty, or begins as a dictionary of
+            zstandard and is none.
         ImportError: The package `zstandard` is not installed (`pip install approxbit[zstd]`).
     """
 
@@ -171,8 +172,12 @@ def check_frame(payload: bytes) -> None:
 
 @lru_cache(maxsize=64)
 def _load(content: bytes) -> Any:
-    loaded = _zstandard().ZstdCompressionDict(content)
-    loaded.precompute_compress(level=LEVEL)
+    zstandard = _zstandard()
+    loaded = zstandard.ZstdCompressionDict(content)
+    try:
+        loaded.precompute_compress(level=LEVEL)
+    except zstandard.ZstdError as error:
+        raise ValueError(problem("content of the dictionary", "one of zstandard, or none", error)) from error
     return loaded
 
 

@@ -143,6 +143,10 @@ def test_layers_updates_and_other_sizes_need_tables(dictionary: ZstdDictionary) 
         (b"AXZ\x01" + bytes(20), "time of the dictionary: expected 1 to 65535, found 0"),
         (b"AXZ\x01" + bytes([0, 1] * 3) + bytes(4) + b"x", "codebook_size of the dictionary: .* found 0"),
         (b"AXZ\x01" + bytes([0, 1] * 3) + bytes([0, 0, 0, 1]), "bytes of the content .* found 0"),
+        (
+            b"AXZ\x01" + bytes([0, 1] * 3) + b"\0\0\0\1\x37\xa4\x30\xecjunk",
+            "content of the dictionary: expected",
+        ),
         (b"AXZ\x02" + bytes(20), "magic of the tables"),
     ],
 )
