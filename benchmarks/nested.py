@@ -2,6 +2,7 @@
 
     python benchmarks/nested.py                       # 800 steps a size, 3 seeds: an hour on one core
     python benchmarks/nested.py --steps 200 --seeds 1
+    python benchmarks/nested.py --sizes 32            # only what is to know of 32 bits
 
 All are trained by the same recipe, without a price on entropy, which would weigh differently on each size.
 The nested codec has as many steps as the separate ones have together, and its time is one training's. What
@@ -40,12 +41,14 @@ Found = dict[int, list[Figures]]
 """Figures of all seeds by codebook size."""
 
 
-def run(bench: CodecBench, num_steps: int, num_seeds: int, separate: Found, nested: Found) -> None:
-    """Train everything, and add what was found size by size."""
+def run(
+    bench: CodecBench, sizes: list[int], num_steps: int, num_seeds: int, separate: Found, nested: Found
+) -> None:
+    """Train the nested codec and a separate one for each size, and add what was found size by size."""
     variant = {**RECIPE, "options": replace(RECIPE["options"], nested_sizes=SIZES[:-1])}
     for seed in range(num_seeds):
         together = bench.run("nested", variant, num_steps * len(SIZES), seed)
-        for size in SIZES:
+        for size in sizes:
             alone = bench.run(f"separate {size}", RECIPE, num_steps, seed, size)
             separate.setdefault(size, []).append(alone[str(size)])
             nested.setdefault(size, []).append(together[str(size)])
@@ -66,7 +69,7 @@ def print_results(separate: Found, nested: Found, title: str) -> None:
     console.print(table)
     if separate:
         total = sum(statistics.mean(each["seconds"] for each in found) for found in separate.values())
-        one = statistics.mean(each["seconds"] for each in nested[SIZES[-1]])
+        one = statistics.mean(each["seconds"] for each in nested[max(nested)])
         console.print(f"training: {total:.0f} s for the separate codecs, {one:.0f} s for the nested one")
 
 
@@ -74,11 +77,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--configuration", default="32-Enc-B5", help="the encoder and the offload point")
     parser.add_argument("--steps", type=int, default=800, help="of each separate codec")
+    parser.add_argument("--sizes", nargs="+", type=int, choices=SIZES, default=list(SIZES), metavar="BITS")
     options, bench = open_bench(parser, "runs/nested")
     separate: Found = {}
     nested: Found = {}
     try:
-        run(bench, options.steps, options.seeds, separate, nested)
+        run(bench, options.sizes, options.steps, options.seeds, separate, nested)
     finally:
         title = (
             f"{options.family}, {options.configuration}, {options.steps} steps a size; {describe_machine()}"
