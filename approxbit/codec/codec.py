@@ -50,8 +50,8 @@ class Codec(nn.Module):
     and takes part in the self-attention layer of the decoder.
 
     A **nested** codec is one whose first bits decode by themselves: in training each clip loses all but the
-    first k bits of every position, with k drawn from `nested_sizes` or K. `first_bits(k)` is the codec of k
-    bits that is inside it.
+    first k bits of every position, with k drawn from `nested_sizes` or K, as `CodecOptions` says.
+    `first_bits(k)` is the codec of k bits that is inside it.
 
     With `encoder_attention` every position has looked at the whole clip before it becomes bits, through the
     layer that the decoder has too. The paper's encoder has none.
@@ -170,7 +170,7 @@ class Codec(nn.Module):
         logits = self.compute_logits(feature)
         code = self._binarize(logits)
         is_cut = self.training and self.nested_sizes
-        arrived = _lose_last_bits(code, self.nested_sizes) if is_cut else code
+        arrived = _lose_last_bits(code, self.nested_sizes, self.options.whole_share) if is_cut else code
         _, _, time, height, width = feature.grid.shape
         return CodecOutput(self.reconstruct(arrived, (time, height, width)), logits, code)
 
@@ -227,11 +227,17 @@ def _check_nested_sizes(sizes: Sequence[int], codebook_size: int) -> None:
         raise ValueError(f"expected nested_sizes of at most {codebook_size - 1}, found {tuple(sizes)}")
 
 
-def _lose_last_bits(code: Code, sizes: Sequence[int]) -> Code:
+def _lose_last_bits(code: Code, sizes: Sequence[int], whole_share: float | None) -> Code:
     """Every clip keeps as many first bits as one of the sizes, or all; the others become `UNKNOWN_BIT`."""
     num_clips, codebook_size = code.grid.shape[:2]
     choices = torch.tensor([*sizes, codebook_size], device=code.grid.device)
-    kept = choices[torch.randint(len(choices), (num_clips,), device=code.grid.device)]
+    if whole_share is None:
+        drawn = torch.randint(len(choices), (num_clips,), device=code.grid.device)
+    else:
+        shares = torch.full((len(choices),), (1 - whole_share) / len(sizes), device=code.grid.device)
+        shares[-1] = whole_share
+        drawn = shares.multinomial(num_clips, replacement=True)
+    kept = choices[drawn]
     is_lost = torch.arange(codebook_size, device=code.grid.device) >= kept[:, None]
     grid = code.grid.masked_fill(is_lost[:, :, None, None, None], UNKNOWN_BIT)
     return Code(grid, code.tokens.masked_fill(is_lost[:, None, :], UNKNOWN_BIT))

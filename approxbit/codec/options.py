@@ -22,15 +22,18 @@ class CodecOptions:
             of the feature's.
         encoder_attention: Whether the encoder ends with a self-attention layer, of `attention_channels`.
         nested_sizes: Numbers of first bits that shall decode by themselves, each from 1 to K - 1, rising.
+        whole_share: Share of the training clips of a nested codec that keep all bits, between 0 and 1; by
+            default as many as keep any other number. All bits gain least from what the fewer ones learn.
 
     Raises:
-        ValueError: A number of channels is not as described, or `nested_sizes` do not rise.
+        ValueError: A number of channels or the share is not as described, or `nested_sizes` do not rise.
     """
 
     hidden_channels: int | None = None
     attention_channels: int | None = None
     encoder_attention: bool = False
     nested_sizes: Sequence[int] = ()
+    whole_share: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "nested_sizes", tuple(self.nested_sizes))
@@ -45,6 +48,8 @@ class CodecOptions:
             )
         if any(low >= high for low, high in pairwise((0, *self.nested_sizes))):
             raise ValueError(f"expected nested_sizes to rise from at least 1, found {self.nested_sizes}")
+        if self.whole_share is not None and not 0 < self.whole_share < 1:
+            raise ValueError(f"expected whole_share between 0 and 1, found {self.whole_share}")
 
     def changed(self) -> dict[str, Any]:
         """What was not left to its default, as JSON has it: arguments that make these options again.

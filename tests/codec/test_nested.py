@@ -84,3 +84,18 @@ def test_sizes_that_are_not_below_the_codebook_are_refused(sizes):
 def test_a_number_that_was_not_trained_is_refused():
     with pytest.raises(ValueError, match="by themselves for 2, 4 of them, found 3"):
         make_codec().first_bits(3)
+
+
+@pytest.mark.parametrize(("share", "expected"), [(None, 1 / 3), (0.5, 0.5), (0.9, 0.9)])
+def test_in_training_a_share_of_the_clips_keeps_all_bits(share, expected):
+    torch.manual_seed(2)
+    options = CodecOptions(nested_sizes=(2, 4), whole_share=share)
+    codec = Codec(SHAPE, Configuration.parse("8-Enc-B2"), options=options).train()
+    seen = []
+    codec.reconstruct = lambda code, size: seen.append(code.grid) or Feature(code.grid, code.tokens)
+    codec(Feature(torch.randn(900, *SHAPE), torch.randn(900, 0, SHAPE.channels)))
+    lost = (seen[0] == 0.5).flatten(2).all(2)  # [clip, bit]
+    num_kept = 8 - lost.sum(1)
+    assert set(num_kept.tolist()) == {2, 4, 8}
+    assert (num_kept == 8).float().mean().item() == pytest.approx(expected, abs=0.06)
+    assert (num_kept == 2).float().mean().item() == pytest.approx((1 - expected) / 2, abs=0.06)

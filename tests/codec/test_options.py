@@ -14,7 +14,7 @@ def test_without_options_a_codec_has_the_widths_of_the_paper():
 
 
 def test_options_become_json_and_come_back():
-    options = CodecOptions(96, 64, True, [2, 4])
+    options = CodecOptions(96, 64, True, [2, 4], 0.4)
     assert options.nested_sizes == (2, 4)
     assert CodecOptions(**options.changed()) == options
     assert hash(CodecOptions(**options.changed())) == hash(options)
@@ -30,6 +30,8 @@ def test_options_become_json_and_come_back():
         ({"attention_channels": 0}, "positive multiple of 32, found 0"),
         ({"nested_sizes": (0, 2)}, r"rise from at least 1, found \(0, 2\)"),
         ({"nested_sizes": (4, 2)}, r"rise from at least 1, found \(4, 2\)"),
+        ({"whole_share": 0.0}, "whole_share between 0 and 1, found 0"),
+        ({"whole_share": 1.0}, "whole_share between 0 and 1, found 1"),
         ({"nested_sizes": (2, 2)}, r"rise from at least 1, found \(2, 2\)"),
     ],
 )
