@@ -213,7 +213,7 @@ def _named_modules_of(at: str | Sequence[str] | Mapping[str, str]) -> dict[str, 
             Configuration(point, spatial_encoder=False, codebook_size=1)
         except ValueError:
             raise ValueError(
-                "an offload point starts with a letter and holds letters, digits, '_' and '.', found "
+                "an offload point is called by letters, digits, '_' and '.', not beginning with '.', found "
                 f"{point!r}: give it such a name, as in at={{'P{len(modules)}': {module!r}}}"
             ) from None
     return modules

@@ -141,8 +141,8 @@ def test_an_offload_point_may_have_a_name_of_its_own():
     model = nn.Sequential(nn.Conv3d(3, 4, 3), nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Linear(4, 2)).eval()
     backbone = split(model, {"B1": "0"}, torch.rand(CLIP))
     assert backbone.offload_points == ("B1",)
-    with pytest.raises(ValueError, match=r"found '0': give it such a name, as in at={'P1': '0'}"):
-        split(model, "0", torch.rand(CLIP))
+    with pytest.raises(ValueError, match=r"found 'a-b': give it such a name, as in at={'P1': 'a-b'}"):
+        split(model, "a-b", torch.rand(CLIP))
     with pytest.raises(ValueError, match="SplitModel has the offload points B1, found 'B2'"):
         backbone.edge_half("B2")
 
