@@ -15,7 +15,8 @@ from typing import Any, Sequence
 
 from approxbit.configuration import Configuration, Shape3
 from approxbit.errors import WireError
-from approxbit.wire.frame import BytesLike, problem
+from approxbit.wire.frame import BytesLike, check_range, problem
+from approxbit.wire.prior_sizes import check_prior_fits, check_sizes
 
 MAGIC = b"AXZ\x01"
 MAX_DICTIONARY_BYTES = 2**20
@@ -52,14 +53,8 @@ class ZstdDictionary:
 
     def __post_init__(self):
         object.__setattr__(self, "grid_size", tuple(index(length) for length in self.grid_size))
-        for name, value, low, high in (
-            *((axis, size, 1, 65535) for axis, size in zip(("time", "height", "width"), self.grid_size)),
-            ("num_tokens", self.num_tokens, 0, 65535),
-            ("codebook_size", self.codebook_size, 1, 4096),
-            ("bytes of the content", len(self.content), 1, MAX_DICTIONARY_BYTES),
-        ):
-            if not low <= value <= high:
-                raise ValueError(problem(f"{name} of the dictionary", f"{low} to {high}", value))
+        check_sizes("dictionary", self.grid_size, self.num_tokens, self.codebook_size)
+        check_range("bytes of the dictionary", len(self.content), 1, MAX_DICTIONARY_BYTES)
         _load(self.content)
 
     @classmethod
@@ -94,13 +89,8 @@ class ZstdDictionary:
         Raises:
             ValueError: It is not.
         """
-        expected = configuration.grid_size(feature_size), num_tokens
-        found = tuple(self.grid_size), self.num_tokens
-        if found != expected or self.codebook_size < configuration.codebook_size:
-            raise ValueError(
-                f"a dictionary for {configuration} must have the grid and class tokens {expected} and at "
-                f"least {configuration.codebook_size} bits, found {found} and {self.codebook_size} bits"
-            )
+        found = self.grid_size, self.num_tokens, self.codebook_size
+        check_prior_fits(found, configuration, feature_size, num_tokens)
 
     def to_bytes(self) -> bytes:
         """The dictionary in a file; the inverse of `from_bytes`. `FORMAT.md` specifies every byte."""

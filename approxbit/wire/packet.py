@@ -28,9 +28,9 @@ from approxbit.wire.frame import (
 )
 from approxbit.wire.layers import Layers
 from approxbit.wire.packing import check_planes, packed_bytes
+from approxbit.wire.prior_sizes import MAX_CODEBOOK_SIZE
 from approxbit.wire.stream import StreamPlace, reference_of
 
-MAX_CODEBOOK_SIZE = 4096
 MAX_POSITIONS = 2**22
 MAX_NAME_BYTES = 32
 

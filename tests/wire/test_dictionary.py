@@ -74,6 +74,8 @@ def test_it_comes_back_from_its_bytes(dictionary: ZstdDictionary, share: float) 
 def test_few_short_samples_are_the_dictionary_themselves() -> None:
     made = ZstdDictionary.train((1, 1, 1), 0, 8, [b"a", b"b"])
     assert made.content == b"ab"
+    with pytest.raises(ValueError, match="bytes of the dictionary: expected 1 to 1048576, found 0"):
+        ZstdDictionary.train((1, 1, 1), 0, 8, [])
 
 
 def test_nothing_but_such_frames_is_read(dictionary: ZstdDictionary) -> None:
@@ -132,7 +134,7 @@ def test_layers_updates_and_other_sizes_need_tables(dictionary: ZstdDictionary) 
         encode_planes(planes[:, :99], dictionary)
     dictionary.check_fit(CONFIGURATION, SIZE)
     dictionary.check_fit(Configuration("B3", False, 4), SIZE)
-    with pytest.raises(ValueError, match=r"a dictionary for 32-NoEnc-B3 must have .* at least 32 bits"):
+    with pytest.raises(ValueError, match=r"a prior for 32-NoEnc-B3 must have .* at least 32 bits"):
         dictionary.check_fit(Configuration("B3", False, 32), SIZE)
 
 
@@ -142,7 +144,7 @@ def test_layers_updates_and_other_sizes_need_tables(dictionary: ZstdDictionary) 
         (b"AXZ\x01", "at least 14 bytes, found 4"),
         (b"AXZ\x01" + bytes(20), "time of the dictionary: expected 1 to 65535, found 0"),
         (b"AXZ\x01" + bytes([0, 1] * 3) + bytes(4) + b"x", "codebook_size of the dictionary: .* found 0"),
-        (b"AXZ\x01" + bytes([0, 1] * 3) + bytes([0, 0, 0, 1]), "bytes of the content .* found 0"),
+        (b"AXZ\x01" + bytes([0, 1] * 3) + bytes([0, 0, 0, 1]), "bytes of the dictionary: .* found 0"),
         (
             b"AXZ\x01" + bytes([0, 1] * 3) + b"\0\0\0\1\x37\xa4\x30\xecjunk",
             "content of the dictionary: expected",

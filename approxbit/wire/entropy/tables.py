@@ -14,11 +14,10 @@ import numpy as np
 from approxbit.configuration import Configuration, Shape3
 from approxbit.errors import WireError
 from approxbit.wire.entropy.context import AROUND_COUNTS, BEFORE
-from approxbit.wire.frame import BytesLike, problem
+from approxbit.wire.frame import BytesLike, check_range, problem
+from approxbit.wire.prior_sizes import check_prior_fits, check_sizes
 
 MAGIC = b"AXP\x01"
-MAX_CODEBOOK_SIZE = 4096
-MAX_TOKENS = 65535
 MAX_HIDDEN = 64
 INT16_MAX = 2**15 - 1
 
@@ -121,15 +120,10 @@ class PriorTables:
         Raises:
             ValueError: They cannot.
         """
-        expected = configuration.grid_size(feature_size), num_tokens
-        found = tuple(self.grid_size), self.num_tokens
         if self.is_update:
             raise ValueError(problem("prior", "the tables of a codec", "those of its updates alone"))
-        if found != expected or self.codebook_size < configuration.codebook_size:
-            raise ValueError(
-                f"a prior for {configuration} must have the grid and class tokens {expected} and at least "
-                f"{configuration.codebook_size} bits, found {found} and {self.codebook_size} bits"
-            )
+        found = self.grid_size, self.num_tokens, self.codebook_size
+        check_prior_fits(found, configuration, feature_size, num_tokens)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, PriorTables):
@@ -214,14 +208,8 @@ def _shapes(
 def _check_sizes(
     grid_size: Shape3, num_tokens: int, bits: int, num_earlier: int, num_reference: int, units: int
 ) -> None:
-    for name, value, low, high in (
-        *((axis, length, 1, 2**16 - 1) for axis, length in zip(("time", "height", "width"), grid_size)),
-        ("num_tokens", num_tokens, 0, MAX_TOKENS),
-        ("codebook_size", bits, 1, MAX_CODEBOOK_SIZE),
-        ("units", units, 1, 1 + MAX_HIDDEN),
-    ):
-        if not low <= value <= high:
-            raise ValueError(problem(f"{name} of the tables", f"{low} to {high}", value))
+    check_sizes("tables", grid_size, num_tokens, bits)
+    check_range("units of the tables", units, 1, 1 + MAX_HIDDEN)
     for name, value in (("earlier", num_earlier), ("reference", num_reference)):
         if value not in AROUND_COUNTS:
             raise ValueError(problem(f"positions around, {name}", f"one of {AROUND_COUNTS}", value))
