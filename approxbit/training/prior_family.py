@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
-from pathlib import Path
 from statistics import mean
 from typing import Any
 
@@ -32,6 +31,7 @@ from approxbit.wire import (
     packed_bytes,
 )
 from approxbit.wire.coding import decode_payload, encode_planes
+from approxbit.wire.entropy import PROFILES
 
 NUM_SAMPLES = 4000
 """Codes that a dictionary is trained on; more change little."""
@@ -204,7 +204,7 @@ def compute_ideal_bytes(trained: CodePrior, codes: Code) -> float:
 
 
 def make_metrics(codec: Codec, prior: Prior, whole: FittedPrior, codes: Code) -> dict[str, float]:
-    """What a card says of a prior: bytes of test codes, and those of the nested ones."""
+    """What a card says of a prior: bytes of test codes, those of the nested ones, and those of updates."""
     metrics = {
         "raw_bytes": float(whole.raw_bytes),
         "test_coded_bytes": round(whole.coded_bytes, 2),
@@ -215,7 +215,8 @@ def make_metrics(codec: Codec, prior: Prior, whole: FittedPrior, codes: Code) ->
         name = replace(codec.configuration, codebook_size=size)
         lengths = [len(encode_planes(each[:size], prior)[1]) for each in planes]
         metrics[f"{name}_test_coded_bytes"] = round(mean(lengths), 2)
-    return metrics
+    of_updates = whole.update_bytes.items()
+    return metrics | {f"test_update_bytes_{shift}": round(size, 2) for shift, size in of_updates}
 
 
 def train_priors(
@@ -240,42 +241,37 @@ def train_priors(
 
     Yields:
         One result for each codec, once it is saved.
+
+    Raises:
+        ValueError: There is no such family or profile.
     """
+    if profile not in (*PROFILES, ZSTD):
+        raise ValueError(f"profile must be one of {', '.join((*PROFILES, ZSTD))}, found {profile!r}")
+    if profile == ZSTD:
+        windows = None  # a dictionary codes nothing against an earlier code
     root = zoo.find_checkpoints(checkpoints)
     models = load_outermost(family, root)
     train = compute_codes(models, data.loader("train"), "codes of training clips")
     test = compute_codes(models, data.loader("test"), "codes of test clips")
-    if profile == ZSTD:
-        windows = None
     of_windows = {} if windows is None else _codes_of_windows(models, windows)
     for configuration, model in models.items():
-        name = f"{family}/{configuration}"
+        name, trained = f"{family}/{configuration}", None
+        prior: Prior
         if profile == ZSTD:
-            yield _give_dictionary(name, model.codec, train[configuration], test[configuration], root)
-            continue
-        prior = fit_prior(model, train[configuration], profile, num_steps, seed)
-        tables = prior.freeze()
-        if windows is not None:
+            prior = fit_dictionary(model.codec, train[configuration])
+        else:
+            trained = fit_prior(model, train[configuration], profile, num_steps, seed)
+            prior = trained.freeze()
+        update_bytes = {}
+        if windows is not None and isinstance(prior, PriorTables):
             train_pairs, test_pairs = (pair_windows(each[configuration], windows) for each in of_windows)
             update = fit_update_prior(model, list(train_pairs.values()), profile, num_steps, seed)
-            tables = replace(tables, update=update.freeze())
-        result = measure_prior(name, tables, test[configuration], prior)
-        metrics = make_metrics(model.codec, tables, result, test[configuration])
-        if windows is not None:
-            update_bytes = {
-                shift: measure_updates(name, tables, pairs) for shift, pairs in test_pairs.items()
-            }
-            result = replace(result, update_bytes=update_bytes)
-            metrics |= {f"test_update_bytes_{shift}": round(size, 2) for shift, size in update_bytes.items()}
-        zoo.save_prior(name, tables, metrics, root)
+            prior = replace(prior, update=update.freeze())
+            update_bytes = {shift: measure_updates(name, prior, pairs) for shift, pairs in test_pairs.items()}
+        result = replace(measure_prior(name, prior, test[configuration], trained), update_bytes=update_bytes)
+        metrics = make_metrics(model.codec, prior, result, test[configuration])
+        zoo.save_prior(name, prior, metrics, root)
         yield result
-
-
-def _give_dictionary(name: str, codec: Codec, train: Code, test: Code, root: Path) -> FittedPrior:
-    dictionary = fit_dictionary(codec, train)
-    result = measure_prior(name, dictionary, test)
-    zoo.save_prior(name, dictionary, make_metrics(codec, dictionary, result, test), root)
-    return result
 
 
 def _codes_of_windows(

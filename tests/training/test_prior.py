@@ -242,3 +242,8 @@ def test_a_codec_may_have_a_dictionary_in_the_place_of_tables(tmp_path) -> None:
     assert len(model.prior.to_bytes()) == result.tables_bytes
     card = zoo.card("toy/8-NoEnc-B2", tmp_path)
     assert card.provenance.metrics["test_coded_bytes"] == round(result.coded_bytes, 2)
+
+
+def test_an_unknown_profile_is_refused_before_any_clip_is_looked_at(tmp_path) -> None:
+    with pytest.raises(ValueError, match="profile must be one of fast, small, zstd, found 'tiny'"):
+        next(train_priors("toy", None, tmp_path, "tiny"))
