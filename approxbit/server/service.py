@@ -196,9 +196,9 @@ def _misfit(expected: CodeFormat, packet: Packet) -> str:
     for field in ("feature_size", "num_tokens"):
         if getattr(packet, field) != getattr(expected, field):
             return f"{field}: expected {getattr(expected, field)}, found {getattr(packet, field)}"
-    codings = sorted(codings_of(expected.prior))
+    codings = codings_of(expected.prior)
     if packet.coding not in codings:
-        known = ", ".join(f"{coding:d}" for coding in codings)
+        known = ", ".join(f"{coding:d}" for coding in sorted(codings))
         return f"coding: expected one of {known} of {expected.configuration}, found {packet.coding:d}"
     return ""
 
