@@ -70,8 +70,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "spherical": {**BASE, "binarizer": Spherical, "objective": ObjectiveWeights(distillation=1, binary=0.1)},
     "nested": {**BASE, "options": CodecOptions(nested_sizes=(4, 8))},
     "shipped recipe, not nested": {
-        **with_weights(rate=5, rate_warmup=0.5),
-        "options": CodecOptions(hidden_channels=96, encoder_attention=True),
+        **with_weights(rate=2, rate_warmup=0.5),
+        "options": CodecOptions(encoder_attention=True),
         "clip": 1.0,
     },
 }
