@@ -1,6 +1,6 @@
 """Entropy coding of all shipped codecs: bytes against raw packing and zstandard, and times of the coder.
 
-    python benchmarks/entropy.py                                   # an hour on one core
+    python benchmarks/entropy.py                                   # half an hour on one core
     python benchmarks/entropy.py --families digits-mvitv2-paper
 
 Priors are trained on codes of training clips alone; every code of the 2,400 test clips is then coded and
@@ -162,9 +162,8 @@ def measure_family(family: str, folder: Path, num_steps: int) -> tuple[list[Row]
                 path.write_text(json.dumps(asdict(row)))
             row = Row(**json.loads(path.read_text()))
             tables = PriorTables.from_bytes(path.with_suffix(".tables").read_bytes())
-            print(
-                f"{row.name} {profile}: {row.raw_bytes} -> {row.coded_bytes:.1f} ({row.saved_percent:.1f} %)"
-            )
+            saved = f"{row.raw_bytes} -> {row.coded_bytes:.1f} ({row.saved_percent:.1f} %)"
+            print(f"{row.name} {profile}: {saved}", file=sys.stderr)
             rows.append(row)
             kept.append((codes[1].to_planes().numpy(), tables))
     return rows, kept

@@ -89,7 +89,7 @@ def save_codec(
         backbone: Family of the backbone that the codec was trained for; by default this one.
         label_set: Which question the codec was trained to answer; by default the backbone's.
         provenance: How the codec was made.
-        prior: Its tables for entropy coding. They are part of the fingerprint.
+        prior: Its tables or dictionary for coding, part of the fingerprint.
 
     Raises:
         ValueError: The folder's name is no family's, there is no such backbone, its features are not those
