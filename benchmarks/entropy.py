@@ -49,7 +49,7 @@ from approxbit.wire.entropy import coder
 from approxbit.wire.entropy.compiled import plain_kernels
 
 PAPER, OURS = "the paper's recipe", "our recipe"
-PROFILES = ("fast", "small")
+PROFILES = ("fast", "small", "global")
 NUM_TRAIN, NUM_TEST, NUM_CODES, MIN_FLIPPED = 8000, 2400, 100_000, 20_000
 SAVED_BAR = 55.0
 FULL_SIZES = {"Enc 64 x 8x7x7": (64, (8, 7, 7), 5.0), "NoEnc 128 x 16x14x14": (128, (16, 14, 14), 50.0)}
@@ -61,7 +61,7 @@ class Row:
 
     Attributes:
         name: Family and configuration.
-        profile: `fast` or `small`.
+        profile: `fast`, `small` or `global`.
         raw_bytes: Of a packed code.
         ideal_bytes: Mean by the probabilities of the prior before rounding.
         coded_bytes: Mean of real payloads.

@@ -47,6 +47,7 @@ from approxbit.wire import (
     read_reply,
     unpack,
 )
+from approxbit.wire.entropy.global_units import GlobalUnits
 from approxbit.wire.layers import Layers
 
 Message = Packet | Answer | Refusal
@@ -79,7 +80,9 @@ class KnownCodec:
         return found == (self.configuration, self.size, self.num_tokens)
 
 
-def random_codec(name: str, size: tuple[int, int, int], num_tokens: int, hidden: int) -> KnownCodec:
+def random_codec(
+    name: str, size: tuple[int, int, int], num_tokens: int, hidden: int, num_global: int = 0
+) -> KnownCodec:
     """A codec whose tables find constant codes likely."""
     configuration, draw = Configuration.parse(name), np.random.default_rng(0)
     bits, grid = configuration.codebook_size, configuration.grid_size(size)
@@ -87,6 +90,14 @@ def random_codec(name: str, size: tuple[int, int, int], num_tokens: int, hidden:
 
     def weights(*shape: int) -> np.ndarray:
         return draw.integers(-largest // 4, largest + 1, shape).astype(np.int16)
+
+    def global_units() -> GlobalUnits | None:
+        shape = bits, configuration.num_positions(size, num_tokens), num_global
+        if not num_global:
+            return None
+        return GlobalUnits(
+            *(draw.integers(-500, 600, each).astype(np.int16) for each in (shape, shape[2:], shape))
+        )
 
     def tables(around: int, update: PriorTables | None = None) -> PriorTables:
         return PriorTables(
@@ -99,6 +110,7 @@ def random_codec(name: str, size: tuple[int, int, int], num_tokens: int, hidden:
             output=np.full((bits, 1 + hidden), 1500, np.int16),
             token_weights=weights(pairs if num_tokens else 0),
             token_biases=weights(bits if num_tokens else 0),
+            global_units=global_units(),
             update=update,
         )
 
@@ -119,6 +131,7 @@ CODECS = (
     random_codec("4-Enc-B5", (4, 4, 4), 0, 0),
     random_codec("3-NoEnc-B3", (2, 3, 5), 1, 2),
     random_codec("16-Enc-B16", (3, 5, 4), 0, 0),
+    random_codec("5-Enc-B6", (3, 5, 4), 1, 0, 6),
     dictionary_codec("8-NoEnc-B7", (2, 5, 5)),
 )
 

@@ -14,8 +14,9 @@ CLIPS = typer.Option(8000, min=1, help="Training clips whose codes the priors le
 TEST_CLIPS = typer.Option(2400, min=1, help="Test clips whose codes are coded to measure them.")
 PROFILE = typer.Option(
     "small",
-    help="fast, or small: fewer bytes, about four times the time; or zstd: a dictionary of zstandard in the "
-    "place of tables, which saves far less and needs no numba on the device.",
+    help="fast, or small: fewer bytes, about four times the time; or global: the fewest bytes for codes of "
+    "few bits; or zstd: a dictionary of zstandard in the place of tables, which saves far less and needs no "
+    "numba on the device.",
 )
 WINDOWS = typer.Option(
     400,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,12 +16,14 @@ from approxbit.codec.code import Code
 from approxbit.codec.codec import Codec
 from approxbit.wire.entropy import PROFILES, PriorTables
 from approxbit.wire.entropy.context import AROUND, BEFORE, Offset
+from approxbit.wire.entropy.global_units import MAX_WEIGHTS, GlobalUnits
 from approxbit.wire.entropy.kernels import OUTPUT_SHIFT
 
 Shape3 = tuple[int, int, int]
 _BITS_PER_NAT = 1 / math.log(2)
 _LOGIT_UNITS_PER_NAT = 256
 _TOKEN_UNITS_PER_NAT = 1024
+_GLOBAL_UNITS_PER_ONE = 4096
 _BITS_OF_A_STEP = 2**17
 _INT16_MAX = 2**15 - 1
 
@@ -51,13 +53,14 @@ class CodePrior(nn.Module):
         of the position      its time, height and width, each with a bias
 
     and their weighted sum is the logit. Neighbours are +1, -1, or 0 beyond the border. A class token sees the
-    earlier bits of itself.
+    earlier bits of itself. Global units, where the profile has them, see every bit that is coded before,
+    wherever it is (NADE: Larochelle and Murray, 2011), and add to all logits.
 
     Args:
         codebook_size: Bits per position, K.
         grid_size: Time, height and width of the code's grid.
         num_tokens: Class tokens beside the grid.
-        profile: `fast` or `small`; see `approxbit.wire.entropy.PROFILES`.
+        profile: `fast`, `small` or `global`; see `approxbit.wire.entropy.PROFILES`.
         num_reference: How many positions of a reference are looked at: 0 (none), 1, 7, 19 or 27.
 
     Raises:
@@ -75,8 +78,10 @@ class CodePrior(nn.Module):
         super().__init__()
         if profile not in PROFILES:
             raise ValueError(f"profile must be one of {', '.join(PROFILES)}, found {profile!r}")
-        num_earlier, num_hidden = PROFILES[profile]
+        num_earlier, num_hidden, num_global = PROFILES[profile]
         bits, units = codebook_size, 1 + num_hidden
+        num_bits = bits * (math.prod(grid_size) + num_tokens)
+        num_global = min(num_global, MAX_WEIGHTS // num_bits)
         self.codebook_size, self.grid_size, self.num_tokens = codebook_size, grid_size, num_tokens
         self.num_units, self.num_earlier, self.num_reference = units, num_earlier, num_reference
         self.before = _unit_weights(bits, units, len(BEFORE))
@@ -86,6 +91,9 @@ class CodePrior(nn.Module):
         self.output = nn.Parameter(torch.full((bits, num_hidden), 0.1) * _signs(num_hidden))
         self.token_weights = nn.Parameter(torch.zeros(bits, bits) if num_tokens else torch.zeros(0, 0))
         self.token_biases = nn.Parameter(torch.zeros(bits if num_tokens else 0))
+        self.global_input = nn.Parameter(0.05 * torch.randn(num_bits, num_global))
+        self.global_bias = nn.Parameter(torch.zeros(num_global))
+        self.global_output = nn.Parameter(0.05 * torch.randn(num_bits, num_global))
         self.register_buffer("is_earlier", torch.ones(bits, bits).tril(-1), persistent=False)
 
     is_earlier: Tensor
@@ -116,7 +124,7 @@ class CodePrior(nn.Module):
         for axis, bias in enumerate(self.biases):
             sums = sums + bias.reshape(*bias.shape[:2], *(-1 if each == axis else 1 for each in range(3)))
         logits = sums[:, :, 0] + torch.einsum("bkuthw,ku->bkthw", F.relu(sums[:, :, 1:]), self.output)
-        return Code(logits, self._token_logits(tokens))
+        return self._add_global(Code(logits, self._token_logits(tokens)), grid, tokens)
 
     def forward(self, code: Code, reference: Code | None = None) -> Float[Tensor, " batch"]:
         """Cross-entropy of each clip's code in bits: its coded size in bytes is an eighth of it, rounded up.
@@ -127,6 +135,17 @@ class CodePrior(nn.Module):
         logits = self.logits(code, reference)
         grid, tokens = (_nats(*pair).flatten(1).sum(1) for pair in zip(logits, code, strict=True))
         return (grid + tokens) * _BITS_PER_NAT
+
+    def _add_global(self, logits: Code, grid: Tensor, tokens: Tensor) -> Code:
+        if not len(self.global_bias):
+            return logits
+        size, num_positions = grid.shape[2:], math.prod(grid.shape[2:])
+        values = torch.cat([grid.flatten(2), tokens.transpose(1, 2)], dim=2)  # in the order of coding
+        seen = values.flatten(1)[..., None] * self.global_input
+        sums = seen.cumsum(1) - seen + self.global_bias
+        added = torch.einsum("niu,iu->ni", F.relu(sums), self.global_output).view_as(values)
+        of_grid, of_tokens = added.split([num_positions, tokens.shape[1]], dim=2)
+        return Code(logits.grid + of_grid.unflatten(2, size), logits.tokens + of_tokens.transpose(1, 2))
 
     def _from_earlier(self, grid: Tensor) -> Tensor:
         batch, bits, *size = grid.shape
@@ -210,7 +229,16 @@ class CodePrior(nn.Module):
 
     def _minimize(self, bits: Callable[[int], Tensor], num_steps: int, learning_rate: float) -> float:
         """Take steps of Adam, and return the mean bits over the last tenth of them."""
-        optimizer = torch.optim.Adam(self.parameters(), lr=learning_rate, betas=(0.9, 0.98))
+        groups: list[dict[str, Any]] = [
+            {
+                "params": [
+                    each for name, each in self.named_parameters() if name.startswith("global_") == slow
+                ],
+                "lr": learning_rate / 3 if slow else learning_rate,  # global units see hundreds of bits
+            }
+            for slow in (False, True)
+        ]
+        optimizer = torch.optim.Adam(groups, betas=(0.9, 0.98))
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, num_steps)
         recent = []
         for step in range(num_steps):
@@ -255,6 +283,20 @@ class CodePrior(nn.Module):
             _rounded(multiplier * output.sign()),
             _rounded(of_tokens * _TOKEN_UNITS_PER_NAT),
             _rounded(self.token_biases * _TOKEN_UNITS_PER_NAT),
+            self._freeze_global(),
+        )
+
+    def _freeze_global(self) -> GlobalUnits | None:
+        """The global units in integers; the largest weights to and from a unit are made equal first."""
+        if not len(self.global_bias):
+            return None
+        to_unit = torch.maximum(self.global_input.abs().amax(0), self.global_bias.abs()).clamp_min(1e-6)
+        balance = (self.global_output.abs().amax(0).clamp_min(1e-6) / to_unit).sqrt()
+        shape = self.codebook_size, -1, len(balance)
+        return GlobalUnits(
+            _rounded(self.global_input * balance * _GLOBAL_UNITS_PER_ONE).reshape(shape),
+            _rounded(self.global_bias * balance * _GLOBAL_UNITS_PER_ONE),
+            _rounded(self.global_output / balance * _GLOBAL_UNITS_PER_ONE).reshape(shape),
         )
 
 

@@ -234,7 +234,7 @@ def train_priors(
         family: Such as `digits-movinet`.
         data: Whose `loader("train")` and `loader("test")` give the clips, such as `DigitsData`.
         checkpoints: Folder of all families; by default as `find_checkpoints` says.
-        profile: `fast` or `small`, or `zstd` for dictionaries of zstandard in the place of tables.
+        profile: `fast`, `small` or `global`, or `zstd` for dictionaries of zstandard in the place of tables.
         num_steps: Steps of training for each prior.
         seed: For all random numbers.
         windows: Of long videos, for tables of updates; by default there are none.

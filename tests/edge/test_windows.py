@@ -33,7 +33,7 @@ def tables(trust: int = 0) -> PriorTables:
     reference = np.full((4, 1 if trust else 0, 1), 1024 * trust, np.int16)
     output = np.full((4, 1), 2048, np.int16)
     update = None if trust else tables(4)
-    return PriorTables(grid, 0, before, earlier, reference, bias, output, nothing, nothing, update)
+    return PriorTables(grid, 0, before, earlier, reference, bias, output, nothing, nothing, update=update)
 
 
 PRIOR = tables()

@@ -47,7 +47,7 @@ def test_an_untrained_linear_prior_needs_one_bit_for_each_bit() -> None:
     torch.testing.assert_close(bits, torch.full((3,), 4 * 19.0))
 
 
-@pytest.mark.parametrize("profile", ["fast", "small"])
+@pytest.mark.parametrize("profile", ["fast", "small", "global"])
 @pytest.mark.parametrize("num_tokens", [0, 2])
 def test_the_tables_code_a_code_in_as_many_bytes_as_the_prior_says(profile: str, num_tokens: int) -> None:
     prior, codes = random_prior(profile, num_tokens), random_codes(200, num_tokens)
@@ -62,7 +62,7 @@ def test_the_tables_code_a_code_in_as_many_bytes_as_the_prior_says(profile: str,
     assert 0 < excess.mean() < 0.7  # a payload is whole bytes
 
 
-@pytest.mark.parametrize("profile", ["fast", "small"])
+@pytest.mark.parametrize("profile", ["fast", "small", "global"])
 def test_a_prior_learns_what_the_codes_have_in_common(profile: str) -> None:
     prior = CodePrior(4, GRID, profile=profile)
     bits = prior.fit(random_codes(500), num_steps=150)
@@ -85,6 +85,34 @@ def test_a_bit_is_predicted_from_earlier_bits_and_positions_alone() -> None:
         assert own[:place].abs().max() > 0
         if bit:
             assert gradient[0, :bit, 1].abs().max() > 0  # earlier bits are known at later times as well
+
+
+def test_global_units_see_all_bits_before_and_no_other() -> None:
+    prior = random_prior("global", num_tokens=2)
+    grid, tokens = torch.rand(1, 4, *GRID), torch.rand(1, 2, 4)
+    grid.requires_grad_()
+    tokens.requires_grad_()
+    logits = prior.logits(Code(grid, tokens))
+    of_grid, of_tokens = torch.autograd.grad(logits.grid[0, 1, 0, 2, 1], (grid, tokens), retain_graph=True)
+    assert of_grid[0, 2:].abs().max() == 0
+    assert of_grid[0, 1].flatten()[7:].abs().max() == 0
+    assert of_grid[0, 1].flatten()[:7].abs().min() > 0
+    assert of_grid[0, 0].abs().min() > 0
+    assert (of_tokens[0] != 0).tolist() == [[True, False, False, False]] * 2
+    of_grid, of_tokens = torch.autograd.grad(logits.tokens[0, 0, 2], (grid, tokens))
+    assert of_grid[0, :3].abs().min() > 0
+    assert of_grid[0, 3].abs().max() == 0
+    assert (of_tokens[0] != 0).tolist() == [[True, True, False, False]] * 2
+
+
+def test_codes_of_many_bits_have_fewer_global_units() -> None:
+    sizes = [(4, 1024), (16, 1024), (32, 8192), (33, 8192)]
+    assert [len(CodePrior(bits, (1, 1, width), 0, "global").global_bias) for bits, width in sizes] == [
+        64,
+        16,
+        1,
+        0,
+    ]
 
 
 def test_the_gradient_reaches_the_code_and_the_logits_behind_it() -> None:
@@ -167,7 +195,7 @@ def test_windows_of_a_video_overlap(tmp_path) -> None:
 
 
 def test_what_does_not_fit_is_a_mistake() -> None:
-    with pytest.raises(ValueError, match="profile must be one of fast, small, found 'tiny'"):
+    with pytest.raises(ValueError, match="profile must be one of fast, small, global, found 'tiny'"):
         CodePrior(4, GRID, profile="tiny")
     prior = CodePrior(4, GRID)
     with pytest.raises(
@@ -245,5 +273,5 @@ def test_a_codec_may_have_a_dictionary_in_the_place_of_tables(tmp_path) -> None:
 
 
 def test_an_unknown_profile_is_refused_before_any_clip_is_looked_at(tmp_path) -> None:
-    with pytest.raises(ValueError, match="profile must be one of fast, small, zstd, found 'tiny'"):
+    with pytest.raises(ValueError, match="profile must be one of fast, small, global, zstd, found 'tiny'"):
         next(train_priors("toy", None, tmp_path, "tiny"))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Protocol
 
 import numpy as np
 import pytest
 
 from approxbit.wire import PriorTables
+from approxbit.wire.entropy.global_units import GlobalUnits
 
 
 class MakePrior(Protocol):
@@ -20,6 +22,7 @@ class MakePrior(Protocol):
         num_reference: int = 0,
         units: int = 1,
         seed: int = 0,
+        num_global: int = 0,
     ) -> PriorTables: ...
 
 
@@ -31,6 +34,7 @@ def random_prior(
     num_reference: int = 0,
     units: int = 1,
     seed: int = 0,
+    num_global: int = 0,
 ) -> PriorTables:
     """Tables that use every weight; a constant code is likely under them, so that it becomes short.
 
@@ -42,6 +46,14 @@ def random_prior(
 
     def draw(*shape: int) -> np.ndarray:
         return source.integers(-largest // 4, largest + 1, shape).astype(np.int16)
+
+    def draw_global() -> GlobalUnits | None:
+        shape = codebook_size, math.prod(grid_size) + num_tokens, num_global
+        if not num_global:
+            return None
+        return GlobalUnits(
+            *(source.integers(-900, 1000, each).astype(np.int16) for each in (shape, shape[2:], shape))
+        )
 
     def make(num_tokens: int, around: int, update: PriorTables | None = None) -> PriorTables:
         output = np.full((codebook_size, units), 2000, np.int16)
@@ -56,6 +68,7 @@ def random_prior(
             output=output,
             token_weights=draw(pairs if num_tokens else 0),
             token_biases=draw(codebook_size if num_tokens else 0),
+            global_units=draw_global(),
             update=update,
         )
 

@@ -29,6 +29,7 @@ from approxbit.wire import (
 from approxbit.wire import answer as answer_module
 from approxbit.wire import frame as frame_module
 from approxbit.wire import packet as packet_module
+from approxbit.wire.entropy.global_units import GlobalUnits
 
 FORMAT = (Path(approxbit.wire.__file__).parent / "FORMAT.md").read_text(encoding="utf-8")
 
@@ -55,11 +56,25 @@ def example_updates() -> PriorTables:
     return PriorTables((2, 2, 3), 0, zeros, earlier, reference, bias, output, nothing, nothing)
 
 
+def example_global_tables() -> PriorTables:
+    bare = PriorTables.of_zeros(2, (1, 2, 4))
+    to_units, from_units = np.zeros((2, 8, 1), np.int16), np.full((2, 8, 1), 8192, np.int16)
+    to_units[0, 0], from_units[1] = 8192, -8192
+    units = GlobalUnits(to_units, np.zeros(1, np.int16), from_units)
+    return replace(bare, earlier=bare.earlier[:, :0], global_units=units)
+
+
 TABLES, UPDATES = example_tables(), example_updates()
 BOTH = replace(TABLES, update=UPDATES)
 CODED = np.array([[1] * 12, [0] * 12], np.uint8)
 CONTEXT = Packet.of_code(
     Configuration.parse("2-NoEnc-B3"), (2, 2, 3), CODED, 0, 0x0123456789ABCDEF, 7, TABLES
+)
+
+GLOBAL = example_global_tables()
+SEEN_BY_ALL = Packet.of_code(
+    *(Configuration.parse("2-NoEnc-B3"), (1, 2, 4), np.array([[1] * 8, [0] * 8], np.uint8)),
+    *(0, 0x0123456789ABCDEF, 7, GLOBAL),
 )
 
 FOLLOWING = np.array([[1] * 12, [0] * 6 + [1] + [0] * 5], np.uint8)
@@ -79,6 +94,8 @@ GOLDEN = {
     "refusal": "41584201 c97cc85a 0000001c 04040000 00000007 62757379 3a203820 7061636b 65747320 77616974"
     "20e289a5 20312073",
     "context": "41584201 860dbcba 00000015 01010002 00000007 0123456789abcdef 000200020003 0000 0002 4233 04",
+    "global_context": "41584201 e18cb32e 00000015 01010002 00000007 0123456789abcdef 000100020004 0000 0002"
+    "4233 10",
     "update": "41584201 1d2c21a2 0000001e 01030202 00000008 0123456789abcdef 000200020003 0000 0002 4233"
     "0000002a 01 01 dca2 015a",
 }
@@ -88,6 +105,7 @@ MESSAGES: dict[str, Packet | Answer | Refusal] = {
     "answer": ANSWER,
     "refusal": REFUSAL,
     "context": CONTEXT,
+    "global_context": SEEN_BY_ALL,
     "update": UPDATE,
 }
 
@@ -120,7 +138,7 @@ def test_a_golden_message_stands_in_the_document(name: str) -> None:
 
 
 def test_the_document_has_no_other_examples() -> None:
-    assert set(examples()) == {*GOLDEN, "tables", "updates", "dictionary", "by_dictionary"}
+    assert set(examples()) == {*GOLDEN, "tables", "global_tables", "updates", "dictionary", "by_dictionary"}
 
 
 def test_the_tables_in_the_document_read_the_code_beside_them() -> None:
@@ -129,6 +147,13 @@ def test_the_tables_in_the_document_read_the_code_beside_them() -> None:
     packet = Packet.from_bytes(examples()["context"])
     assert packet.coding == Coding.CONTEXT
     np.testing.assert_array_equal(packet.planes(tables), CODED)
+
+
+def test_the_global_tables_in_the_document_read_the_code_beside_them() -> None:
+    data = examples()["global_tables"]
+    assert PriorTables.from_bytes(data) == GLOBAL
+    assert GLOBAL.to_bytes().hex(" ") == data.hex(" ")
+    np.testing.assert_array_equal(SEEN_BY_ALL.planes(GLOBAL), [[1] * 8, [0] * 8])
 
 
 def test_the_dictionary_in_the_document_reads_the_code_beside_it() -> None:

@@ -137,8 +137,10 @@ class _Work:
             known = _signed(reference.guess(tables.grid_size)[:num_bits])
             guess = np.zeros_like(self.values)
             guess[:, self.layout.places[: known.shape[1]]] = known
-        arrays = (*tables.arrays, guess)
-        self.arguments = (self.values, self.tokens, self.layout.size, self.layout.shifts, arrays, _table())
+        to_units, self.hidden, from_units = _global_weights(tables)
+        arrays = (*tables.arrays, to_units, from_units, guess)
+        values = self.values, self.tokens, self.hidden
+        self.arguments = (*values, self.layout.size, self.layout.shifts, arrays, _table())
 
     @property
     def num_grid(self) -> int:
@@ -151,6 +153,16 @@ class _Work:
     def planes(self) -> np.ndarray:
         signed = np.concatenate([self.values[:, self.layout.places], self.tokens], axis=1)
         return (signed > 0).astype(np.uint8)
+
+
+def _global_weights(tables: PriorTables) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Input, sums before the first bit, and output of the global units, of which there may be none."""
+    if tables.global_units is None:
+        nothing = np.zeros((0, 0, 0), np.int16)
+        nothing.flags.writeable = False
+        return nothing, np.zeros(0, np.int64), nothing
+    to_units, bias, from_units = tables.global_units.arrays
+    return to_units, bias.astype(np.int64), from_units
 
 
 def _signed(planes: np.ndarray) -> np.ndarray:

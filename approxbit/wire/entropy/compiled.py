@@ -19,14 +19,18 @@ _COMPILED = (  # callees first
     "decode_bit",
     "set_biases",
     "add_products",
+    "limited",
+    "sum_global",
+    "see",
     "find_probabilities",
+    "add_global",
     "sum_known",
     "find_logit",
     "sum_token",
     "encode_planes",
     "decode_planes",
 )
-_WITHOUT_COMPILER = ("set_biases", "add_products", "find_probabilities")
+_WITHOUT_COMPILER = ("set_biases", "add_products", "find_probabilities", "sum_global", "see")
 
 
 class Kernels(NamedTuple):

@@ -33,10 +33,13 @@ class Profile(NamedTuple):
     Attributes:
         num_earlier: Positions of `AROUND` looked at in each earlier bit.
         num_hidden: Units of the hidden layer beside the linear unit.
+        num_global: Units that see all bits before, wherever they are; fewer in codes of more than 4,096 bits.
     """
 
     num_earlier: int
     num_hidden: int
+    num_global: int = 0
 
 
-PROFILES = {"fast": Profile(7, 0), "small": Profile(7, 8)}
+PROFILES = {"fast": Profile(7, 0), "small": Profile(7, 8), "global": Profile(7, 0, 64)}
+"""What a prior can be: the least time, fewer bytes, or the fewest bytes for codes of few bits."""

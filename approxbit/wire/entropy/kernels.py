@@ -1,13 +1,14 @@
 """The inner loops, in integers only: what the compiler takes, and what runs without one.
 
 Everything here is plain Python over NumPy arrays. With numba, `compiled.py` translates these functions as
-they stand; without it they run as they are. Three of them would then be too slow by far, so that they have a
+they stand; without it they run as they are. Five of them would then be too slow by far, so that they have a
 second version of whole-array operations at the end of the file; the tests hold both to the same numbers.
 
 The values of a code are +1 and -1, and lie in rows with room between lines, times and at both ends, where
 they are 0: a neighbour is then a fixed distance away, and no border needs a test.
 
-Sums of values times weights are int16. `PriorTables` makes sure that none can leave that range.
+Sums of values times weights are int16. `PriorTables` makes sure that none can leave that range. Those of the
+global units are int64, and grow from bit to bit.
 """
 
 import numpy as np
@@ -17,6 +18,9 @@ LOGIT_LIMIT = 2816
 """Logits are in 1/256 nat, and lie between -11 and 11 nats: 2816 = 11 * 256."""
 
 OUTPUT_SHIFT = 13
+GLOBAL_SHIFT = 16
+"""Weights to and from the global units are in 1/4096: their products are in 2^-24."""
+
 TOKEN_SHIFT = 2
 """Weights of class tokens are in 1/1024 nat."""
 
@@ -33,15 +37,17 @@ _DIGIT_SHIFT = TOP_BITS - 8
 _DIGIT_MASK = (1 << _DIGIT_SHIFT) - 1
 
 
-def encode_planes(values, tokens, size, shifts, tables, probabilities, first, last, state, buffer):
+def encode_planes(values, tokens, hidden, size, shifts, tables, probabilities, first, last, state, buffer):
     """Append the bits of planes `first` to `last` - 1 to the payload of one layer.
 
     Args:
         values: int16 [bit, place], the grid in +1 and -1; only planes before `last` are read.
         tokens: int16 [bit, token], +1 and -1.
+        hidden: int64 [unit], sums of the global units over all planes before `first`; goes on to `last`.
         size: Time, height and width of the grid, and the place of its first value.
         shifts: int64, distances of neighbours: 13 before, then all around.
-        tables: Before, earlier, reference, bias, output, token weights, token biases, reference values.
+        tables: Before, earlier, reference, bias, output, token weights, token biases, input and output of
+            the global units, reference values.
         probabilities: int32, see `PROBABILITIES`.
         first: The first plane.
         last: The plane after the last.
@@ -51,16 +57,21 @@ def encode_planes(values, tokens, size, shifts, tables, probabilities, first, la
     Returns:
         Whether the payload fits into the buffer.
     """
-    _, _, _, _, output, token_weights, token_biases, _ = tables
+    _, _, _, _, output, token_weights, token_biases, global_input, global_output, _ = tables
     times, height, width, origin = size
     line, step = width + 1, (width + 1) * (height + 1)
     num_before = tables[0].shape[1]
     sums = np.empty((output.shape[1], times * step), np.int16)
+    added = np.zeros(times * step + tokens.shape[1], np.int64)
     chances = np.empty(times * step, np.int32)
     for plane in range(first, last):
         sum_known(sums, values, size, shifts, tables, plane)
         add_products(sums, values[plane], tables[0][plane], shifts[:num_before], origin, 0, times * step)
-        find_probabilities(sums, output[plane], probabilities, chances)
+        if hidden.shape[0] > 0:
+            add_global(
+                added, hidden, values[plane], tokens[plane], size, global_input[plane], global_output[plane]
+            )
+        find_probabilities(sums, output[plane], added, probabilities, chances)
         for time in range(times):
             for row in range(height):
                 start = time * step + row * line
@@ -68,22 +79,24 @@ def encode_planes(values, tokens, size, shifts, tables, probabilities, first, la
                     if not encode_bit(values[plane, origin + place] > 0, chances[place], state, buffer):
                         return False
         for token in range(tokens.shape[1]):
-            chance = probabilities[sum_token(tokens, token, plane, token_weights, token_biases)]
+            logit = sum_token(tokens, token, plane, token_weights, token_biases) + added[times * step + token]
+            chance = probabilities[limited(logit)]
             if not encode_bit(tokens[plane, token] > 0, chance, state, buffer):
                 return False
     return True
 
 
-def decode_planes(values, tokens, size, shifts, tables, probabilities, first, last, state, payload):
+def decode_planes(values, tokens, hidden, size, shifts, tables, probabilities, first, last, state, payload):
     """Read the bits of planes into `values` and `tokens`; the inverse of `encode_planes`."""
-    before, _, _, _, output, token_weights, token_biases, _ = tables
+    before, _, _, _, output, token_weights, token_biases, global_input, global_output, _ = tables
     times, height, width, origin = size
     line, step = width + 1, (width + 1) * (height + 1)
     late_shifts = shifts[_NUM_TIME_BEFORE : before.shape[1]]
+    has_global = hidden.shape[0] > 0
     sums = np.empty((output.shape[1], times * step), np.int16)
     for plane in range(first, last):
         sum_known(sums, values, size, shifts, tables, plane)
-        own, late = values[plane], before[plane, _NUM_TIME_BEFORE:]
+        own, late, position = values[plane], before[plane, _NUM_TIME_BEFORE:], 0
         for time in range(times):
             start, stop = time * step, (time + 1) * step
             weights = before[plane, :_NUM_TIME_BEFORE]
@@ -92,16 +105,27 @@ def decode_planes(values, tokens, size, shifts, tables, probabilities, first, la
                 start = time * step + row * line
                 for place in range(start, start + width):
                     logit = find_logit(sums, place, own, origin + place, late, late_shifts, output[plane])
-                    bit = decode_bit(int(probabilities[logit]), state, payload)
-                    own[origin + place] = 2 * bit - 1
+                    if has_global:
+                        logit += sum_global(hidden, global_output[plane, position])
+                    value = 2 * decode_bit(int(probabilities[limited(logit)]), state, payload) - 1
+                    own[origin + place] = value
+                    if has_global:
+                        see(hidden, global_input[plane, position], value)
+                    position += 1
         for token in range(tokens.shape[1]):
-            chance = probabilities[sum_token(tokens, token, plane, token_weights, token_biases)]
-            tokens[plane, token] = 2 * decode_bit(int(chance), state, payload) - 1
+            logit = sum_token(tokens, token, plane, token_weights, token_biases)
+            if has_global:
+                logit += sum_global(hidden, global_output[plane, position])
+            value = 2 * decode_bit(int(probabilities[limited(logit)]), state, payload) - 1
+            tokens[plane, token] = value
+            if has_global:
+                see(hidden, global_input[plane, position], value)
+            position += 1
 
 
 def sum_known(sums, values, size, shifts, tables, plane):
     """Sum what is known of all positions before a plane begins: biases, earlier planes, the reference."""
-    before, earlier, reference, bias, _, _, _, reference_values = tables
+    before, earlier, reference, bias, _, _, _, _, _, reference_values = tables
     num_before, origin = before.shape[1], size[3]
     set_biases(sums, bias[plane], size[0], size[1], size[2])
     num_earlier, first_row = earlier.shape[1], plane * (plane - 1) // 2
@@ -115,7 +139,7 @@ def sum_known(sums, values, size, shifts, tables, plane):
 
 
 def find_logit(sums, place, own, place_of_own, weights, shifts, output):
-    """Index of a position's probability, of the sums and of the neighbours that were only just decoded."""
+    """The logit of a position, of the sums and of the neighbours that were only just decoded."""
     logit = 0
     for unit in range(sums.shape[0]):
         total = int(sums[unit, place])
@@ -124,17 +148,52 @@ def find_logit(sums, place, own, place_of_own, weights, shifts, output):
             total += value * int(weights[neighbour, unit])
         if unit == 0 or total > 0:
             logit += total * int(output[unit])
-    logit >>= OUTPUT_SHIFT
+    return logit >> OUTPUT_SHIFT
+
+
+def limited(logit):
+    """Index of a logit's probability."""
     return min(max(logit, -LOGIT_LIMIT), LOGIT_LIMIT) + LOGIT_LIMIT
+
+
+def add_global(added, hidden, values, tokens, size, inputs, outputs):
+    """What the global units add to the logits of one plane: at the places of the grid, then of the tokens."""
+    times, height, width, origin = size
+    line, step, position = width + 1, (width + 1) * (height + 1), 0
+    for time in range(times):
+        for row in range(height):
+            start = time * step + row * line
+            for place in range(start, start + width):
+                added[place] = sum_global(hidden, outputs[position])
+                see(hidden, inputs[position], int(values[origin + place]))
+                position += 1
+    for token in range(tokens.shape[0]):
+        added[times * step + token] = sum_global(hidden, outputs[position])
+        see(hidden, inputs[position], int(tokens[token]))
+        position += 1
+
+
+def sum_global(hidden, outputs):
+    """What the global units add to the logit of one bit."""
+    total = 0
+    for unit in range(hidden.shape[0]):
+        if hidden[unit] > 0:
+            total += int(hidden[unit]) * int(outputs[unit])
+    return total >> GLOBAL_SHIFT
+
+
+def see(hidden, inputs, value):
+    """Let the global units know the value of a bit, +1 or -1."""
+    for unit in range(hidden.shape[0]):
+        hidden[unit] += value * int(inputs[unit])
 
 
 def sum_token(tokens, token, plane, weights, biases):
-    """Index of the probability of a class token's bit: a bias, and its own earlier bits."""
+    """The logit of a class token's bit: a bias, and its own earlier bits."""
     logit, first = int(biases[plane]), plane * (plane - 1) // 2
     for other in range(plane):
         logit += int(tokens[other, token]) * int(weights[first + other])
-    logit >>= TOKEN_SHIFT
-    return min(max(logit, -LOGIT_LIMIT), LOGIT_LIMIT) + LOGIT_LIMIT
+    return logit >> TOKEN_SHIFT
 
 
 def encode_bit(bit, probability, state, buffer):
@@ -217,14 +276,13 @@ def add_products(sums, values, weights, shifts, origin, start, stop):
                     part[place] += weight * seen[place]
 
 
-def find_probabilities(sums, output, probabilities, chances):
-    """The probability of each place, of the finished sums of its units."""
+def find_probabilities(sums, output, added, probabilities, chances):
+    """The probability of each place, of the finished sums of its units and what the global units add."""
     for place in range(chances.shape[0]):
         logit = int(sums[0, place]) * int(output[0])
         for unit in range(1, sums.shape[0]):
             logit += max(int(sums[unit, place]), 0) * int(output[unit])
-        logit >>= OUTPUT_SHIFT
-        chances[place] = probabilities[min(max(logit, -LOGIT_LIMIT), LOGIT_LIMIT) + LOGIT_LIMIT]
+        chances[place] = probabilities[limited((logit >> OUTPUT_SHIFT) + added[place])]
 
 
 def set_biases_at_once(sums, bias, times, height, width):
@@ -244,12 +302,22 @@ def add_products_at_once(sums, values, weights, shifts, origin, start, stop):
         sums[:, start:stop] += weights[neighbour][:, None] * values[begin : begin + stop - start]
 
 
-def find_probabilities_at_once(sums, output, probabilities, chances):
+def find_probabilities_at_once(sums, output, added, probabilities, chances):
     """`find_probabilities` without a compiler."""
     activations = sums.astype(np.int64)
     np.maximum(activations[1:], 0, out=activations[1:])
-    logits = (output.astype(np.int64) @ activations) >> OUTPUT_SHIFT
+    logits = ((output.astype(np.int64) @ activations) >> OUTPUT_SHIFT) + added[: chances.shape[0]]
     chances[...] = probabilities[np.clip(logits, -LOGIT_LIMIT, LOGIT_LIMIT) + LOGIT_LIMIT]
+
+
+def sum_global_at_once(hidden, outputs):
+    """`sum_global` without a compiler."""
+    return int(np.maximum(hidden, 0) @ outputs) >> GLOBAL_SHIFT
+
+
+def see_at_once(hidden, inputs, value):
+    """`see` without a compiler."""
+    hidden += value * inputs.astype(np.int64)
 
 
 def make_probabilities():

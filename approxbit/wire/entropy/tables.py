@@ -14,10 +14,12 @@ import numpy as np
 from approxbit.configuration import Configuration, Shape3
 from approxbit.errors import WireError
 from approxbit.wire.entropy.context import AROUND_COUNTS, BEFORE
+from approxbit.wire.entropy.global_units import GlobalUnits, check_num_units, copy_weights
 from approxbit.wire.frame import BytesLike, check_range, problem
 from approxbit.wire.prior_sizes import check_prior_fits, check_sizes
 
 MAGIC = b"AXP\x01"
+MAGIC_WITH_GLOBAL_UNITS = b"AXP\x02"
 MAX_HIDDEN = 64
 INT16_MAX = 2**15 - 1
 
@@ -44,11 +46,13 @@ class PriorTables:
         output: `[bit, unit]`, in 1/256 nat of 2^13.
         token_weights: `[pair]`, in 1/1024 nat; empty without class tokens.
         token_biases: `[bit]`, the same.
+        global_units: Further units, which see all bits before, not only those around; None if there are none.
         update: The tables of codes with a reference, of the same sizes; None if the codec has none.
 
     Raises:
-        ValueError: An array has another type or shape, or its sums could leave int16; or `update` does not
-            fit, looks at no reference, or is not the only set that does.
+        ValueError: An array has another type or shape, or its sums could leave int16; the global units are
+            for codes of another size; or `update` does not fit, looks at no reference, or is not the only
+            set that does.
     """
 
     grid_size: Shape3
@@ -60,6 +64,7 @@ class PriorTables:
     output: np.ndarray
     token_weights: np.ndarray
     token_biases: np.ndarray
+    global_units: GlobalUnits | None = None
     update: PriorTables | None = None
 
     def __post_init__(self):
@@ -67,14 +72,12 @@ class PriorTables:
         _check_sizes(*self.sizes)
         shapes = _shapes(*self.sizes)
         for name, shape in shapes.items():
-            array = getattr(self, name)
-            if not isinstance(array, np.ndarray) or array.dtype != np.int16 or array.shape != shape:
-                found = "{} {}".format(getattr(array, "dtype", type(array).__name__), np.shape(array))
-                raise ValueError(problem(name, f"int16 {shape}", found))
-            copy = np.array(array, np.int16, order="C")
-            copy.flags.writeable = False
-            object.__setattr__(self, name, copy)
+            object.__setattr__(self, name, copy_weights(name, getattr(self, name), shape))
         _check_sums(self)
+        if self.global_units is not None:
+            expected, found = (self.codebook_size, self.num_positions), self.global_units.shape[:2]
+            if found != expected:
+                raise ValueError(problem("bits and positions of the global units", expected, found))
         if self.update is not None:
             _check_update(self, self.update)
 
@@ -111,7 +114,7 @@ class PriorTables:
 
     @cached_property
     def arrays(self) -> tuple[np.ndarray, ...]:
-        """All arrays, in the order in which the kernels take them and `to_bytes` writes them."""
+        """The arrays but those of the global units, in the order in which `to_bytes` writes them."""
         return tuple(getattr(self, name) for name in _ARRAYS)
 
     def check_fit(self, configuration: Configuration, feature_size: Shape3, num_tokens: int = 0) -> None:
@@ -136,8 +139,12 @@ class PriorTables:
     def to_bytes(self) -> bytes:
         """The tables in a file; the inverse of `from_bytes`. `FORMAT.md` specifies every byte."""
         (time, height, width), num_tokens, bits, num_earlier, num_reference, units = self.sizes
-        head = _HEAD.pack(MAGIC, time, height, width, num_tokens, bits, num_earlier, num_reference, units)
-        own = head + b"".join(array.astype(">i2").tobytes() for array in self.arrays)
+        magic, arrays, num_global = MAGIC, self.arrays, b""
+        if self.global_units is not None:
+            magic, arrays = MAGIC_WITH_GLOBAL_UNITS, (*arrays, *self.global_units.arrays)
+            num_global = bytes([self.global_units.shape[2]])
+        head = _HEAD.pack(magic, time, height, width, num_tokens, bits, num_earlier, num_reference, units)
+        own = head + num_global + b"".join(array.astype(">i2").tobytes() for array in arrays)
         return own if self.update is None else own + self.update.to_bytes()
 
     @classmethod
@@ -161,7 +168,7 @@ class PriorTables:
             raise WireError(str(error)) from error
 
 
-_ARRAYS = [field.name for field in fields(PriorTables)][2:-1]
+_ARRAYS = [field.name for field in fields(PriorTables)][2:-2]
 
 
 def _read_tables(data: BytesLike) -> tuple[PriorTables, int]:
@@ -169,19 +176,34 @@ def _read_tables(data: BytesLike) -> tuple[PriorTables, int]:
     if len(data) < _HEAD.size:
         raise ValueError(problem("tables", f"at least {_HEAD.size} bytes", len(data)))
     magic, time, height, width, num_tokens, bits, num_earlier, num_reference, units = _HEAD.unpack_from(data)
-    if magic != MAGIC:
-        raise ValueError(problem("magic of the tables", MAGIC.hex(), magic.hex()))
+    if magic not in (MAGIC, MAGIC_WITH_GLOBAL_UNITS):
+        expected = f"{MAGIC.hex()} or {MAGIC_WITH_GLOBAL_UNITS.hex()}"
+        raise ValueError(problem("magic of the tables", expected, magic.hex()))
     sizes = (time, height, width), num_tokens, bits, num_earlier, num_reference, units
     _check_sizes(*sizes)
-    shapes = _shapes(*sizes)
-    num_bytes = _HEAD.size + 2 * sum(math.prod(shape) for shape in shapes.values())
+    shapes, start = list(_shapes(*sizes).values()), _HEAD.size
+    if magic == MAGIC_WITH_GLOBAL_UNITS:
+        num_global, start = _byte_at(data, start), start + 1
+        shape = bits, time * height * width + num_tokens, num_global
+        check_num_units(*shape)
+        shapes += [shape, shape[2:], shape]
+    num_bytes = start + 2 * sum(math.prod(shape) for shape in shapes)
     if len(data) < num_bytes:
         raise ValueError(problem("tables", f"{num_bytes} bytes for their sizes", len(data)))
-    return PriorTables(sizes[0], num_tokens, *_read(data, list(shapes.values()))), num_bytes
+    arrays = _read(data, start, shapes)
+    of_global = arrays[len(_ARRAYS) :]
+    arrays[len(_ARRAYS) :] = [GlobalUnits(*of_global)] if of_global else []
+    return PriorTables(sizes[0], num_tokens, *arrays), num_bytes
 
 
-def _read(data: BytesLike, shapes: list[tuple[int, ...]]) -> list[Any]:
-    arrays, start = [], _HEAD.size
+def _byte_at(data: BytesLike, place: int) -> int:
+    if len(data) <= place:
+        raise ValueError(problem("tables", f"at least {place + 1} bytes", len(data)))
+    return data[place]
+
+
+def _read(data: BytesLike, start: int, shapes: list[tuple[int, ...]]) -> list[Any]:
+    arrays = []
     for shape in shapes:
         count = math.prod(shape)
         flat = np.frombuffer(data, ">i2", count, start) if count else np.zeros(0, np.int16)

@@ -23,6 +23,7 @@ SIZES: list[dict[str, Any]] = [
     {"codebook_size": 5, "grid_size": (3, 4, 2), "num_tokens": 1, "num_earlier": 27},
     {"codebook_size": 4, "grid_size": (2, 3, 3), "num_earlier": 19, "units": 9},
     {"codebook_size": 3, "grid_size": (2, 2, 3), "num_reference": 7, "num_earlier": 1},
+    {"codebook_size": 3, "grid_size": (3, 2, 3), "num_tokens": 2, "units": 2, "num_global": 5},
 ]
 
 
@@ -201,7 +202,7 @@ def test_a_right_guess_is_worth_most_of_the_bytes() -> None:
         before, earlier = np.zeros((2, 13, 1), np.int16), np.zeros((1, 1, 1), np.int16)
         reference, bias = np.full((2, around, 1), weight, np.int16), np.zeros((2, 1, 20), np.int16)
         output = np.full((2, 1), 8192, np.int16)
-        return PriorTables(grid, 0, before, earlier, reference, bias, output, nothing, nothing, update)
+        return PriorTables(grid, 0, before, earlier, reference, bias, output, nothing, nothing, update=update)
 
     prior = tables(0, 0, tables(1024, 1, None))  # 4 nats
     planes = draw(prior, 0.5, 1)

@@ -64,10 +64,17 @@ def test_loops_and_array_operations_give_the_same_numbers(units: int) -> None:
     np.testing.assert_array_equal(sums, others)
 
     table, chances = kernels.make_probabilities(), np.zeros((2, sums.shape[1]), np.int32)
-    output = draw(units, high=9000)
-    kernels.find_probabilities(sums, output, table, chances[0])
-    kernels.find_probabilities_at_once(others, output, table, chances[1])
+    output, added = draw(units, high=9000), draw(sums.shape[1] + 2).astype(np.int64)
+    kernels.find_probabilities(sums, output, added, table, chances[0])
+    kernels.find_probabilities_at_once(others, output, added, table, chances[1])
     np.testing.assert_array_equal(*chances)
+
+    hidden, inputs, outputs = draw(units).astype(np.int64), draw(units), draw(units)
+    seen = hidden.copy()
+    kernels.see(hidden, inputs, -1)
+    kernels.see_at_once(seen, inputs, -1)
+    np.testing.assert_array_equal(hidden, seen)
+    assert kernels.sum_global(hidden, outputs) == kernels.sum_global_at_once(seen, outputs)
 
 
 def test_warming_up_leaves_nothing_to_translate(make_prior) -> None:
@@ -78,7 +85,7 @@ def test_warming_up_leaves_nothing_to_translate(make_prior) -> None:
     warm_up()
     dispatchers = load_kernels()
     before = [len(each.signatures) for each in dispatchers]
-    for prior in (make_prior(), make_prior(num_tokens=1, num_reference=7, units=3)):
+    for prior in (make_prior(), make_prior(num_tokens=1, num_reference=7, units=3, num_global=2)):
         planes = np.ones((4, prior.num_positions), np.uint8)
         reference = Reference(planes, 1) if prior.update is not None else None
         layers = encode(planes, prior, (1, 4), reference)

@@ -49,12 +49,25 @@ def probabilities(
             return 0
         return 2 * int(seen[bit, place[0] + steps, place[1], place[2]]) - 1 if is_known(place[0]) else 0
 
+    def from_global(bit: int, position: int) -> int:
+        """What the global units add to a logit; `order` is of the bits before, each with its value."""
+        units, total = prior.global_units, 0
+        if units is None:
+            return 0
+        for unit in range(len(units.bias)):
+            seen = int(units.bias[unit])
+            for (other, place), value in order:
+                seen += int(units.input[other, place, unit]) * value
+            total += int(units.output[bit, position, unit]) * max(0, seen)
+        return total >> 16
+
     def is_known(time: int) -> bool:
         return earlier is not None and time + steps < shape[0]
 
+    order: list[tuple[tuple[int, int], int]] = []
     for bit in range(len(planes)):
         pairs = [bit * (bit - 1) // 2 + other for other in range(bit)]
-        for position in itertools.product(*map(range, shape)):
+        for number_of_position, position in enumerate(itertools.product(*map(range, shape))):
             logit = 0
             for unit in range(prior.output.shape[1]):
                 starts = (0, shape[0], shape[0] + shape[1])
@@ -71,12 +84,16 @@ def probabilities(
                 for number in range(prior.reference.shape[1]):
                     total += int(prior.reference[bit, number, unit]) * guess(bit, position, AROUND[number])
                 logit += int(prior.output[bit, unit]) * (total if unit == 0 else max(0, total))
-            yield int(grid[(bit, *position)]), probability(logit >> 13)
+            added = from_global(bit, number_of_position)
+            yield int(grid[(bit, *position)]), probability((logit >> 13) + added)
+            order.append(((bit, number_of_position), 2 * int(grid[(bit, *position)]) - 1))
         for token in range(prior.num_tokens):
             logit = int(prior.token_biases[bit])
             for other, pair in enumerate(pairs):
                 logit += int(prior.token_weights[pair]) * (2 * int(tokens[other, token]) - 1)
-            yield int(tokens[bit, token]), probability(logit >> 2)
+            place = grid[bit].size + token
+            yield int(tokens[bit, token]), probability((logit >> 2) + from_global(bit, place))
+            order.append(((bit, place), 2 * int(tokens[bit, token]) - 1))
 
 
 def encode_by_fractions(
@@ -105,6 +122,7 @@ SIZES: list[dict[str, Any]] = [
     {"codebook_size": 3, "grid_size": (2, 3, 2)},
     {"codebook_size": 2, "grid_size": (1, 4, 3), "num_tokens": 2, "units": 4},
     {"codebook_size": 4, "grid_size": (3, 2, 2), "num_tokens": 1, "num_earlier": 27, "units": 2},
+    {"codebook_size": 3, "grid_size": (2, 2, 2), "num_tokens": 1, "num_global": 3},
 ]
 
 

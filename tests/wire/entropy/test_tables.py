@@ -23,10 +23,11 @@ def changed(prior: PriorTables, **changes: object) -> PriorTables:
 @pytest.mark.parametrize("units", [1, 9])
 @pytest.mark.parametrize("num_tokens", [0, 2])
 @pytest.mark.parametrize("num_reference", [0, 7])
+@pytest.mark.parametrize("num_global", [0, 3])
 def test_tables_come_back_from_their_bytes(
-    units: int, num_tokens: int, num_reference: int, make_prior: MakePrior
+    units: int, num_tokens: int, num_reference: int, num_global: int, make_prior: MakePrior
 ) -> None:
-    prior = make_prior(units=units, num_tokens=num_tokens, num_reference=num_reference)
+    prior = make_prior(units=units, num_tokens=num_tokens, num_reference=num_reference, num_global=num_global)
     data = prior.to_bytes()
     read = PriorTables.from_bytes(data)
     assert read == prior
@@ -40,8 +41,9 @@ def test_tables_come_back_from_their_bytes(
         read.bias[...] = 0
 
 
-def test_any_other_length_is_refused(make_prior: MakePrior) -> None:
-    data = make_prior(num_tokens=1).to_bytes()
+@pytest.mark.parametrize("num_global", [0, 3])
+def test_any_other_length_is_refused(num_global: int, make_prior: MakePrior) -> None:
+    data = make_prior(num_tokens=1, num_global=num_global).to_bytes()
     for wrong in [data[:cut] for cut in range(0, len(data), 7)] + [data + b"\0"]:
         with pytest.raises(
             WireError, match=r"tables: expected (at least \d+ bytes|\d+ bytes for their sizes)"
@@ -81,7 +83,7 @@ def test_tables_of_updates_that_do_not_fit_are_refused(make_prior: MakePrior) ->
 @pytest.mark.parametrize(
     ("place", "value", "message"),
     [
-        (0, b"X", "magic of the tables: expected 41585001"),
+        (0, b"X", "magic of the tables: expected 41585001 or 41585002"),
         (4, b"\0\0", "time of the tables: expected 1 to 65535, found 0"),
         (12, b"\0\0", "codebook_size of the tables: expected 1 to 4096, found 0"),
         (12, b"\x10\x01", "codebook_size of the tables: expected 1 to 4096, found 4097"),
@@ -103,8 +105,41 @@ def test_malformed_tables_are_refused_by_name(
         PriorTables.from_bytes(data[:place] + value + data[place + len(value) :])
 
 
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        (17, b"\0", "global units: expected 1 to 255, found 0"),
+        (17, b"\4", r"tables: expected \d+ bytes for their sizes"),
+        (4, b"\xff\xff" * 3, "weights of the global units: expected 1 to 262144, found 3377545104064500"),
+    ],
+)
+def test_malformed_global_units_are_refused_by_name(
+    place: int, value: bytes, message: str, make_prior: MakePrior
+) -> None:
+    data = make_prior(num_global=3).to_bytes()
+    with pytest.raises(WireError, match=message):
+        PriorTables.from_bytes(data[:place] + value + data[place + len(value) :])
+
+
+def test_global_units_of_another_code_are_a_mistake(make_prior: MakePrior) -> None:
+    prior, other = make_prior(), make_prior(num_tokens=1, num_global=2).global_units
+    assert other is not None
+    with pytest.raises(
+        ValueError, match=r"bits and positions of the global units: expected \(4, 18\), found"
+    ):
+        replace(prior, global_units=other)
+    with pytest.raises(
+        ValueError, match=r"bias of the global units: expected int16 \(2,\), found int16 \(1,\)"
+    ):
+        replace(other, bias=other.bias[1:])
+    with pytest.raises(
+        ValueError, match=r"output of the global units: expected \[bit, position, unit\], found"
+    ):
+        replace(other, output=other.bias)
+
+
 def test_random_bytes_are_tables_or_are_refused(make_prior: MakePrior) -> None:
-    data, source = make_prior(units=2).to_bytes(), np.random.default_rng(0)
+    data, source = make_prior(units=2, num_global=1).to_bytes(), np.random.default_rng(0)
     num_read = 0
     for _ in range(2000):
         damaged = bytearray(data)
