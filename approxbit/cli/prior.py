@@ -3,7 +3,7 @@
 from contextlib import redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
-from typing import Optional
+from typing import List, Optional
 
 import typer
 
@@ -25,6 +25,11 @@ WINDOWS = typer.Option(
 )
 STEPS = typer.Option(400, min=1, help="Steps of training for each prior.")
 SEED = typer.Option(0, help="For all random numbers.")
+CONFIGURATIONS = typer.Option(
+    [],
+    "--configuration",
+    help="Of a codec that gets one, such as 16-Enc-B5; can be repeated. By default all.",
+)
 
 
 def prior(
@@ -36,9 +41,10 @@ def prior(
     windows: int = WINDOWS,
     steps: int = STEPS,
     seed: int = SEED,
+    configuration: List[str] = CONFIGURATIONS,
     as_json: bool = JSON,
 ) -> None:
-    """Give each codec of a family its prior for entropy coding; the codecs themselves stay as they are.
+    """Give codecs of a family their priors for entropy coding; the codecs themselves stay as they are.
 
     Each file and card is written again, with another fingerprint: both sides of a link need the new files.
     """
@@ -51,7 +57,9 @@ def prior(
     of_stream = DigitsWindows(num_train=windows, num_test=max(1, windows // 4)) if windows else None
     results = []
     with redirect_stdout(sys.stderr):  # progress bars
-        for each in train_priors(family, data, checkpoints, profile, steps, seed, of_stream):
+        for each in train_priors(
+            family, data, checkpoints, profile, steps, seed, of_stream, tuple(configuration)
+        ):
             results.append(each)
             text = f"{each.name}: {each.raw_bytes} -> {each.coded_bytes:.1f} bytes"
             progress().print(text, highlight=False, markup=False)

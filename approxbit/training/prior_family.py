@@ -227,8 +227,9 @@ def train_priors(
     num_steps: int = 400,
     seed: int = 0,
     windows: DigitsWindows | None = None,
+    configurations: Sequence[str] = (),
 ) -> Iterator[FittedPrior]:
-    """Give each codec of a family a prior: file and card are written again, with another fingerprint.
+    """Give codecs of a family a prior: file and card are written again, with another fingerprint.
 
     Args:
         family: Such as `digits-movinet`.
@@ -238,12 +239,14 @@ def train_priors(
         num_steps: Steps of training for each prior.
         seed: For all random numbers.
         windows: Of long videos, for tables of updates; by default there are none.
+        configurations: Whose codecs get one, such as `16-Enc-B5`; by default all. One that is nested in
+            another shares its prior, and cannot be named.
 
     Yields:
         One result for each codec, once it is saved.
 
     Raises:
-        ValueError: There is no such family or profile.
+        ValueError: There is no such family, profile or codec.
     """
     if profile not in (*PROFILES, ZSTD):
         raise ValueError(f"profile must be one of {', '.join((*PROFILES, ZSTD))}, found {profile!r}")
@@ -251,6 +254,10 @@ def train_priors(
         windows = None  # a dictionary codes nothing against an earlier code
     root = zoo.find_checkpoints(checkpoints)
     models = load_outermost(family, root)
+    if unknown := set(configurations) - set(models):
+        expected, found = ", ".join(models), ", ".join(sorted(unknown))
+        raise ValueError(f"expected configurations of {family} among {expected}, found {found}")
+    models = {each: models[each] for each in configurations or models}
     train = compute_codes(models, data.loader("train"), "codes of training clips")
     test = compute_codes(models, data.loader("test"), "codes of test clips")
     of_windows = {} if windows is None else _codes_of_windows(models, windows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -224,15 +225,21 @@ class TinyWindows(DigitsWindows):
             yield torch.stack([video[:, start : start + 4] for start in (0, 2, 4)]), None
 
 
-@pytest.mark.parametrize("with_windows", [False, True])
-def test_every_codec_of_a_family_gets_its_prior(tmp_path, with_windows: bool) -> None:
+def make_toy_family(checkpoints: Path, *configurations: str) -> None:
+    """Untrained codecs of a tiny backbone."""
     torch.manual_seed(1)
     arguments = {"num_classes": 3, "clip_shape": (3, 4, 32, 32)}
     backbone = zoo.build_backbone("movinet_digits", arguments)
-    zoo.save_backbone(tmp_path / "toy", backbone, "movinet_digits", arguments, ("a", "b", "c"))
-    for name in ("5-Enc-B3", "4-NoEnc-B2", "3-NoEnc-B2"):
+    zoo.save_backbone(checkpoints / "toy", backbone, "movinet_digits", arguments, ("a", "b", "c"))
+    for name in configurations:
         parsed = Configuration.parse(name)
-        zoo.save_codec(tmp_path / "toy", Codec(backbone.feature_shape(parsed.offload_point), parsed).eval())
+        shape = backbone.feature_shape(parsed.offload_point)
+        zoo.save_codec(checkpoints / "toy", Codec(shape, parsed).eval())
+
+
+@pytest.mark.parametrize("with_windows", [False, True])
+def test_every_codec_of_a_family_gets_its_prior(tmp_path, with_windows: bool) -> None:
+    make_toy_family(tmp_path, "5-Enc-B3", "4-NoEnc-B2", "3-NoEnc-B2")
     before = zoo.load_family("toy", tmp_path)
     windows = TinyWindows() if with_windows else None
     results = list(train_priors("toy", TinyData(), tmp_path, "fast", num_steps=10, windows=windows))
@@ -253,15 +260,12 @@ def test_every_codec_of_a_family_gets_its_prior(tmp_path, with_windows: bool) ->
         for shift, num_bytes in each.update_bytes.items():
             assert 0 < num_bytes <= each.raw_bytes
             assert metrics[f"test_update_bytes_{shift}"] == round(num_bytes, 2)
+    (alone,) = train_priors("toy", TinyData(), tmp_path, "fast", num_steps=1, configurations=["4-NoEnc-B2"])
+    assert alone.name == "toy/4-NoEnc-B2"
 
 
 def test_a_codec_may_have_a_dictionary_in_the_place_of_tables(tmp_path) -> None:
-    torch.manual_seed(1)
-    arguments = {"num_classes": 3, "clip_shape": (3, 4, 32, 32)}
-    backbone = zoo.build_backbone("movinet_digits", arguments)
-    zoo.save_backbone(tmp_path / "toy", backbone, "movinet_digits", arguments, ("a", "b", "c"))
-    codec = Codec(backbone.feature_shape("B2"), Configuration.parse("8-NoEnc-B2"))
-    zoo.save_codec(tmp_path / "toy", codec.eval())
+    make_toy_family(tmp_path, "8-NoEnc-B2")
     (result,) = train_priors("toy", TinyData(), tmp_path, "zstd", windows=TinyWindows())
     assert (result.ideal_bytes, result.update_bytes) == (None, {})
     assert 0 < result.coded_bytes <= result.raw_bytes
@@ -272,6 +276,9 @@ def test_a_codec_may_have_a_dictionary_in_the_place_of_tables(tmp_path) -> None:
     assert card.provenance.metrics["test_coded_bytes"] == round(result.coded_bytes, 2)
 
 
-def test_an_unknown_profile_is_refused_before_any_clip_is_looked_at(tmp_path) -> None:
+def test_an_unknown_profile_or_codec_is_refused_before_any_clip_is_looked_at(tmp_path) -> None:
     with pytest.raises(ValueError, match="profile must be one of fast, small, global, zstd, found 'tiny'"):
         next(train_priors("toy", None, tmp_path, "tiny"))
+    make_toy_family(tmp_path, "4-NoEnc-B2")
+    with pytest.raises(ValueError, match="configurations of toy among 4-NoEnc-B2, found 5-NoEnc-B2"):
+        next(train_priors("toy", None, tmp_path, configurations=["5-NoEnc-B2"]))
