@@ -141,8 +141,8 @@ class CodePrior(nn.Module):
             return logits
         size, num_positions = grid.shape[2:], math.prod(grid.shape[2:])
         values = torch.cat([grid.flatten(2), tokens.transpose(1, 2)], dim=2)  # in the order of coding
-        seen = values.flatten(1)[..., None] * self.global_input
-        sums = seen.cumsum(1) - seen + self.global_bias
+        seen = values.flatten(1)[:, :-1, None] * self.global_input[:-1]
+        sums = torch.cat([self.global_bias.expand(len(seen), 1, -1), seen], dim=1).cumsum(1)
         added = torch.einsum("niu,iu->ni", F.relu(sums), self.global_output).view_as(values)
         of_grid, of_tokens = added.split([num_positions, tokens.shape[1]], dim=2)
         return Code(logits.grid + of_grid.unflatten(2, size), logits.tokens + of_tokens.transpose(1, 2))
