@@ -70,8 +70,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "spherical": {**BASE, "binarizer": Spherical, "objective": ObjectiveWeights(distillation=1, binary=0.1)},
     "nested": {**BASE, "options": CodecOptions(nested_sizes=(4, 8))},
     "shipped recipe, not nested": {
-        **with_weights(rate=2, rate_warmup=0.5),
+        **with_weights(temperature=4, rate=18, rate_warmup=0.5),
         "options": CodecOptions(encoder_attention=True),
+        "prior_profile": "global",
         "clip": 1.0,
     },
 }

@@ -47,7 +47,7 @@ from approxbit.wire import (
     read_reply,
     unpack,
 )
-from approxbit.wire.entropy.global_units import GlobalUnits
+from approxbit.wire.entropy import GlobalUnits
 from approxbit.wire.layers import Layers
 
 Message = Packet | Answer | Refusal

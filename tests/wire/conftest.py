@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from approxbit.wire import PriorTables
-from approxbit.wire.entropy.global_units import GlobalUnits
+from approxbit.wire.entropy import GlobalUnits
 
 
 class MakePrior(Protocol):

@@ -29,7 +29,7 @@ from approxbit.wire import (
 from approxbit.wire import answer as answer_module
 from approxbit.wire import frame as frame_module
 from approxbit.wire import packet as packet_module
-from approxbit.wire.entropy.global_units import GlobalUnits
+from approxbit.wire.entropy import GlobalUnits
 
 FORMAT = (Path(approxbit.wire.__file__).parent / "FORMAT.md").read_text(encoding="utf-8")
 
