@@ -220,9 +220,12 @@ def test_serve_says_its_port_and_ends_when_interrupted(family: str) -> None:
     command = [sys.executable, "-m", "approxbit", "serve", "--family", family, "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
-        with GrpcTransport(f"127.0.0.1:{json.loads(server.stdout.readline())['port']}") as transport:
-            assert transport.ping() > 0
-        server.send_signal(signal.SIGINT)
-        output, errors = server.communicate(timeout=120)
+        try:
+            with GrpcTransport(f"127.0.0.1:{json.loads(server.stdout.readline())['port']}") as transport:
+                assert transport.ping(timeout_s=60) > 0
+            server.send_signal(signal.SIGINT)
+            output, errors = server.communicate(timeout=120)
+        finally:
+            server.kill()  # a server that is left alone would be waited for without end
     assert (server.returncode, output) == (0, "")
     assert "Traceback" not in errors

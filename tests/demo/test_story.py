@@ -88,13 +88,16 @@ def test_no_process_is_left_when_the_demo_ends_early(family: str, tmp_path: Path
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as demo:
         assert demo.stderr is not None
-        for line in demo.stderr:
-            if line.startswith("writing"):  # the server serves and the edge process loads
-                break
-        children = children_of(demo.pid)
-        assert len(children) == 2
-        demo.send_signal(number)
-        demo.communicate(timeout=120)
+        try:
+            for line in demo.stderr:
+                if line.startswith("writing"):  # the server serves and the edge process loads
+                    break
+            children = children_of(demo.pid)
+            assert len(children) == 2
+            demo.send_signal(number)
+            demo.communicate(timeout=120)
+        finally:
+            demo.kill()  # one that is left alone would be waited for without end
         assert demo.returncode != 0
     assert wait_until_gone(children) == set()
 
