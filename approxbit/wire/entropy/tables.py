@@ -23,7 +23,7 @@ MAGIC_WITH_GLOBAL_UNITS = b"AXP\x02"
 MAX_HIDDEN = 64
 INT16_MAX = 2**15 - 1
 
-_HEAD = struct.Struct(">4s3HHHBBB")
+_HEADS = {MAGIC: struct.Struct(">4s3HHHBBB"), MAGIC_WITH_GLOBAL_UNITS: struct.Struct(">4s3HHHBBBB")}
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,12 +139,12 @@ class PriorTables:
     def to_bytes(self) -> bytes:
         """The tables in a file; the inverse of `from_bytes`. `FORMAT.md` specifies every byte."""
         (time, height, width), num_tokens, bits, num_earlier, num_reference, units = self.sizes
-        magic, arrays, num_global = MAGIC, self.arrays, b""
+        sizes = [time, height, width, num_tokens, bits, num_earlier, num_reference, units]
+        magic, arrays = MAGIC, self.arrays
         if self.global_units is not None:
             magic, arrays = MAGIC_WITH_GLOBAL_UNITS, (*arrays, *self.global_units.arrays)
-            num_global = bytes([self.global_units.shape[2]])
-        head = _HEAD.pack(magic, time, height, width, num_tokens, bits, num_earlier, num_reference, units)
-        own = head + num_global + b"".join(array.astype(">i2").tobytes() for array in arrays)
+            sizes.append(self.global_units.shape[2])
+        own = _HEADS[magic].pack(magic, *sizes) + b"".join(array.astype(">i2").tobytes() for array in arrays)
         return own if self.update is None else own + self.update.to_bytes()
 
     @classmethod
@@ -173,33 +173,30 @@ _ARRAYS = [field.name for field in fields(PriorTables)][2:-2]
 
 def _read_tables(data: BytesLike) -> tuple[PriorTables, int]:
     """One set of tables that some bytes begin with, and its length."""
-    if len(data) < _HEAD.size:
-        raise ValueError(problem("tables", f"at least {_HEAD.size} bytes", len(data)))
-    magic, time, height, width, num_tokens, bits, num_earlier, num_reference, units = _HEAD.unpack_from(data)
-    if magic not in (MAGIC, MAGIC_WITH_GLOBAL_UNITS):
-        expected = f"{MAGIC.hex()} or {MAGIC_WITH_GLOBAL_UNITS.hex()}"
+    magic = bytes(data[: len(MAGIC)])
+    head = _HEADS.get(magic, _HEADS[MAGIC])
+    if len(data) < head.size:
+        raise ValueError(problem("tables", f"at least {head.size} bytes", len(data)))
+    if magic not in _HEADS:
+        expected = " or ".join(each.hex() for each in _HEADS)
         raise ValueError(problem("magic of the tables", expected, magic.hex()))
+    _, time, height, width, num_tokens, bits, num_earlier, num_reference, units, *num_global = (
+        head.unpack_from(data)
+    )
     sizes = (time, height, width), num_tokens, bits, num_earlier, num_reference, units
     _check_sizes(*sizes)
-    shapes, start = list(_shapes(*sizes).values()), _HEAD.size
-    if magic == MAGIC_WITH_GLOBAL_UNITS:
-        num_global, start = _byte_at(data, start), start + 1
-        shape = bits, time * height * width + num_tokens, num_global
+    shapes = list(_shapes(*sizes).values())
+    if num_global:
+        shape = bits, time * height * width + num_tokens, num_global[0]
         check_num_units(*shape)
         shapes += [shape, shape[2:], shape]
-    num_bytes = start + 2 * sum(math.prod(shape) for shape in shapes)
+    num_bytes = head.size + 2 * sum(math.prod(shape) for shape in shapes)
     if len(data) < num_bytes:
         raise ValueError(problem("tables", f"{num_bytes} bytes for their sizes", len(data)))
-    arrays = _read(data, start, shapes)
+    arrays = _read(data, head.size, shapes)
     of_global = arrays[len(_ARRAYS) :]
     arrays[len(_ARRAYS) :] = [GlobalUnits(*of_global)] if of_global else []
     return PriorTables(sizes[0], num_tokens, *arrays), num_bytes
-
-
-def _byte_at(data: BytesLike, place: int) -> int:
-    if len(data) <= place:
-        raise ValueError(problem("tables", f"at least {place + 1} bytes", len(data)))
-    return data[place]
 
 
 def _read(data: BytesLike, start: int, shapes: list[tuple[int, ...]]) -> list[Any]:
