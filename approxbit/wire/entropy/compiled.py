@@ -19,7 +19,7 @@ _COMPILED = (  # callees first
     "decode_bit",
     "set_biases",
     "add_products",
-    "limited",
+    "probability_index",
     "sum_global",
     "see",
     "find_probabilities",

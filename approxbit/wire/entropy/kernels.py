@@ -80,7 +80,7 @@ def encode_planes(values, tokens, hidden, size, shifts, tables, probabilities, f
                         return False
         for token in range(tokens.shape[1]):
             logit = sum_token(tokens, token, plane, token_weights, token_biases) + added[times * step + token]
-            chance = probabilities[limited(logit)]
+            chance = probabilities[probability_index(logit)]
             if not encode_bit(tokens[plane, token] > 0, chance, state, buffer):
                 return False
     return True
@@ -107,7 +107,7 @@ def decode_planes(values, tokens, hidden, size, shifts, tables, probabilities, f
                     logit = find_logit(sums, place, own, origin + place, late, late_shifts, output[plane])
                     if has_global:
                         logit += sum_global(hidden, global_output[plane, position])
-                    value = 2 * decode_bit(int(probabilities[limited(logit)]), state, payload) - 1
+                    value = 2 * decode_bit(int(probabilities[probability_index(logit)]), state, payload) - 1
                     own[origin + place] = value
                     if has_global:
                         see(hidden, global_input[plane, position], value)
@@ -116,7 +116,7 @@ def decode_planes(values, tokens, hidden, size, shifts, tables, probabilities, f
             logit = sum_token(tokens, token, plane, token_weights, token_biases)
             if has_global:
                 logit += sum_global(hidden, global_output[plane, position])
-            value = 2 * decode_bit(int(probabilities[limited(logit)]), state, payload) - 1
+            value = 2 * decode_bit(int(probabilities[probability_index(logit)]), state, payload) - 1
             tokens[plane, token] = value
             if has_global:
                 see(hidden, global_input[plane, position], value)
@@ -151,7 +151,7 @@ def find_logit(sums, place, own, place_of_own, weights, shifts, output):
     return logit >> OUTPUT_SHIFT
 
 
-def limited(logit):
+def probability_index(logit):
     """Index of a logit's probability."""
     return min(max(logit, -LOGIT_LIMIT), LOGIT_LIMIT) + LOGIT_LIMIT
 
@@ -282,7 +282,7 @@ def find_probabilities(sums, output, added, probabilities, chances):
         logit = int(sums[0, place]) * int(output[0])
         for unit in range(1, sums.shape[0]):
             logit += max(int(sums[unit, place]), 0) * int(output[unit])
-        chances[place] = probabilities[limited((logit >> OUTPUT_SHIFT) + added[place])]
+        chances[place] = probabilities[probability_index((logit >> OUTPUT_SHIFT) + added[place])]
 
 
 def set_biases_at_once(sums, bias, times, height, width):
