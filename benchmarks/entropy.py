@@ -1,6 +1,6 @@
 """Entropy coding of all shipped codecs: bytes against raw packing and zstandard, and times of the coder.
 
-    python benchmarks/entropy.py                                   # half an hour on one core
+    python benchmarks/entropy.py                                   # an hour on one core
     python benchmarks/entropy.py --families digits-mvitv2-paper
 
 Priors are trained on codes of training clips alone; every code of the 2,400 test clips is then coded and

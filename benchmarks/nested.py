@@ -6,9 +6,9 @@
 
 All are trained by the same recipe, without a price on entropy, which would weigh differently on each size.
 The nested codec has as many steps as the separate ones have together, and its time is one training's; two of
-five clips keep all bits, which gain least from what the fewer ones learn. What
-is done lies in `runs/nested` and is not done again, so the command can be stopped at any time. Accuracies are
-of the test clips, in percent; bytes are those of the entropy coding.
+five clips keep all bits, which gain least from what the fewer ones learn. What is done lies in `runs/nested`
+and is not done again, so the command can be stopped at any time. Accuracies are of the test clips, in
+percent; bytes are those of the entropy coding.
 """
 
 from __future__ import annotations
