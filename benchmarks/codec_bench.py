@@ -18,7 +18,7 @@ import torch
 from approxbit.backbones.feature import Feature
 from approxbit.codec import Code, Codec
 from approxbit.configuration import Configuration
-from approxbit.data.label_sets import JOINT, MARGINAL
+from approxbit.tasks.label_sets import JOINT, MARGINAL
 from approxbit.training import CodecModule, DigitsData
 from approxbit.training.features import FeatureData, FeatureDataset, find_features
 from approxbit.training.objective import answer_for, compute_top1

@@ -23,8 +23,8 @@ from rich.table import Table
 
 from approxbit import zoo
 from approxbit.configuration import Configuration
-from approxbit.data.label_sets import JOINT, MARGINAL
 from approxbit.report.style import COLOURS, INK, make_figure, tidy
+from approxbit.tasks.label_sets import JOINT, MARGINAL
 
 FAMILIES = {
     "digits-movinet": ("digits-movinet-paper", "digits-movinet"),

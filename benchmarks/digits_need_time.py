@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from approxbit import zoo
-from approxbit.data.label_sets import JOINT, MARGINAL
+from approxbit.tasks.label_sets import JOINT, MARGINAL
 from approxbit.training import DigitsData
 from approxbit.training.memory import keep_freed_memory
 from approxbit.training.objective import answer_for, compute_top1, joint_task_loss

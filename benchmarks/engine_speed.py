@@ -35,11 +35,11 @@ from torch import Tensor, nn
 
 import approxbit
 from approxbit.backbones.feature import Feature
-from approxbit.engines.export_graph import GraphInterface, export_graph
-from approxbit.engines.gate import load_profile
-from approxbit.engines.torch_runner import TorchEdgeRunner
-from approxbit.engines.views import EdgeView
+from approxbit.exporting.gate import load_profile
+from approxbit.exporting.graph import GraphInterface, export_graph
+from approxbit.exporting.views import EdgeView
 from approxbit.offload import OffloadedModel
+from approxbit.offload.runners import TorchEdgeRunner
 from approxbit.zoo.cards import describe_machine
 
 SHIPPED = ("digits-mvitv2/16-Enc-B6", "digits-movinet/16-Enc-B5")

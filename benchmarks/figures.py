@@ -14,8 +14,8 @@ import re
 from pathlib import Path
 
 import approxbit
-from approxbit.data.label_sets import JOINT, MARGINAL
 from approxbit.select import EDGE_ONLY
+from approxbit.tasks.label_sets import JOINT, MARGINAL
 from approxbit.zoo import find_checkpoints
 
 README = Path(__file__).parents[1] / "README.md"

@@ -19,9 +19,9 @@ from approxbit.backbones.vlm import llava_onevision, video_llava
 from approxbit.backbones.vlm.llava_onevision import llava_onevision_05b_config
 from approxbit.backbones.vlm.video_llava import video_llava_7b_config
 from approxbit.codec.statistics import FeatureStatistics
-from approxbit.engines.export_reference import make_clips
-from approxbit.engines.torch_runner import clip_format
+from approxbit.exporting.reference import make_clips
 from approxbit.offload import OffloadedModel
+from approxbit.offload.runners import clip_format
 from approxbit.zoo import build, build_backbone
 
 ONEVISION_FRAMES = 4

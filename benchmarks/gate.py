@@ -33,13 +33,13 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 import approxbit
 from approxbit.configuration import Configuration
 from approxbit.engines.artefact import Reference
-from approxbit.engines.export_graph import finish_graph, save_graph, trace_graph
-from approxbit.engines.export_reference import make_clips, make_reference
-from approxbit.engines.export_roles import GraphRole, check_agreement, make_roles
-from approxbit.engines.gate import Profile, check_graph, load_profile, profile_names
-from approxbit.engines.torch_runner import clip_format
 from approxbit.errors import ExportError
+from approxbit.exporting.gate import Profile, check_graph, load_profile, profile_names
+from approxbit.exporting.graph import finish_graph, save_graph, trace_graph
+from approxbit.exporting.reference import make_clips, make_reference
+from approxbit.exporting.roles import GraphRole, check_agreement, make_roles
 from approxbit.offload import OffloadedModel
+from approxbit.offload.runners import clip_format
 from approxbit.zoo import PAPER_CONFIGURATIONS
 
 RTX_SCRIPT = Path(__file__).parents[1] / "tests" / "export" / "rtx.py"

@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from approxbit.codec import CodecOptions
-from approxbit.data.label_sets import JOINT, MARGINAL
+from approxbit.tasks.label_sets import JOINT, MARGINAL
 from approxbit.training import ObjectiveWeights, Optimization
 from approxbit.zoo.cards import describe_machine
 

@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import pytest
 
+from approxbit.engines.build_script import DEVICE_ROOMS
+
 REPOSITORY = Path(__file__).parents[1]
 PACKAGE = REPOSITORY / "approxbit"
 MAX_FILE_LINES = 400
@@ -17,54 +19,48 @@ MAX_FUNCTION_LINES = 60
 
 # From the ground up: a room may import the rooms named beside it, and all of them stand above it.
 FOUNDATION = {"errors", "configuration"}
-MODELS = FOUNDATION | {"wire", "backbones", "codec", "offload", "streaming"}
+MODELS = FOUNDATION | {"wire", "backbones", "codec", "offload"}
+DEVICE = {*DEVICE_ROOMS}
 ALLOWED_ROOMS: dict[str, set[str]] = {
     "errors": set(),
     "configuration": set(),
+    "tasks": FOUNDATION,
     "wire": FOUNDATION,
     "link": FOUNDATION,
     "select": FOUNDATION | {"link"},
+    "video": FOUNDATION,
+    "engines": FOUNDATION | {"tasks", "wire", "video"},
+    "edge": FOUNDATION | {"tasks", "wire", "link", "select", "video", "engines"},
+    # The torch wall.
     "backbones": FOUNDATION,
     "codec": FOUNDATION | {"backbones"},
-    "offload": FOUNDATION | {"wire", "backbones", "codec"},
-    "streaming": FOUNDATION | {"backbones", "codec", "offload"},
-    "data": FOUNDATION,
-    "engines": MODELS | {"wire", "data"},
+    "offload": MODELS | {"engines"},
+    "datasets": FOUNDATION | {"tasks", "video"},
     "zoo": MODELS | {"select"},
-    "prepare": MODELS | {"data", "engines", "zoo"},
-    "edge": FOUNDATION | {"wire", "link", "select", "data", "engines"},
-    "server": MODELS | {"wire", "data", "engines", "zoo"},
-    "training": MODELS | {"data", "zoo"},
-    "profiling": MODELS | {"wire", "link", "select", "data", "engines", "zoo", "prepare", "edge", "server"},
-    "baselines": MODELS
-    | {"wire", "link", "select", "data", "engines", "zoo", "prepare", "edge", "profiling", "training"},
+    "exporting": MODELS | {"tasks", "engines", "datasets", "zoo"},
+    "server": MODELS | {"engines", "zoo"},
+    "training": MODELS | {"tasks", "datasets", "zoo"},
+    "profiling": MODELS | DEVICE | {"datasets", "zoo", "exporting", "server"},
+    "baselines": MODELS | DEVICE | {"datasets", "zoo", "exporting", "training", "profiling"},
     "report": FOUNDATION | {"link", "select"},
-    "demo": MODELS
-    | {
-        "wire",
-        "link",
-        "select",
-        "data",
-        "engines",
-        "zoo",
-        "prepare",
-        "edge",
-        "server",
-        "profiling",
-        "baselines",
-        "report",
-    },
+    "demo": MODELS | DEVICE | {"datasets", "zoo", "exporting", "server", "profiling", "baselines", "report"},
 }
 ALLOWED_ROOMS["cli"] = set(ALLOWED_ROOMS)
 ALLOWED_ROOMS["__main__"] = {"cli"}
 ALLOWED_ROOMS["__init__"] = set(ALLOWED_ROOMS)
+for _room in ALLOWED_ROOMS:
+    ALLOWED_ROOMS[_room] = ALLOWED_ROOMS[_room] - {_room}
 
 ALLOWED_PACKAGES: dict[str, set[str]] = {
     "errors": set(),
     "configuration": set(),
+    "tasks": {"numpy"},
     "wire": {"numpy", "numba", "zstandard"},
     "link": {"numpy"},
     "select": {"numpy"},
+    "video": {"numpy", "av"},
+    "engines": {"numpy", "onnxruntime", "tensorrt"},
+    "edge": {"numpy", "grpc"},
     "backbones": {
         "torch",
         "torchvision",
@@ -76,10 +72,10 @@ ALLOWED_PACKAGES: dict[str, set[str]] = {
         "tensorflow",
     },
     "codec": {"torch", "jaxtyping"},
-    "offload": {"torch", "jaxtyping"},
-    "streaming": {"torch", "jaxtyping"},
-    "data": {"torch", "torchvision", "numpy", "scipy", "sklearn", "av", "pytorchvideo", "jaxtyping", "rich"},
-    "engines": {
+    "offload": {"torch", "jaxtyping", "numpy"},
+    "datasets": {"torch", "torchvision", "numpy", "scipy", "sklearn", "pytorchvideo", "jaxtyping", "rich"},
+    "zoo": {"torch", "safetensors"},
+    "exporting": {
         "torch",
         "torchvision",
         "transformers",
@@ -89,11 +85,8 @@ ALLOWED_PACKAGES: dict[str, set[str]] = {
         "onnxruntime",
         "onnxscript",
         "onnxslim",
-        "tensorrt",
+        "rich",
     },
-    "zoo": {"torch", "safetensors"},
-    "prepare": {"torch", "rich"},
-    "edge": {"numpy", "av", "grpc"},
     "server": {"torch", "numpy", "grpc", "ray"},
     "training": {
         "torch",
@@ -113,44 +106,8 @@ ALLOWED_PACKAGES: dict[str, set[str]] = {
     "__main__": set(),
     "__init__": set(),
 }
+HEAVY = {"torch", "torchvision", "lightning", "jaxtyping", "safetensors", "sklearn", "scipy"}
 
-# What a device imports. Python 3.8 must run it (JetPack 5), and it never reaches torch.
-TORCH_FREE_ROOMS = {"errors", "configuration", "wire", "link", "select", "edge", "__init__"}
-TORCH_FREE_MODULES = {
-    "approxbit.data",
-    "approxbit.data.label_sets",
-    "approxbit.data.listing",
-    "approxbit.data.something_something",
-    "approxbit.data.video",
-    "approxbit.data.preprocess",
-    "approxbit.data.sampling",
-    "approxbit.demo",
-    "approxbit.demo.device",
-    "approxbit.demo.edge",
-    "approxbit.demo.measure",
-    "approxbit.engines",
-    "approxbit.engines.artefact",
-    "approxbit.engines.artefact_card",
-    "approxbit.engines.artefact_file",
-    "approxbit.engines.build_script",
-    "approxbit.engines.emulated",
-    "approxbit.engines.first_bits",
-    "approxbit.engines.onnx_runner",
-    "approxbit.engines.prepared",
-    "approxbit.engines.runner",
-    "approxbit.engines.tensorrt_runner",
-    "approxbit.engines.triton",
-    "approxbit.engines.tensorrt",
-    "approxbit.engines.tensorrt.build",
-    "approxbit.engines.tensorrt.check",
-    "approxbit.engines.tensorrt.cuda",
-    "approxbit.engines.tensorrt.layers",
-    "approxbit.engines.tensorrt.library",
-    "approxbit.engines.tensorrt.network",
-    "approxbit.engines.tensorrt.session",
-    "approxbit.engines.tensorrt.store",
-    "approxbit.engines.tensorrt.trtexec",
-}
 # Names that Python 3.8 lacks at run time, though its parser takes them.
 TOO_NEW_NAMES = {"removeprefix", "removesuffix", "pairwise", "bit_count", "slots", "kw_only", "strict"}
 BUILTIN_GENERICS = {"list", "dict", "tuple", "set", "frozenset", "type"}
@@ -184,7 +141,7 @@ def imports_of(module: str) -> Iterator[str]:
 
 
 def is_torch_free(module: str) -> bool:
-    return room_of(module) in TORCH_FREE_ROOMS or module in TORCH_FREE_MODULES
+    return room_of(module) in {"__init__", *DEVICE_ROOMS}
 
 
 INTERNAL_IMPORTS = {
@@ -206,19 +163,19 @@ def test_the_table_has_arrows_only_downwards() -> None:
         assert not ALLOWED_ROOMS[room] & higher, room
 
 
-@pytest.mark.parametrize("module", sorted(TREES))
-def test_a_module_imports_only_rooms_below_its_own(module: str) -> None:
-    room = room_of(module)
-    found = {room_of(name) for name in INTERNAL_IMPORTS[module]} - {room}
-    assert found <= ALLOWED_ROOMS[room], f"{module} imports {sorted(found - ALLOWED_ROOMS[room])}"
+def test_a_module_imports_only_rooms_below_its_own() -> None:
+    for module in TREES:
+        room = room_of(module)
+        found = {room_of(name) for name in INTERNAL_IMPORTS[module]} - {room}
+        assert found <= ALLOWED_ROOMS[room], f"{module} imports {sorted(found - ALLOWED_ROOMS[room])}"
 
 
-@pytest.mark.parametrize("module", sorted(TREES))
-def test_a_module_imports_only_packages_of_its_room(module: str) -> None:
-    packages = {name.split(".")[0] for name in imports_of(module)}
-    third_party = packages - set(sys.stdlib_module_names) - {"approxbit"}
-    allowed = ALLOWED_PACKAGES[room_of(module)]
-    assert third_party <= allowed, f"{module} imports {sorted(third_party - allowed)}"
+def test_a_module_imports_only_packages_of_its_room() -> None:
+    for module in TREES:
+        packages = {name.split(".")[0] for name in imports_of(module)}
+        third_party = packages - set(sys.stdlib_module_names) - {"approxbit"}
+        allowed = ALLOWED_PACKAGES[room_of(module)]
+        assert third_party <= allowed, f"{module} imports {sorted(third_party - allowed)}"
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
@@ -235,25 +192,20 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
         visit(module, ())
 
 
-@pytest.mark.parametrize("module", TORCH_FREE)
-def test_a_torch_free_module_never_reaches_torch(module: str) -> None:
-    packages = {name.split(".")[0] for name in imports_of(module)}
-    assert not packages & {
-        "torch",
-        "torchvision",
-        "lightning",
-        "jaxtyping",
-        "safetensors",
-        "sklearn",
-        "scipy",
-    }
-    heavy = {name for name in INTERNAL_IMPORTS[module] if not is_torch_free(name)}
-    assert not heavy, f"{module} imports {sorted(heavy)}"
+def test_the_rooms_of_the_device_are_the_lowest_and_never_reach_torch() -> None:
+    assert tuple(ALLOWED_ROOMS)[: len(DEVICE_ROOMS)] == DEVICE_ROOMS
+    for room in DEVICE_ROOMS:
+        assert ALLOWED_ROOMS[room] <= DEVICE, room
+        assert not ALLOWED_PACKAGES[room] & HEAVY, room
 
 
-@pytest.mark.parametrize("module", [*TORCH_FREE, *(name for name in TREES if room_of(name) == "cli")])
-def test_a_module_of_the_device_parses_on_python_3_8(module: str) -> None:
-    ast.parse(SOURCES[module], feature_version=(3, 8))
+def test_the_linter_holds_the_device_to_python_3_8() -> None:
+    table = (REPOSITORY / "pyproject.toml").read_text().split("[tool.ruff.per-file-target-version]\n")[1]
+    lines = set(table.split("\n\n")[0].splitlines())
+    single = {"__init__", *(room for room in DEVICE_ROOMS if (PACKAGE / f"{room}.py").is_file())}
+    paths = {f"approxbit/{room}.py" for room in single}
+    paths |= {f"approxbit/{room}/*" for room in {*DEVICE_ROOMS, "cli"} - single} | {"export/*"}
+    assert lines == {f'"{path}" = "py38"' for path in paths}
 
 
 class TooNew(NamedTuple):
@@ -294,9 +246,10 @@ def _annotation_nodes(tree: ast.AST) -> Iterator[ast.AST]:
                 yield from ast.walk(annotation)
 
 
-@pytest.mark.parametrize("module", TORCH_FREE)
-def test_a_module_of_the_device_runs_on_python_3_8(module: str) -> None:
-    assert too_new_for_3_8(SOURCES[module]) == []
+def test_a_module_of_the_device_runs_on_python_3_8() -> None:
+    for module in [*TORCH_FREE, *(name for name in TREES if room_of(name) == "cli")]:
+        ast.parse(SOURCES[module], feature_version=(3, 8))
+    assert {module: found for module in TORCH_FREE if (found := too_new_for_3_8(SOURCES[module]))} == {}
 
 
 @pytest.mark.parametrize(
@@ -319,10 +272,10 @@ def test_the_check_for_python_3_8_lets_postponed_annotations_pass() -> None:
     assert too_new_for_3_8("from __future__ import annotations\ndef f(x: list[int]) -> int | None: ...") == []
 
 
-@pytest.mark.parametrize("module", sorted(TREES))
-def test_the_package_never_imports_what_lies_beside_it(module: str) -> None:
+def test_the_package_never_imports_what_lies_beside_it() -> None:
     beside = {"recipes", "export", "benchmarks", "tests"}
-    assert not {name.split(".")[0] for name in imports_of(module)} & beside
+    for module in TREES:
+        assert not {name.split(".")[0] for name in imports_of(module)} & beside, module
 
 
 def test_files_stay_short() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from approxbit.cli import main
-from approxbit.data.digits import write_videos
+from approxbit.datasets.digits import write_videos
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

@@ -11,8 +11,8 @@ from approxbit.codec import Code, Codec, CodecOptions
 from approxbit.configuration import Configuration
 from approxbit.edge.offload import make_packet
 from approxbit.engines.first_bits import FirstBitsRunner
-from approxbit.engines.torch_runner import TorchEdgeRunner
 from approxbit.offload import OffloadedModel
+from approxbit.offload.runners import TorchEdgeRunner
 from approxbit.server.loading import build_service
 from approxbit.training.prior import CodePrior
 from approxbit.wire import Answer, Packet, read_reply, unpack

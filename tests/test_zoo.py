@@ -18,9 +18,9 @@ from approxbit import zoo
 from approxbit.backbones.movinet import MoViNet
 from approxbit.codec import Codec, CodecOptions
 from approxbit.configuration import Configuration
-from approxbit.engines.torch_runner import code_format
 from approxbit.errors import HashMismatchError, MissingKeyError, WeightsError, WrongShapeError
 from approxbit.offload import OffloadedModel
+from approxbit.offload.runners import code_format
 from approxbit.wire import PriorTables
 from approxbit.zoo import weights as zoo_weights
 from approxbit.zoo.cards import BackboneCard, CodecCard, load_card

@@ -27,9 +27,9 @@ def export(
     triton: Path = TRITON,
 ) -> None:
     """Write both halves of a model as ONNX, check them against the target, say what to do on the device."""
-    from approxbit.engines.export import export_model
-    from approxbit.engines.gate import load_profile
-    from approxbit.engines.triton import write_triton_repository
+    from approxbit.exporting.export import export_model
+    from approxbit.exporting.gate import load_profile
+    from approxbit.exporting.triton import write_triton_repository
 
     target = load_profile(profile)
     model = _find_model(config)

@@ -13,8 +13,8 @@ from approxbit.cli.console import FAMILY, JSON, THREADS, Engine, print_json, pri
 if TYPE_CHECKING:
     import numpy as np
 
-    from approxbit.demo.device import Device
     from approxbit.edge.answer import EdgeAnswer
+    from approxbit.edge.device import Device
     from approxbit.select import LUT, SLA
 
 VIDEO = typer.Option(None, help="A video file; may be repeated, and more files may follow.")
@@ -110,7 +110,7 @@ def _read(paths: List[Path], family: str, window_step: int, failures: Dict[str, 
 
 def _windows(path: Path, num_frames: int, step: int) -> Iterator[Window]:
     """The windows of a file; without a step, the one clip of the whole file."""
-    from approxbit.data.video import read_clip, read_windows
+    from approxbit.video.reader import read_clip, read_windows
 
     if not step:
         yield Window(path, read_clip(path, num_frames), {}, None)
@@ -150,8 +150,8 @@ def _open_device(family: str, arms: List[str], runner: Engine, threads: int) -> 
         from approxbit.demo.torch_device import open_torch_device
 
         return open_torch_device(family, num_threads=threads)
-    from approxbit.demo.device import open_device
-    from approxbit.prepare import prepare_family
+    from approxbit.edge.device import open_device
+    from approxbit.exporting.prepare import prepare_family
 
     return open_device(prepare_family(family, configurations=arms or None, announce=say), threads)
 
@@ -166,7 +166,7 @@ def _answer_all(
     bandwidth_mbps: float,
     top: int,
 ) -> List[Dict[str, Any]]:
-    from approxbit.demo.measure import refresh_times
+    from approxbit.edge.measure import refresh_times
     from approxbit.edge.session import EdgeSession
     from approxbit.edge.transport import GrpcTransport
     from approxbit.link import RelayProcess, Trace

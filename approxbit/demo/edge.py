@@ -1,7 +1,7 @@
 """The device of the demo as a process: `python -m approxbit.demo.edge`, started by `EdgeProcess`.
 
-It opens what `approxbit.prepare` exported for it and never imports torch. It talks in lines of JSON: orders
-come in on standard input, events go out on standard output.
+It opens what `approxbit.exporting.prepare` exported for it and never imports torch. It talks in lines of
+JSON: orders come in on standard input, events go out on standard output.
 
     order {"server", "videos"}          -> times all arms, then event "ready" with the LUT's path
     order {"relay", "phases", ...}      -> looks at the link, then event "connected"
@@ -19,24 +19,25 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 from queue import Queue
-from typing import Any, Callable, Iterator
+from typing import Any
 
 import numpy as np
 
-from approxbit.data.label_sets import MARGINAL, action_logits
-from approxbit.data.something_something import SomethingSomethingV2
-from approxbit.data.video import read_clip
-from approxbit.demo.device import Device, open_device
-from approxbit.demo.measure import refresh_times
+from approxbit.datasets.something_something import SomethingSomethingV2
 from approxbit.edge.answer import EdgeAnswer
+from approxbit.edge.device import Device, open_device
+from approxbit.edge.measure import refresh_times
 from approxbit.edge.meter import ProbePolicy
 from approxbit.edge.session import EdgeSession, SessionPolicy
 from approxbit.edge.transport import GrpcTransport
 from approxbit.errors import ApproxBitError
 from approxbit.select import LUT, parse_sla
+from approxbit.tasks.label_sets import MARGINAL, action_logits
+from approxbit.video.reader import read_clip
 
 NUM_TIMED = 8
 PROBE_EVERY_S = 0.5  # the segments are short
@@ -122,9 +123,12 @@ def _run(
     order, slow = orders.get(), device.slowed(options.slowdown)
     phases = [(start_s, parse_sla(text)) for start_s, text in order["phases"]]
     policy = SessionPolicy(probes=ProbePolicy(every_s=PROBE_EVERY_S))
-    with GrpcTransport(order["relay"]) as transport, EdgeSession(
-        slow.runners, transport, lut, phases[0][1], slow.clip_format, slow.whole, policy=policy
-    ) as session:
+    with (
+        GrpcTransport(order["relay"]) as transport,
+        EdgeSession(
+            slow.runners, transport, lut, phases[0][1], slow.clip_format, slow.whole, policy=policy
+        ) as session,
+    ):
         names = list(videos.label_names)
         session.refresh()
         _emit("connected")

@@ -7,11 +7,11 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from approxbit.data.digits import FRAME_RATE
-from approxbit.data.video import encode_video, read_clip
+from approxbit.datasets.digits import FRAME_RATE
 from approxbit.demo.plan import HEADROOM, Plan
 from approxbit.report import ClipRecord, Payload
 from approxbit.select import EDGE_ONLY, LUT, SERVER_ONLY
+from approxbit.video.reader import encode_video, read_clip
 
 NUM_REENCODED = 24
 CRF = 23

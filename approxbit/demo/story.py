@@ -11,18 +11,18 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from approxbit.data.digits import write_videos
-from approxbit.data.label_sets import JOINT, MARGINAL
+from approxbit.datasets.digits import write_videos
 from approxbit.demo.edge import SPLIT
 from approxbit.demo.edge_process import EdgeProcess
 from approxbit.demo.facts import list_payloads, write_notes
 from approxbit.demo.plan import NUM_SEGMENTS, Plan, make_plan
 from approxbit.demo.screen import Screen
+from approxbit.exporting.prepare import prepare_family
 from approxbit.link import RelayProcess
-from approxbit.prepare import prepare_family
 from approxbit.report import ClipRecord, Report, summarise
 from approxbit.select import EDGE_ONLY, LUT
 from approxbit.server.process import ServerProcess
+from approxbit.tasks.label_sets import JOINT, MARGINAL
 from approxbit.zoo import find_checkpoints, load_lut
 from approxbit.zoo.cards import describe_machine
 

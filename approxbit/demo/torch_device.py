@@ -6,9 +6,9 @@ import os
 
 import torch
 
-from approxbit.demo.device import Device
-from approxbit.engines.torch_runner import TorchEdgeRunner, TorchWholeRunner
-from approxbit.prepare import action_names, feature_bytes
+from approxbit.edge.device import Device
+from approxbit.exporting.prepare import action_names, feature_bytes
+from approxbit.offload.runners import TorchEdgeRunner, TorchWholeRunner
 from approxbit.zoo import card, load_family
 
 

@@ -3,7 +3,7 @@
     <family>-<digest>.json              `PreparedFamily`: which artefacts, and what no card of theirs says
     <family>--<configuration>-.../      the artefacts, beside the file; one of them holds the unsplit model
 
-It needs no torch: `approxbit.prepare` writes these files on a host that has it.
+It needs no torch: `approxbit.exporting.prepare` writes these files on a host that has it.
 """
 
 from __future__ import annotations

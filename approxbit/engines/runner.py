@@ -43,7 +43,7 @@ class ClipFormat:
         Raises:
             ValueError: Frames of another type or shape, or another number of them.
         """
-        from approxbit.data.preprocess import centre_crop, resize_short_side  # needs PyAV
+        from approxbit.video.preprocess import centre_crop, resize_short_side  # needs PyAV
 
         if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[::3] != (self.num_frames, 3):
             raise ValueError(
@@ -58,7 +58,7 @@ class ClipFormat:
         Raises:
             ValueError: The frames are not uint8 of shape `[time, height, width, 3]`.
         """
-        from approxbit.data.preprocess import preprocess  # needs PyAV
+        from approxbit.video.preprocess import preprocess  # needs PyAV
 
         return preprocess(frames, self.size, self.mean, self.std)
 

@@ -25,12 +25,12 @@ from approxbit.codec.analysis import (
     binary_entropy,
     measure_importance,
 )
-from approxbit.data.digits import JOINT_CLASSES, DigitsInMotion
-from approxbit.data.label_sets import JOINT, MARGINAL, action_logits, action_of
-from approxbit.data.video import read_clip
-from approxbit.engines.torch_runner import clip_format
+from approxbit.datasets.digits import JOINT_CLASSES, DigitsInMotion
 from approxbit.offload import OffloadedModel
+from approxbit.offload.runners import clip_format
 from approxbit.profiling.likeness import describe_likeness
+from approxbit.tasks.label_sets import JOINT, MARGINAL, action_logits, action_of
+from approxbit.video.reader import read_clip
 
 MARGIN_DISTANCES = (0.001, 0.01, 0.1)
 MARGIN_EDGES = tuple(float(edge) for edge in np.geomspace(1e-3, 1e2, 41).round(6))

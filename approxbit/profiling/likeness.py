@@ -10,8 +10,8 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from approxbit.codec.analysis import find_nearest, hamming_distances
-from approxbit.data.digits import JOINT_CLASSES
-from approxbit.data.label_sets import JOINT, MARGINAL, action_of
+from approxbit.datasets.digits import JOINT_CLASSES
+from approxbit.tasks.label_sets import JOINT, MARGINAL, action_of
 
 ANSWER = "answer"
 NUM_EXAMPLES = 4

@@ -17,16 +17,16 @@ from torch.utils.data import DataLoader
 
 from approxbit import zoo
 from approxbit.backbones.base import Backbone
-from approxbit.data.digits import DigitsInMotion
-from approxbit.data.label_sets import JOINT, MARGINAL, action_logits, action_of
+from approxbit.datasets.digits import DigitsInMotion
 from approxbit.engines.prepared import describe_backend, load_prepared
 from approxbit.engines.runner import EdgeRunner, ServerRunner
-from approxbit.engines.torch_runner import TorchEdgeRunner, TorchServerRunner, TorchWholeRunner
+from approxbit.exporting.prepare import prepare_family
 from approxbit.offload import OffloadedModel
-from approxbit.prepare import prepare_family
+from approxbit.offload.runners import TorchEdgeRunner, TorchServerRunner, TorchWholeRunner
 from approxbit.profiling.accuracy import Outcome, compute_answers
 from approxbit.profiling.timing import PartTimes, Side, WholeTimes, measure_times
 from approxbit.select import EDGE_ONLY, LUT, SERVER_ONLY, LUTRow
+from approxbit.tasks.label_sets import JOINT, MARGINAL, action_logits, action_of
 from approxbit.zoo.cards import describe_machine
 
 BACKENDS = ("onnxruntime", "torch")

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from approxbit.engines.torch_runner import TorchServerRunner, TorchWholeRunner
 from approxbit.offload import OffloadedModel
+from approxbit.offload.runners import TorchServerRunner, TorchWholeRunner
 from approxbit.server.service import Service
 from approxbit.wire import warm_up
 from approxbit.zoo import load_family

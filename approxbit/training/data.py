@@ -12,7 +12,7 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from approxbit.data.digits import DigitsInMotion
+from approxbit.datasets.digits import DigitsInMotion
 
 
 def to_clip(frames: UInt8[Tensor, "batch time height width"]) -> Float[Tensor, "batch 3 time height width"]:

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from approxbit.backbones.feature import Feature
-from approxbit.data.label_sets import JOINT, MARGINAL, NUM_DIGITS, action_of
+from approxbit.tasks.label_sets import JOINT, MARGINAL, NUM_DIGITS, action_of
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ from torch import Tensor
 
 from approxbit import zoo
 from approxbit.backbones.feature import Feature
-from approxbit.data.digits import JOINT_CLASSES
-from approxbit.data.label_sets import JOINT
+from approxbit.datasets.digits import JOINT_CLASSES
 from approxbit.offload import OffloadedModel
+from approxbit.tasks.label_sets import JOINT
 from approxbit.training.backbone_module import BackboneModule
 from approxbit.training.codec_module import CodecModule
 from approxbit.training.objective import LABEL_SETS, answer_for, compute_top1

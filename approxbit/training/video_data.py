@@ -8,11 +8,11 @@ from typing import Any
 import lightning as L
 from torch.utils.data import DataLoader
 
-from approxbit.data.dataset import VideoDataset
-from approxbit.data.kinetics import Kinetics600
-from approxbit.data.listing import Listing
-from approxbit.data.something_something import SomethingSomethingV2
-from approxbit.data.transforms import clip_transform
+from approxbit.datasets.dataset import VideoDataset
+from approxbit.datasets.kinetics import Kinetics600
+from approxbit.datasets.listing import Listing
+from approxbit.datasets.something_something import SomethingSomethingV2
+from approxbit.datasets.transforms import clip_transform
 
 _NO_MEAN, _UNIT_STD = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
 

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from approxbit import cli, profiling
-from approxbit.data.video import write_video
 from approxbit.edge.transport import GrpcTransport
 from approxbit.select import LUT
+from approxbit.video.reader import write_video
 
 
 def run(*arguments: object) -> int:

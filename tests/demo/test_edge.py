@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from approxbit.data.digits import ACTION_CLASSES, JOINT_CLASSES, write_videos
+from approxbit.datasets.digits import ACTION_CLASSES, JOINT_CLASSES, write_videos
 from approxbit.demo import edge, edge_process
 from approxbit.demo.edge_process import EdgeProcess
 from approxbit.engines.prepared import load_prepared

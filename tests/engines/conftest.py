@@ -1,15 +1,9 @@
-"""The fixtures of `tests/export`, and `small`: the module `small_models.py`.
-
-`tests/export` gives a small artefact, and a machine that seems to have TensorRT and CUDA.
-"""
+"""The fixtures of `tests/export`: a small artefact, and a machine that seems to have TensorRT and CUDA."""
 
 from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from types import ModuleType
-
-import pytest
 
 _path = Path(__file__).parents[1] / "export" / "bench.py"
 _specification = importlib.util.spec_from_file_location("approxbit_tests_bench", _path)
@@ -24,8 +18,3 @@ build_script, cudart, device, small_artefact = (
     _bench.device,
     _bench.small_artefact,
 )
-
-
-@pytest.fixture(scope="session")
-def small() -> ModuleType:
-    return _bench.load_file(Path(__file__).with_name("small_models.py"))

@@ -15,8 +15,8 @@ import approxbit
 from approxbit import zoo
 from approxbit.configuration import Configuration
 from approxbit.engines.artefact import load_artefact
-from approxbit.engines.export import export_model
-from approxbit.engines.gate import load_profile
+from approxbit.exporting.export import export_model
+from approxbit.exporting.gate import load_profile
 
 
 def one_of_each_kind() -> list[str]:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from approxbit import zoo
-from approxbit.data.digits import JOINT_CLASSES
+from approxbit.datasets.digits import JOINT_CLASSES
 from approxbit.profiling import inspect_codec
 from approxbit.profiling.likeness import describe_likeness
 

@@ -9,7 +9,7 @@ import torch
 from approxbit import zoo
 from approxbit.codec import Codec
 from approxbit.configuration import Configuration
-from approxbit.engines.torch_runner import TorchEdgeRunner, TorchServerRunner, TorchWholeRunner
+from approxbit.offload.runners import TorchEdgeRunner, TorchServerRunner, TorchWholeRunner
 from approxbit.profiling import profile_family
 from approxbit.profiling.accuracy import compute_answers
 from approxbit.profiling.timing import Side, measure_times

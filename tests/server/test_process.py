@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from approxbit.edge import EdgeSession, GrpcTransport, ProbePolicy, SessionPolicy
-from approxbit.engines.torch_runner import TorchEdgeRunner, TorchWholeRunner
 from approxbit.errors import LinkError, LinkTimeoutError
 from approxbit.offload import OffloadedModel
+from approxbit.offload.runners import TorchEdgeRunner, TorchWholeRunner
 from approxbit.select import LUT, AccuracySLA, LatencySLA, LUTRow
 from approxbit.server import GrpcServer, ServerProcess
 from approxbit.server.__main__ import main

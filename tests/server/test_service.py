@@ -16,8 +16,8 @@ from approxbit import zoo
 from approxbit.configuration import Configuration
 from approxbit.edge.offload import make_packet
 from approxbit.engines.runner import ServerResult
-from approxbit.engines.torch_runner import TorchEdgeRunner, TorchServerRunner, TorchWholeRunner
 from approxbit.offload import OffloadedModel
+from approxbit.offload.runners import TorchEdgeRunner, TorchServerRunner, TorchWholeRunner
 from approxbit.server import Service
 from approxbit.server.loading import build_service, load_service
 from approxbit.wire import (

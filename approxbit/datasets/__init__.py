@@ -1,0 +1,1 @@
+"""Listings and clips of each data set: the only room that knows what one of them holds."""

@@ -1,0 +1,208 @@
+"""What one target takes: the device profiles of `export/profiles`, read and checked."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from approxbit.exporting.gate.operators import OPERATOR_TABLES, OperatorTable
+
+EXPORTERS = ("torchscript", "dynamo")
+PRECISIONS = ("fp32", "weak-fp16", "strong-fp16")
+LAYER_NORMS = ("decomposed", "native")
+OUTPUT_TYPES = ("uint8", "int32")
+
+_FIRST_OPSET_WITH_LAYER_NORM = 17
+_CHOICES: Mapping[str, tuple[str, ...]] = {
+    "exporter": EXPORTERS,
+    "precision": PRECISIONS,
+    "layer_norm": LAYER_NORMS,
+    "output_type": OUTPUT_TYPES,
+    "operator_table": tuple(OPERATOR_TABLES),
+}
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_VERSION = re.compile(r"[0-9]+(\.[0-9]+)*")
+_PACKAGE = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One target: how a graph is exported for it, and what its parser takes.
+
+    Attributes:
+        name: Letters, digits, `_`, `.` and `-`.
+        device: The machine, in words.
+        jetpack: Versions of JetPack, in words; None for what is no Jetson.
+        tensorrt: The oldest version of TensorRT that the profile is for; None for ONNX Runtime.
+        python: The Python that the target brings.
+        exporter: `torchscript` or `dynamo`: the two of `torch.onnx.export`.
+        opset: Version of the standard operators that the file must have.
+        ir: Newest IR version that the file may have.
+        precision: `fp32`; `weak-fp16`: a float32 graph, in which the builder may choose FP16; `strong-fp16`:
+            a mixed graph whose types are kept as they are.
+        layer_norm: `native` (one operator) or `decomposed` (means, differences and quotients).
+        output_type: Type of the packed code, `uint8` or `int32`.
+        dynamic_batch: Largest batch of the server graph; None for a fixed batch of 1.
+        operator_table: Key of `OPERATOR_TABLES`.
+        notes: What a user of the target should know.
+
+    Raises:
+        ValueError: A value is of the wrong kind or out of range, or two do not go together.
+    """
+
+    name: str
+    device: str
+    jetpack: str | None
+    tensorrt: str | None
+    python: str
+    exporter: str
+    opset: int
+    ir: int
+    precision: str
+    layer_norm: str
+    output_type: str
+    dynamic_batch: int | None
+    operator_table: str
+    notes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        self._check_texts()
+        for name, allowed in _CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise _invalid(name, f"one of {', '.join(allowed)}", getattr(self, name))
+        for name in ("opset", "ir", "dynamic_batch"):
+            value = getattr(self, name)
+            is_left_out = name == "dynamic_batch" and value is None
+            if not is_left_out and (type(value) is not int or value < 1):
+                raise _invalid(name, "a whole number of at least 1", value)
+        self._freeze_notes()
+        self._check_that_the_table_fits()
+
+    def _check_texts(self) -> None:
+        for name in ("name", "device", "jetpack", "python"):
+            value = getattr(self, name)
+            if not (isinstance(value, str) and value) and not (name == "jetpack" and value is None):
+                raise _invalid(name, "text", value)
+        if _NAME.fullmatch(self.name) is None:
+            raise _invalid("name", "letters, digits, '_', '.' and '-'", self.name)
+        for name in ("tensorrt", "python"):
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, str) and _VERSION.fullmatch(value)):
+                raise _invalid(name, "a version such as '8.5.2'", value)
+
+    def _freeze_notes(self) -> None:
+        if not _is_texts(self.notes):
+            raise _invalid("notes", "a list of texts", self.notes)
+        object.__setattr__(self, "notes", tuple(self.notes))
+
+    def _check_that_the_table_fits(self) -> None:
+        oldest, newest = self.table.opsets
+        if not oldest <= self.opset <= newest:
+            raise _invalid("opset", f"{oldest} to {newest}, which {self.table.parser} documents", self.opset)
+        if self.precision not in self.table.precisions:
+            expected = f"what {self.table.parser} can build ({', '.join(sorted(self.table.precisions))})"
+            raise _invalid("precision", expected, self.precision)
+        if self.layer_norm == "native" and self.opset < _FIRST_OPSET_WITH_LAYER_NORM:
+            expected = f"'decomposed' below opset {_FIRST_OPSET_WITH_LAYER_NORM}"
+            raise _invalid("layer_norm", expected, self.layer_norm)
+        if (self.tensorrt is None) != (self.operator_table == "onnxruntime"):
+            expected = "null with the operator_table 'onnxruntime', else a version"
+            raise _invalid("tensorrt", expected, self.tensorrt)
+
+    @property
+    def table(self) -> OperatorTable:
+        """The operators that the target takes."""
+        return OPERATOR_TABLES[self.operator_table]
+
+    @property
+    def target(self) -> str:
+        """What reads the graph, such as `TensorRT 8.5.2`."""
+        return "ONNX Runtime" if self.tensorrt is None else f"TensorRT {self.tensorrt}"
+
+    @classmethod
+    def from_dict(cls, entries: Mapping[str, Any]) -> Profile:
+        """The profile that `as_dict` wrote.
+
+        Raises:
+            ValueError: Keys are missing or unknown, or a value is wrong.
+        """
+        if not isinstance(entries, Mapping):
+            raise ValueError(f"a profile must be an object with keys, found {type(entries).__name__}")
+        names = [each.name for each in fields(cls)]
+        unknown = sorted(set(entries) - set(names))
+        missing = [name for name in names if name not in entries]
+        if unknown:
+            raise ValueError(f"unknown keys {', '.join(unknown)}; a profile has {', '.join(names)}")
+        if missing:
+            raise ValueError(f"missing keys {', '.join(missing)}")
+        return cls(**entries)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All fields, as JSON writes them: what a card holds, and the inverse of `from_dict`."""
+        return {**asdict(self), "notes": list(self.notes)}
+
+
+def profile_names() -> tuple[str, ...]:
+    """Names that `load_profile` takes.
+
+    Raises:
+        ValueError: The folder of profiles is missing.
+    """
+    return tuple(sorted(path.stem for path in _find_profiles().glob("*.json")))
+
+
+def load_profile(name_or_path: str | os.PathLike[str]) -> Profile:
+    """One of the profiles that come with approxbit, or a file of your own.
+
+    Args:
+        name_or_path: A name such as `orin-jp6`, or the path of a file that ends in `.json`.
+
+    Raises:
+        ValueError: There is no such profile, or the file holds none. The message names the file and the key.
+        OSError: The file cannot be read.
+
+    Example:
+        >>> load_profile("xavier-jp5").target
+        'TensorRT 8.5.2'
+    """
+    path = _locate(name_or_path)
+    try:
+        profile = Profile.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        if profile.name != path.stem:
+            raise _invalid("name", f"{path.stem!r}, the name of the file", profile.name)
+    except ValueError as error:  # also what json and the decoder of UTF-8 raise
+        raise ValueError(f"{path}: {error}") from error
+    return profile
+
+
+def _locate(name_or_path: str | os.PathLike[str]) -> Path:
+    path = Path(name_or_path)
+    if path.suffix == ".json":
+        return path
+    names = profile_names()
+    if str(name_or_path) not in names:
+        expected = f"a profile ({', '.join(names)}) or the path of a .json file"
+        raise ValueError(f"expected {expected}, found {str(name_or_path)!r}")
+    return _find_profiles() / f"{name_or_path}.json"
+
+
+def _find_profiles() -> Path:
+    """The folder that was installed with the package, else the one in the repository."""
+    candidates = (_PACKAGE / "_profiles", _PACKAGE.parent / "export" / "profiles")
+    for candidate in candidates:
+        if candidate.is_dir():
+            return candidate
+    raise ValueError(f"expected a folder of profiles at {' or '.join(map(str, candidates))}: install again")
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, (list, tuple)) and all(isinstance(each, str) for each in value)
+
+
+def _invalid(name: str, expected: str, found: object) -> ValueError:
+    return ValueError(f"{name} must be {expected}, found {found!r}")

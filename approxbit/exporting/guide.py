@@ -1,0 +1,90 @@
+"""What the README of an artefact says: the commands to type where the artefact is to run."""
+
+from __future__ import annotations
+
+from approxbit.engines.artefact import Card
+from approxbit.engines.build_script import SCRIPT_FILE
+from approxbit.exporting.gate import Profile
+
+GUIDE_FILE = "README.txt"
+
+
+def write_guide(card: Card, profile: Profile) -> str:
+    """The text of `README.txt`."""
+    sections = [_contents(card, profile)]
+    sections += [_with_onnxruntime(card)] if profile.tensorrt is None else [_with_tensorrt(card, profile)]
+    if profile.dynamic_batch is not None:
+        sections.append(_with_triton(profile.dynamic_batch))
+    if profile.notes:
+        sections.append("To know\n\n" + "\n".join(f"- {note}" for note in profile.notes))
+    return "\n\n".join(sections) + "\n"
+
+
+def _contents(card: Card, profile: Profile) -> str:
+    edge, server = card.graphs["edge"], card.graphs["server"]
+    clip = card.clip_format
+    lines = [
+        f"{card.name}, exported for {profile.name}: {profile.device}, {profile.target}",
+        "",
+        f"edge.onnx      {edge.inputs[0]} -> {edge.outputs[0]}",
+        f"server.onnx    {server.inputs[0]} -> {server.outputs[0]}",
+    ]
+    if card.has_whole:
+        whole = card.graphs["whole"]
+        lines.append(f"whole.onnx     {whole.inputs[0]} -> {whole.outputs[0]}, the model without a cut")
+    lines += [
+        "reference.npz  clips, and the codes and answers that an engine must give",
+        "card.json      what all of that is",
+        "",
+        f"A clip is {clip.num_frames} RGB frames, short side scaled to {clip.size} pixels and cropped in the "
+        f"middle, in [0, 1], minus {clip.mean}, divided by {clip.std}.",
+        f"A code is {card.code_format.payload_bytes} bytes.",
+    ]
+    if card.code_format.prior is not None:
+        lines.append("With prior.tables, `make_packet` of approxbit.edge.offload codes it in fewer.")
+    return "\n".join(lines)
+
+
+def _with_tensorrt(card: Card, profile: Profile) -> str:
+    if profile.name == "server":
+        half, run = "server", 'TensorRTServerRunner(".").run(payload).logits'
+    else:
+        half, run = "edge", 'TensorRTEdgeRunner(".").run(clip).payload'
+    runner = run.partition("(")[0]
+    where = "the server" if profile.jetpack is None else f"the device (JetPack {profile.jetpack})"
+    return f"""\
+On {where}, with TensorRT's Python API, numpy, and Python {profile.python} or newer
+
+    python3 {SCRIPT_FILE} . --graph {half}
+
+builds the engine, compares it with reference.npz and refuses it if more than
+{card.tolerance.max_flipped_share:.1%} of the bits differ. The same as command lines of trtexec:
+
+    python3 {SCRIPT_FILE} . --graph {half} --dry-run
+
+Then, with `pip install approxbit`:
+
+    from approxbit.engines.tensorrt_runner import {runner}
+    result = {run}"""
+
+
+def _with_onnxruntime(card: Card) -> str:
+    return f"""\
+On the device
+
+    pip install approxbit onnxruntime
+
+    import numpy as np
+    from approxbit.engines.onnx_runner import OnnxEdgeRunner, OnnxServerRunner
+    clip = np.load("reference.npz")["clip"][0]
+    payload = OnnxEdgeRunner(".").run(clip).payload  # {card.code_format.payload_bytes} bytes
+    answer = OnnxServerRunner(".").run(payload).logits"""
+
+
+def _with_triton(max_batch: int) -> str:
+    return f"""\
+The server half in Triton Inference Server
+
+    python3 -c 'from approxbit.exporting.triton import write_triton_repository as write
+    write(".", "models", max_batch={max_batch})'
+    tritonserver --model-repository=models"""

@@ -1,0 +1,93 @@
+"""The graphs of an artefact, each as what is exported and what it must compute."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from approxbit.engines.artefact import Reference, Tolerance
+from approxbit.errors import GateError
+from approxbit.exporting.gate import Agreement, CodeAgreement, Profile, measure_agreement
+from approxbit.exporting.gate.rule import Role
+from approxbit.exporting.graph import GraphInterface
+from approxbit.exporting.views import EdgeView, ServerView, WholeView
+from approxbit.offload import OffloadedModel
+from approxbit.offload.runners import code_format
+
+FLOAT32_TOLERANCE = Tolerance(max_flipped_share=1e-3, max_answer_error=1e-3)
+"""For a float32 graph under ONNX Runtime: rounding may flip a bit that is next to the threshold."""
+
+LARGEST_ROUNDED_MARGIN = 0.01
+"""In units of the mean margin: what rounding in float32 may flip; a bit beyond it is wrong, however rare."""
+
+
+class GraphRole(NamedTuple):
+    """One graph of an artefact before it is written.
+
+    Attributes:
+        name: `edge`, `server` or `whole`.
+        view: What is exported.
+        example: An input with a batch of 1.
+        interface: The names at the boundary.
+    """
+
+    name: Role
+    view: nn.Module
+    example: torch.Tensor
+    interface: GraphInterface
+
+
+def make_roles(
+    model: OffloadedModel, profile: Profile, clips: np.ndarray, whole: bool = False
+) -> list[GraphRole]:
+    """The edge's graph, the server's, and that of the unsplit model if it is asked for.
+
+    Args:
+        model: In eval mode; the views share its parameters.
+        profile: Says the type of the code, and whether the server's batch is open.
+        clips: Prepared clips, float32 `[n, 3, time, height, width]`.
+        whole: Whether to export the unsplit backbone as well.
+
+    Raises:
+        ValueError: The model is in training mode.
+        ExportError: It is a stream.
+    """
+    clip = torch.from_numpy(clips[:1])
+    code = torch.zeros(1, code_format(model).payload_bytes, dtype=torch.uint8)
+    has_open_batch = profile.dynamic_batch is not None
+    roles = [
+        GraphRole("edge", EdgeView(model, profile.output_type), clip, GraphInterface("clip", "packed")),
+        GraphRole("server", ServerView(model), code, GraphInterface("packed", "answer", has_open_batch)),
+    ]
+    if whole:
+        roles.append(GraphRole("whole", WholeView(model.backbone), clip, GraphInterface("clip", "answer")))
+    return roles
+
+
+def check_agreement(
+    path: str | os.PathLike[str], role: Role, reference: Reference, precision: str
+) -> Agreement:
+    """Run a graph under ONNX Runtime against what the modules gave.
+
+    Args:
+        path: The graph.
+        role: Which of the graphs it is.
+        reference: With `whole_answer` for the graph `whole`.
+        precision: The profile's. A mixed graph may be as far off as an engine, a float32 graph only rounds.
+
+    Raises:
+        GateError: ONNX Runtime refuses the graph, or it computes something else.
+        ValueError: The reference lacks what the graph is compared with.
+    """
+    is_mixed = precision == "strong-fp16"
+    arrays = reference.arrays_of(role)
+    found = measure_agreement(path, arrays, Tolerance() if is_mixed else FLOAT32_TOLERANCE)
+    if isinstance(found, CodeAgreement) and not is_mixed:
+        limit = LARGEST_ROUNDED_MARGIN * float(reference.margin.mean(dtype=np.float64))
+        if found.largest_flipped_margin > limit:
+            raise GateError(f"{path} gives wrong bits: {found}; rounding flips none beyond {limit:.2g}")
+    return found

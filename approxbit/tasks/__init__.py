@@ -1,0 +1,1 @@
+"""What an answer means: its names, how it is scored and how it is shown."""

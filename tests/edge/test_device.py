@@ -1,0 +1,153 @@
+"""What the device computes with, and the times that are measured on it."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from approxbit.datasets.digits import ACTION_CLASSES, JOINT_CLASSES
+from approxbit.demo.torch_device import open_torch_device
+from approxbit.edge.device import Device, open_device
+from approxbit.edge.measure import refresh_times
+from approxbit.edge.transport import GrpcTransport, LocalTransport
+from approxbit.engines.artefact import ArtefactError, load_card, save_card
+from approxbit.engines.emulated import EmulatedDevice
+from approxbit.engines.prepared import load_prepared
+from approxbit.exporting.prepare import prepare_family
+from approxbit.select import LUT, LUTRow
+from approxbit.server.loading import load_service
+from approxbit.zoo import load_backbone
+
+
+@pytest.fixture(scope="module")
+def device(prepared: Path) -> Device:
+    return open_device(prepared)
+
+
+@pytest.fixture(scope="module")
+def torch_device(checkpoints: Path) -> Device:
+    return open_torch_device("digits-tiny", checkpoints)
+
+
+@pytest.fixture(scope="module")
+def clips() -> list[np.ndarray]:
+    generator = np.random.default_rng(0)
+    return list(generator.integers(0, 256, (3, 4, 64, 64, 3), dtype=np.uint8))
+
+
+def test_a_device_knows_its_arms(device: Device, checkpoints: Path) -> None:
+    assert set(device.runners) == {"8-Enc-B3", "4-NoEnc-B5"}
+    assert device.clip_format.frames_shape == (4, 32, 32, 3)
+    assert device.label_names == JOINT_CLASSES
+    feature_shape = load_backbone("digits-tiny", checkpoints).feature_shape("B3")
+    assert device.feature_bytes["8-Enc-B3"] == 4 * math.prod(feature_shape)
+    assert device.backend == f"onnxruntime {metadata.version('onnxruntime')}"
+
+
+def test_both_engines_know_the_same_and_answer_alike(
+    device: Device, torch_device: Device, clips: list[np.ndarray]
+) -> None:
+    for name in ("clip_format", "label_names", "action_names", "feature_bytes", "num_threads"):
+        assert getattr(device, name) == getattr(torch_device, name), name
+    assert torch_device.backend.startswith("torch ")
+    clip = device.clip_format.prepare(clips[0])
+    logits = torch_device.whole.run(clip).logits
+    assert device.whole.run(clip).logits == pytest.approx(logits, abs=1e-4)
+    for name, runner in device.runners.items():
+        ours, theirs = (
+            np.unpackbits(np.frombuffer(each.run(clip).payload, np.uint8))
+            for each in (runner, torch_device.runners[name])
+        )
+        assert (ours != theirs).sum() <= 1  # rounding may flip a bit that is next to the threshold
+
+
+def test_a_slowed_device_gives_the_same_answers(device: Device, clips: list[np.ndarray]) -> None:
+    clip = device.clip_format.prepare(clips[0])
+    slow = device.slowed(1.5)
+    assert isinstance(slow.whole, EmulatedDevice)
+    assert np.array_equal(slow.whole.run(clip).logits, device.whole.run(clip).logits)
+    assert slow.runners["8-Enc-B3"].run(clip).payload == device.runners["8-Enc-B3"].run(clip).payload
+    assert device.slowed(1) is device
+
+
+def test_a_family_without_configurations_is_no_device(checkpoints: Path, tmp_path: Path) -> None:
+    (tmp_path / "bare").mkdir()
+    for name in ("backbone.json", "backbone.safetensors"):
+        (tmp_path / "bare" / name).write_bytes((checkpoints / "digits-tiny" / name).read_bytes())
+    for open_family in (open_torch_device, prepare_family):
+        with pytest.raises(ValueError, match="bare must have at least one configuration"):
+            open_family("bare", tmp_path)
+
+
+def test_an_artefact_under_another_ones_name_is_refused(prepared: Path, tmp_path: Path) -> None:
+    family = load_prepared(prepared)
+    first, second = family.artefacts.values()
+    swapped = replace(family, artefacts={"8-Enc-B3": second, "4-NoEnc-B5": first})
+    with pytest.raises(ArtefactError, match=r"expected the configuration .*, found"):
+        swapped.open_runners()
+
+
+def test_an_artefact_of_another_backbone_is_refused(prepared: Path, tmp_path: Path) -> None:
+    family = load_prepared(prepared)
+    other = shutil.copytree(family.artefacts["8-Enc-B3"], tmp_path / "other")
+    card = load_card(other)
+    save_card(replace(card, clip_format=replace(card.clip_format, fingerprint=7)), other)
+    mixed = replace(family, artefacts={**family.artefacts, "8-Enc-B3": other})
+    mixed = replace(mixed, whole=family.artefacts["4-NoEnc-B5"])
+    with pytest.raises(ArtefactError, match=r"expected the backbone .*, found 0000000000000007"):
+        mixed.open_runners()
+
+
+def test_answers_are_ranked_by_probability(device: Device) -> None:
+    logits = np.zeros(len(JOINT_CLASSES), np.float32)
+    logits[[31, 7]] = 9, 8
+    ranked = device.rank(logits)
+    assert [label for label, _ in ranked[:2]] == [JOINT_CLASSES[31], JOINT_CLASSES[7]]
+    assert sum(share for _, share in ranked) == pytest.approx(1)
+
+
+def test_codecs_for_the_actions_answer_with_actions(device: Device) -> None:
+    logits = np.zeros(len(JOINT_CLASSES), np.float32)
+    logits[40:50] = 3  # action 4, whichever digit
+    logits[99] = 4
+    ranked = replace(device, action_names=ACTION_CLASSES).rank(logits)
+    assert len(ranked) == len(ACTION_CLASSES)
+    assert ranked[0][0] == ACTION_CLASSES[4]
+
+
+def test_classes_without_names_have_numbers(device: Device) -> None:
+    ranked = replace(device, label_names=()).rank(np.array([0.0, 1.0]))
+    assert [label for label, _ in ranked] == ["class 1", "class 0"]
+
+
+def test_times_are_measured_and_accuracies_kept(
+    device: Device, checkpoints: Path, clips: list[np.ndarray], lut: LUT
+) -> None:
+    transport = LocalTransport(load_service("digits-tiny", checkpoints, 1))
+    extra = replace(lut, rows=(*lut.rows, LUTRow("h264", 1, 1, 1, 1, 1, 50)))
+    fresh = refresh_times(extra, device, transport, clips, "this machine", pause_s=0)
+    assert fresh.arms == lut.arms
+    assert [row.accuracies for row in fresh.rows] == [row.accuracies for row in lut.rows]
+    assert "this machine" in fresh.device
+    assert "accuracies of 2026-01-01" in fresh.device
+    assert (fresh.backend, fresh.threads) == (device.backend, 1)
+    assert [row.payload_bytes for row in fresh.rows] == [0, 12288, 8, 8]
+    for row in fresh.rows:
+        assert row.edge_ms + row.server_ms > 0
+        assert row.arm == "server-only" or row.edge_ms > 0
+        assert row.arm == "edge-only" or row.server_ms > 0
+
+
+def test_times_need_an_arm_and_clips(device: Device, clips: list[np.ndarray], lut: LUT) -> None:
+    transport = GrpcTransport("127.0.0.1:1")  # never called
+    other = replace(lut, rows=(LUTRow("h264", 1, 1, 1, 1, 1, 50),))
+    with pytest.raises(ValueError, match="must have an arm that the device can run, found h264"):
+        refresh_times(other, device, transport, clips, "")
+    with pytest.raises(ValueError, match="expected more than 1 clips, found 1"):
+        refresh_times(lut, device, transport, clips[:1], "")

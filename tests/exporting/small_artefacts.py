@@ -1,0 +1,46 @@
+"""Two artefacts of a small model that all tests share: an export takes seconds."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from approxbit.exporting.export import export_model
+from approxbit.exporting.gate import load_profile
+from approxbit.offload import OffloadedModel
+
+
+@pytest.fixture(scope="session")
+def small() -> ModuleType:
+    """The module `small_models.py`."""
+    path = Path(__file__).with_name("small_models.py")
+    specification = importlib.util.spec_from_file_location("approxbit_tests_small_models", path)
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def movinet(small: ModuleType) -> OffloadedModel:
+    model = small.make_model(small.make_movinet(), "5-Enc-B2")
+    model.fingerprint, model.backbone.fingerprint = 0x1234, 0xABCD
+    return model
+
+
+@pytest.fixture(scope="session")
+def device_artefact(movinet: OffloadedModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """For a Xavier, by the torchscript exporter, with the unsplit model."""
+    folder = tmp_path_factory.mktemp("device")
+    return export_model(movinet, load_profile("xavier-jp5"), folder, "small/5-Enc-B2", whole=True)
+
+
+@pytest.fixture(scope="session")
+def server_artefact(movinet: OffloadedModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """For ONNX Runtime, by the dynamo exporter, with an open batch."""
+    folder = tmp_path_factory.mktemp("server")
+    return export_model(movinet, load_profile("onnxruntime"), folder, "small/5-Enc-B2")
