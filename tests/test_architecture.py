@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import ast
+import pkgutil
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from rooms import MODULE_PATHS, PACKAGE, REPOSITORY, is_torch_free, module_name, room_of
 
 from approxbit.engines.build_script import DEVICE_ROOMS
 
-REPOSITORY = Path(__file__).parents[1]
-PACKAGE = REPOSITORY / "approxbit"
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
 
@@ -112,18 +111,6 @@ HEAVY = {"torch", "torchvision", "lightning", "jaxtyping", "safetensors", "sklea
 TOO_NEW_NAMES = {"removeprefix", "removesuffix", "pairwise", "bit_count", "slots", "kw_only", "strict"}
 BUILTIN_GENERICS = {"list", "dict", "tuple", "set", "frozenset", "type"}
 
-MODULE_PATHS = sorted(PACKAGE.rglob("*.py"))
-
-
-def module_name(path: Path) -> str:
-    parts = path.relative_to(REPOSITORY).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
-def room_of(module: str) -> str:
-    return module.split(".")[1] if "." in module else "__init__"
-
-
 SOURCES = {module_name(path): path.read_text() for path in MODULE_PATHS}
 TREES = {module: ast.parse(source) for module, source in SOURCES.items()}
 
@@ -138,10 +125,6 @@ def imports_of(module: str) -> Iterator[str]:
             for alias in node.names:
                 inner = f"{node.module}.{alias.name}"
                 yield inner if inner in TREES else str(node.module)
-
-
-def is_torch_free(module: str) -> bool:
-    return room_of(module) in {"__init__", *DEVICE_ROOMS}
 
 
 INTERNAL_IMPORTS = {
@@ -217,14 +200,16 @@ def too_new_for_3_8(source: str) -> list[TooNew]:
     """What parses on Python 3.8 and fails when it runs."""
     tree = ast.parse(source)
     postponed = "from __future__ import annotations" in source
-    unevaluated = set(_annotation_nodes(tree)) if postponed else set()
+    unevaluated = set(_annotation_nodes(tree)) if postponed else set(_local_annotation_nodes(tree))
+    imported = _imported_names(tree)
     found = []
     for node in ast.walk(tree):
         if node in unevaluated:
             continue
-        if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
-            if node.value.id in BUILTIN_GENERICS:
-                found.append(TooNew(node.lineno, f"{node.value.id}[...]"))
+        if isinstance(node, ast.Subscript) and isinstance(node.value, (ast.Name, ast.Attribute)):
+            name = ast.unparse(node.value)
+            if name in BUILTIN_GENERICS or _is_generic_of_the_standard_library(name, imported):
+                found.append(TooNew(node.lineno, f"{name}[...]"))
         elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
             if any(isinstance(side, ast.Constant) and side.value is None for side in (node.left, node.right)):
                 found.append(TooNew(node.lineno, "X | None"))
@@ -239,11 +224,43 @@ def too_new_for_3_8(source: str) -> list[TooNew]:
     return sorted(found)
 
 
+def _imported_names(tree: ast.AST) -> dict[str, str]:
+    """Where each imported name comes from, such as `Callable` from `collections.abc.Callable`."""
+    names = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                top = alias.name.split(".")[0]
+                names[alias.asname or top] = alias.name if alias.asname else top
+        elif isinstance(node, ast.ImportFrom):
+            names |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def _is_generic_of_the_standard_library(name: str, imported: dict[str, str]) -> bool:
+    """Whether a dotted name is a class that takes a subscript from Python 3.9 on, such as `re.Pattern`."""
+    first, *rest = name.split(".")
+    path = ".".join([imported.get(first, ""), *rest])
+    if path.split(".")[0] not in sys.stdlib_module_names - {"typing"}:
+        return False
+    found = pkgutil.resolve_name(path)
+    return isinstance(found, type) and hasattr(found, "__class_getitem__")
+
+
 def _annotation_nodes(tree: ast.AST) -> Iterator[ast.AST]:
     for node in ast.walk(tree):
         for annotation in (getattr(node, "annotation", None), getattr(node, "returns", None)):
             if isinstance(annotation, ast.AST):
                 yield from ast.walk(annotation)
+
+
+def _local_annotation_nodes(tree: ast.AST) -> Iterator[ast.AST]:
+    """Annotations of variables in functions, which Python never evaluates."""
+    for function in ast.walk(tree):
+        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            for node in ast.walk(function):
+                if isinstance(node, ast.AnnAssign):
+                    yield from ast.walk(node.annotation)
 
 
 def test_a_module_of_the_device_runs_on_python_3_8() -> None:
@@ -262,14 +279,32 @@ def test_a_module_of_the_device_runs_on_python_3_8() -> None:
         ("zip(a, b, strict=True)", "strict="),
         ("name.removeprefix('a')", "removeprefix"),
         ("from functools import cache", "cache"),
+        ("from collections.abc import Callable\nSay = Callable[[str], None]", "Callable[...]"),
+        ("from collections import deque as queue\nNames = queue[str]", "queue[...]"),
+        ("import collections.abc\nNames = collections.abc.Set[str]", "collections.abc.Set[...]"),
+        ("import os\nPath = os.PathLike[str]", "os.PathLike[...]"),
+        ("from re import Pattern\nclass A(Pattern[str]): ...", "Pattern[...]"),
+        ("from queue import Queue\ndef f(): return Queue[int]()", "Queue[...]"),
+        ("from contextlib import AbstractContextManager as C\ndef f() -> C[int]: ...", "C[...]"),
     ],
 )
 def test_the_check_for_python_3_8_sees_what_it_must(source: str, what: str) -> None:
     assert [each.what for each in too_new_for_3_8(source)] == [what]
 
 
-def test_the_check_for_python_3_8_lets_postponed_annotations_pass() -> None:
-    assert too_new_for_3_8("from __future__ import annotations\ndef f(x: list[int]) -> int | None: ...") == []
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from __future__ import annotations\ndef f(x: list[int]) -> int | None: ...",
+        "from __future__ import annotations\nimport os\ndef f(x: os.PathLike[str]): ...",
+        "from typing import Callable\nSay = Callable[[str], None]",
+        "import os, sys\nprint(os.environ['PATH'], sys.argv[1])",
+        "import re\ndef f():\n    match: re.Match[str]",
+        "from signal import Signals\nprint(Signals['SIGTERM'])",
+    ],
+)
+def test_the_check_for_python_3_8_lets_pass_what_runs_there(source: str) -> None:
+    assert too_new_for_3_8(source) == []
 
 
 def test_the_package_never_imports_what_lies_beside_it() -> None:

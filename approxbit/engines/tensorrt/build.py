@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 from approxbit.engines.artefact import GraphCard
 from approxbit.engines.tensorrt.library import Features
