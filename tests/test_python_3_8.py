@@ -1,0 +1,151 @@
+"""What a device on JetPack 5 runs, under a real Python 3.8 that has what `pip install approxbit` brings."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import runpy
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rooms import MODULE_PATHS, REPOSITORY, is_torch_free, module_name, room_of
+
+from approxbit.engines.artefact import load_artefact, load_reference
+from approxbit.engines.build_script import write_build_script
+
+MODULES = [
+    name
+    for name in map(module_name, MODULE_PATHS)
+    if is_torch_free(name) or room_of(name) == "cli"  # `python -m approxbit` would run where it is imported
+]
+IMPORT_ONE_BY_ONE = """
+import importlib, json, sys
+failures = {}
+for name in json.load(sys.stdin):
+    try:
+        importlib.import_module(name)
+    except BaseException as error:
+        failures[name] = "{}: {}".format(type(error).__name__, error)
+print(json.dumps(failures))
+"""
+ENCODE = """
+import sys
+import numpy
+from approxbit.engines.onnx_runner import OnnxEdgeRunner
+clip = numpy.load("reference.npz")["clip"][0]
+sys.stdout.write(OnnxEdgeRunner(".").run(clip).payload.hex())
+"""
+
+
+def run(
+    *command: str | Path, folder: Path | None = None, given: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    environment.pop("PYTHONPATH", None)  # what is to be found says so itself
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder, input=given, env=environment)
+
+
+@pytest.fixture(scope="session")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An interpreter of 3.8 that has approxbit and its dependencies; made once, also for several workers."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # each worker's folder lies in that of the session
+    environment = folder / "python-3.8"
+    with open(folder / "python-3.8.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (environment / "made").exists():
+            make_environment(environment)
+            (environment / "made").touch()
+    return environment / "bin" / "python"
+
+
+def make_environment(folder: Path) -> None:
+    uv = find_uv()
+    made = run(uv, "venv", "--clear", "--python", find_python(uv), folder)
+    assert made.returncode == 0, made.stderr
+    install = (uv, "pip", "install", "--python", folder / "bin" / "python")
+    finished = run(*install, "-r", REPOSITORY / "pyproject.toml")
+    if finished.returncode == 2:  # 1 would be a dependency that Python 3.8 cannot have
+        pytest.skip(f"needs the packages of a device, and uv cannot get them: {finished.stderr[-300:]}")
+    assert finished.returncode == 0, finished.stderr
+    run(*install, "onnxruntime")  # not on every platform
+    (site_packages,) = folder.glob("lib/python3.8/site-packages")
+    (site_packages / "approxbit.pth").write_text(f"{REPOSITORY}\n")
+
+
+def find_uv() -> str:
+    beside = Path(sys.executable).with_name("uv")
+    found = str(beside) if beside.is_file() else shutil.which("uv")
+    if found is None:
+        pytest.skip("needs uv, which `make setup` installs, for an environment of Python 3.8")
+    return found
+
+
+def find_python(uv: str) -> str:
+    for candidate in installed_pythons(uv):
+        # The shims of pyenv are there without a version behind them.
+        if run(candidate, "-c", "import sys; print(*sys.version_info[:2])").stdout == "3 8\n":
+            return candidate
+    installed = run(uv, "python", "install", "3.8")
+    if installed.returncode:
+        pytest.skip(f"needs Python 3.8, and uv cannot install it: {installed.stderr[-300:]}")
+    return run(uv, "python", "find", "--managed-python", "3.8").stdout.strip()
+
+
+def installed_pythons(uv: str) -> Iterator[str]:
+    versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    yield from sorted(str(path) for path in versions.glob("3.8*/bin/python3.8"))
+    for found in (shutil.which("python3.8"), run(uv, "python", "find", "3.8").stdout.strip()):
+        if found:
+            yield found
+
+
+@pytest.fixture
+def artefact(tmp_path: Path) -> Path:
+    """The folder of a small artefact, with the script that builds its engines."""
+    write = runpy.run_path(str(REPOSITORY / "tests" / "export" / "small_artefact.py"))["write_small_artefact"]
+    folder: Path = write(tmp_path / "artefact", whole=True)
+    write_build_script(folder)
+    return folder
+
+
+def test_every_module_of_the_device_can_be_imported(python: Path) -> None:
+    assert len(MODULES) > 50
+    finished = run(python, "-c", IMPORT_ONE_BY_ONE, given=json.dumps(MODULES))
+    assert finished.returncode == 0, finished.stderr
+    assert json.loads(finished.stdout) == {}
+
+
+def test_the_build_script_prints_its_commands(python: Path, artefact: Path) -> None:
+    command = ("build_engine.pyz", ".", "--graph", "all", "--dry-run", "--tensorrt", "8.5.2")
+    finished = run(python, *command, folder=artefact)
+    assert finished.returncode == 0, finished.stderr
+    for graph in ("edge", "server", "whole"):
+        assert f"trtexec --onnx={graph}.onnx" in finished.stdout
+
+
+@pytest.mark.parametrize("script", ["build_engine.py", "profile_device.py"])
+def test_a_script_of_the_device_starts(python: Path, script: str) -> None:
+    finished = run(python, REPOSITORY / "export" / script, "--help")
+    assert finished.returncode == 0, finished.stderr
+    assert "FOLDER" in finished.stdout.upper()
+
+
+def test_a_clip_becomes_its_code(python: Path, artefact: Path) -> None:
+    if run(python, "-c", "import onnxruntime").returncode:
+        pytest.skip("there is no ONNX Runtime for Python 3.8 on this platform")
+    finished = run(python, "-c", ENCODE, folder=artefact)
+    expected = load_reference(load_artefact(artefact)).packed[0].tobytes().hex()
+    assert (finished.stdout, finished.returncode) == (expected, 0), finished.stderr
+
+
+def test_the_command_line_starts(python: Path) -> None:
+    finished = run(python, "-m", "approxbit", "select", "--help")
+    assert finished.returncode == 0, finished.stderr
+    assert "--bandwidth-mbps" in finished.stdout
