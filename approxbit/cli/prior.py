@@ -53,6 +53,7 @@ def prior(
     from approxbit.training.data import DigitsData, DigitsWindows
     from approxbit.training.prior_family import train_priors
 
+    _check_answers_digits(family, checkpoints)
     data = DigitsData(num_train=clips, num_test=test_clips)
     of_stream = DigitsWindows(num_train=windows, num_test=max(1, windows // 4)) if windows else None
     results = []
@@ -82,3 +83,22 @@ def prior(
         for each in results
     ]
     print_table(header, rows)
+
+
+def _check_answers_digits(family: str, checkpoints: Optional[Path]) -> None:
+    """Refuse a family of another data set: its codes of clips of Digits-in-Motion say nothing of its own."""
+    from approxbit.tasks.label_sets import JOINT, MARGINAL
+    from approxbit.zoo import CodecCard, available, card
+
+    for name in available(checkpoints):
+        if name.partition("/")[0] != family:
+            continue
+        codec = card(name, checkpoints)
+        assert isinstance(codec, CodecCard)
+        for label_set in (card(codec.backbone, checkpoints).label_set, codec.label_set):
+            if label_set not in (JOINT, MARGINAL):
+                raise ValueError(
+                    f"{name} answers {label_set!r}, expected {JOINT!r} or {MARGINAL!r}: this command learns "
+                    "from clips of Digits-in-Motion; give a family's own clips to "
+                    "approxbit.training.prior_family.train_priors"
+                )

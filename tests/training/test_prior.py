@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from approxbit import zoo
+from approxbit import cli, zoo
 from approxbit.codec import Codec
 from approxbit.codec.binarizers import binarize
 from approxbit.codec.code import Code
@@ -225,16 +225,16 @@ class TinyWindows(DigitsWindows):
             yield torch.stack([video[:, start : start + 4] for start in (0, 2, 4)]), None
 
 
-def make_toy_family(checkpoints: Path, *configurations: str) -> None:
-    """Untrained codecs of a tiny backbone."""
+def make_toy_family(checkpoints: Path, *configurations: str, label_set: str = "toys") -> None:
+    """Untrained codecs of a tiny backbone; `label_set` is what the codecs' cards say."""
     torch.manual_seed(1)
     arguments = {"num_classes": 3, "clip_shape": (3, 4, 32, 32)}
     backbone = zoo.build_backbone("movinet_digits", arguments)
-    zoo.save_backbone(checkpoints / "toy", backbone, "movinet_digits", arguments, ("a", "b", "c"))
+    zoo.save_backbone(checkpoints / "toy", backbone, "movinet_digits", arguments, ("a", "b", "c"), "toys")
     for name in configurations:
         parsed = Configuration.parse(name)
         shape = backbone.feature_shape(parsed.offload_point)
-        zoo.save_codec(checkpoints / "toy", Codec(shape, parsed).eval())
+        zoo.save_codec(checkpoints / "toy", Codec(shape, parsed).eval(), label_set=label_set)
 
 
 @pytest.mark.parametrize("with_windows", [False, True])
@@ -282,3 +282,15 @@ def test_an_unknown_profile_or_codec_is_refused_before_any_clip_is_looked_at(tmp
     make_toy_family(tmp_path, "4-NoEnc-B2")
     with pytest.raises(ValueError, match="configurations of toy among 4-NoEnc-B2, found 5-NoEnc-B2"):
         next(train_priors("toy", None, tmp_path, configurations=["5-NoEnc-B2"]))
+
+
+@pytest.mark.parametrize("label_set", ["toys", "action_digit"])  # the latter as a codec trained by default
+def test_the_command_gives_no_prior_of_digits_to_another_data_set(
+    label_set: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_toy_family(tmp_path, "8-NoEnc-B2", label_set=label_set)
+    before = {path: path.read_bytes() for path in (tmp_path / "toy").iterdir()}
+    with pytest.raises(SystemExit, match="1"):
+        cli.main(["prior", "--family", "toy", "--checkpoints", str(tmp_path), "--clips", "10"])
+    assert "toy/8-NoEnc-B2 answers 'toys', expected 'action_digit' or 'actions'" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in (tmp_path / "toy").iterdir()} == before
