@@ -46,10 +46,10 @@ class BandwidthEstimator:
         for name, value in (("half_life_s", half_life_s), ("min_bytes", min_bytes), ("min_ms", min_ms)):
             if not 0 < value < math.inf:
                 raise ValueError(f"{name}: expected a finite number above 0, found {value!r}")
-        self._initial_mbps = initial_mbps
-        self._half_life_s = half_life_s
-        self._min_bytes = min_bytes
-        self._min_ms = min_ms
+        self._initial_mbps = None if initial_mbps is None else float(initial_mbps)
+        self._half_life_s = float(half_life_s)
+        self._min_bytes = float(min_bytes)
+        self._min_ms = float(min_ms)
         self._clock = clock
         self._bytes = 0.0
         self._ms = 0.0
@@ -81,6 +81,7 @@ class BandwidthEstimator:
         for name, value in (("num_bytes", num_bytes), ("milliseconds", milliseconds)):
             if not 0 <= value < math.inf:
                 raise ValueError(f"{name}: expected a finite number, 0 or more, found {value!r}")
+        num_bytes, milliseconds = float(num_bytes), float(milliseconds)  # NumPy's are no Python numbers
         if num_bytes < self._min_bytes:
             return
         rate = _mbps(num_bytes, max(milliseconds, self._min_ms))

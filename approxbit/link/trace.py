@@ -167,7 +167,7 @@ class Trace:
         if not 0 < segment_s < math.inf or not 0 <= fluctuation <= 1 or repeats < 1:
             found = f"segment_s={segment_s!r}, fluctuation={fluctuation!r}, repeats={repeats!r}"
             raise ValueError("expected segment_s > 0, fluctuation in 0 to 1 and repeats >= 1, found " + found)
-        generator = random.Random(seed)
+        generator = random.Random(int(seed))
         means = [mbps for mbps in (50.0, 3.0, 6.0) * repeats for _ in range(50)]
         seconds = tuple(index * segment_s / 50 for index in range(len(means)))
         return cls(

@@ -1,6 +1,7 @@
 """The LUT: what each arm costs and how often it is right, as measured on one device."""
 
 import math
+import numbers
 import re
 import sys
 from dataclasses import dataclass, field, replace
@@ -57,18 +58,23 @@ class LUTRow:
         if not isinstance(self.arm, str) or _ARM.fullmatch(self.arm) is None:
             raise _invalid("arm", "a name of letters, digits and '_.+-'", self.arm)
         for name in ("edge_ms", "encode_ms", "payload_bytes", "decode_ms", "server_ms"):
-            _check_number(name, getattr(self, name), _LARGEST)
+            self._take_number(name, _LARGEST)
         for name in ("energy_mj", "memory_mb", "raw_bytes"):
             if getattr(self, name) is not None:
-                _check_number(name, getattr(self, name), _LARGEST)
-        _check_number("accuracy", self.accuracy, 100)
+                self._take_number(name, _LARGEST)
+        self._take_number("accuracy", 100)
         if not isinstance(self.accuracies, dict):
             raise _invalid("accuracies", "percentages by name", self.accuracies)
-        for name, percent in self.accuracies.items():
-            _check_number(f"accuracies[{name!r}]", percent, 100)
+        accuracies = {
+            name: _number(f"accuracies[{name!r}]", percent, 100) for name, percent in self.accuracies.items()
+        }
+        object.__setattr__(self, "accuracies", accuracies)
         if self.arm == EDGE_ONLY and (self.payload_bytes or self.decode_ms or self.server_ms):
             expected = "0 payload_bytes, decode_ms and server_ms for the arm 'edge-only'"
             raise _invalid("arm", expected, (self.payload_bytes, self.decode_ms, self.server_ms))
+
+    def _take_number(self, name: str, maximum: float) -> None:
+        object.__setattr__(self, name, _number(name, getattr(self, name), maximum))
 
     @property
     def crosses_link(self) -> bool:
@@ -131,8 +137,9 @@ class LUT:
             raise _invalid("date", "a day as YYYY-MM-DD", self.date)
         for name in ("num_clips", "threads"):
             count = getattr(self, name)
-            if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+            if not isinstance(count, numbers.Integral) or isinstance(count, bool) or count < 1:
                 raise _invalid(name, "a whole number of at least 1", count)
+            object.__setattr__(self, name, int(count))
         names = self.accuracy_names
         if not names or not all(isinstance(name, str) and name for name in names):
             raise _invalid("accuracy_names", "at least one name", list(names))
@@ -176,6 +183,7 @@ class LUT:
         """
         if not 0 < edge_factor < math.inf:
             raise _invalid("edge_factor", "a finite number above 0", edge_factor)
+        edge_factor = float(edge_factor)
         rows = [
             replace(
                 row, edge_ms=row.edge_ms * edge_factor, encode_ms=row.encode_ms * edge_factor, energy_mj=None
@@ -214,11 +222,15 @@ class LUT:
         return lut_file.read(path, cls, LUTRow)
 
 
-def _check_number(name: str, value: Any, maximum: float) -> None:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not is_number or not 0 <= value <= maximum:
+def _number(name: str, value: Any, maximum: float) -> float:
+    """The value as a number of Python's, which JSON can hold; NumPy's are real numbers too."""
+    number: float = -1
+    if isinstance(value, numbers.Real) and not isinstance(value, bool):
+        number = int(value) if isinstance(value, numbers.Integral) else float(value)
+    if not 0 <= number <= maximum:
         limit = "0 or more" if maximum == _LARGEST else f"0 to {maximum:g}"
         raise _invalid(name, f"a finite number, {limit}", value)
+    return number
 
 
 def _invalid(name: str, expected: str, found: object) -> ValueError:

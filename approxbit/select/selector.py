@@ -60,6 +60,7 @@ def latency_ms(row: LUTRow, bandwidth_mbps: float, round_trip_ms: float = 0.0) -
         return row.edge_ms + row.encode_ms
     if bandwidth_mbps == 0:
         return math.inf
+    bandwidth_mbps, round_trip_ms = float(bandwidth_mbps), float(round_trip_ms)
     # Divided twice: a bandwidth so small that the product would vanish must not become a division by zero.
     transfer_ms = 8 * row.payload_bytes / 1000 / bandwidth_mbps
     return row.edge_ms + row.encode_ms + transfer_ms + row.decode_ms + row.server_ms + round_trip_ms

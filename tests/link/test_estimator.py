@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 
 from approxbit.link import BandwidthEstimator
@@ -109,3 +110,13 @@ def test_numbers_out_of_range_are_refused():
         estimator.observe(-1, 1)
     with pytest.raises(ValueError, match="milliseconds: expected a finite number, 0 or more, found nan"):
         estimator.observe(2000, math.nan)
+
+
+@pytest.mark.parametrize("number", [np.float64, np.float32, np.int64, np.uint16])
+def test_numbers_of_numpy_estimate_as_those_of_python_do(number):
+    estimators = BandwidthEstimator(clock=Clock()), BandwidthEstimator(number(3), number(10), clock=Clock())
+    for num_bytes, milliseconds in ((20_000, 20), (30_000, 50), (30_000, 60), (65_000, 20), (2_000, 0)):
+        estimators[0].observe(num_bytes, milliseconds)
+        estimators[1].observe(number(num_bytes), number(milliseconds))
+        assert estimators[1].bandwidth_mbps == estimators[0].bandwidth_mbps
+        assert type(estimators[1].bandwidth_mbps) is float

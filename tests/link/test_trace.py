@@ -1,6 +1,7 @@
 import itertools
 import math
 
+import numpy as np
 import pytest
 
 from approxbit.link import Trace
@@ -134,3 +135,9 @@ def test_a_figure_9_that_cannot_be_is_refused():
             ValueError, match="expected segment_s > 0, fluctuation in 0 to 1 and repeats >= 1, found"
         ):
             Trace.figure9(**arguments)
+
+
+def test_numbers_of_numpy_make_the_trace_that_those_of_python_make():
+    whole = np.int64
+    assert Trace.figure9(np.float32(50), np.float64(0.5), whole(3), whole(1)) == Trace.figure9(50, 0.5, 3, 1)
+    assert Trace.constant(np.float32(3)).scaled(whole(2)) == Trace.constant(3).scaled(2)

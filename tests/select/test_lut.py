@@ -2,6 +2,7 @@ import dataclasses
 import json
 import math
 
+import numpy as np
 import pytest
 
 from approxbit.configuration import Configuration
@@ -225,3 +226,26 @@ def test_another_accuracy_can_be_the_one_that_is_read(tmp_path):
     )
     with pytest.raises(ValueError, match="the row of '64-Enc-B8': expected an accuracy named 'top5'"):
         table.with_accuracy("top5")
+
+
+@pytest.mark.parametrize("number", [np.float64, np.float32, np.int64, np.uint8])
+def test_numbers_of_numpy_stand_in_a_lut_as_those_of_python_do(number, tmp_path):
+    plain, of_numpy = (
+        LUT(
+            (LUTRow("64-Enc-B8", *map(kind, (200, 5, 31, 4, 89, 67)), {"top1": kind(67)}, kind(8)),),
+            "a laptop",
+            "torch",
+            "2026-11-21",
+            num_clips=whole(48),
+            threads=whole(2),
+        ).scaled(kind(3))
+        for kind, whole in ((int, int), (number, np.int64))
+    )
+    assert of_numpy == plain
+    of_numpy.save(tmp_path / "lut.json")
+    assert LUT.load(tmp_path / "lut.json") == plain
+
+
+def test_a_truth_value_of_numpy_is_no_number():
+    with pytest.raises(ValueError, match=r"edge_ms: expected a finite number, 0 or more, found .*True"):
+        LUTRow("64-Enc-B8", np.True_, 5, 3136, 4, 89.5, 67.9)

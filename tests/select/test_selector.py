@@ -2,6 +2,7 @@ import itertools
 import math
 import random
 
+import numpy as np
 import pytest
 
 from approxbit.select import LUT, AccuracySLA, LatencySLA, LUTRow, latency_ms, pareto, select
@@ -179,3 +180,13 @@ def test_a_link_that_cannot_be_is_refused(value):
         latency_ms(row, 3, value)
     with pytest.raises(ValueError, match="bandwidth_mbps: expected 0 or more, found"):
         select(paper_lut(), value, LatencySLA(300))
+
+
+@pytest.mark.parametrize("number", [np.float64, np.float32, np.int64, np.uint8])
+def test_a_bandwidth_of_numpy_gives_the_latency_of_a_plain_one(number):
+    row = LUTRow("64-Enc-B8", 200, 5, 3136, 4, 89.5, 67.9)
+    assert latency_ms(row, number(3), number(7)) == latency_ms(row, 3, 7)
+    lut = LUT((row,), "a laptop", "torch", "2026-11-21", num_clips=480)
+    for sla in (LatencySLA(number(100)), AccuracySLA(number(60))):
+        choice = select(lut, number(3), sla)
+        assert (type(choice.latency_ms), type(choice.meets_sla)) == (float, bool)
