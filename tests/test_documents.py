@@ -115,6 +115,15 @@ def test_a_shell_block_names_only_commands_that_exist(block: Block) -> None:
         check_command(words)
 
 
+def test_the_example_of_the_selector_shows_one_at_work(capsys: pytest.CaptureFixture[str]) -> None:
+    (block,) = (each for each in BLOCKS if each.document == "README.md" and "select import" in each.code)
+    exec(compile(block.code, name_block(block), "exec"), {"__name__": "__main__"})
+    lines = capsys.readouterr().out.splitlines()
+    arms = [re.sub(r"\d+-(No)?Enc-B\d+", "a code", line.split()[2]) for line in lines]
+    assert arms == ["edge-only", "a code", "server-only"]
+    assert [line.split()[-1] for line in lines] == ["False", "True", "True"]  # only the link keeps the bound
+
+
 def test_every_block_has_a_language_that_is_checked_or_plain_text() -> None:
     assert {block.language for block in BLOCKS} <= {"python", "bash", "sh", "console", "text", "json", "yaml"}
 
