@@ -19,6 +19,7 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 DEVICE_ROOMS = (
     "errors",
     "configuration",
+    "files",
     "tasks",
     "wire",
     "link",
