@@ -17,13 +17,14 @@ MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
 
 # From the ground up: a room may import the rooms named beside it, and all of them stand above it.
-FOUNDATION = {"errors", "configuration", "files"}
+FOUNDATION = {"errors", "configuration", "files", "processes"}
 MODELS = FOUNDATION | {"wire", "backbones", "codec", "offload"}
 DEVICE = {*DEVICE_ROOMS}
 ALLOWED_ROOMS: dict[str, set[str]] = {
     "errors": set(),
     "configuration": set(),
     "files": set(),
+    "processes": {"errors", "files"},
     "tasks": FOUNDATION,
     "wire": FOUNDATION,
     "link": FOUNDATION,
@@ -55,6 +56,7 @@ ALLOWED_PACKAGES: dict[str, set[str]] = {
     "errors": set(),
     "configuration": set(),
     "files": set(),
+    "processes": set(),
     "tasks": {"numpy"},
     "wire": {"numpy", "numba", "zstandard"},
     "link": {"numpy"},

@@ -20,6 +20,7 @@ DEVICE_ROOMS = (
     "errors",
     "configuration",
     "files",
+    "processes",
     "tasks",
     "wire",
     "link",
