@@ -176,7 +176,7 @@ def _answer_all(
 
     wanted: SLA = parse_sla(sla) if sla else LatencySLA(LOOSE_MS)
     lut = load_lut(family) if sla else _single_arm(device, arms[0])
-    server = ServerProcess.for_family(family, num_threads=device.num_threads)
+    server = ServerProcess(family, num_threads=device.num_threads)
     with ExitStack() as stack:
         say(f"starting a server for {family}; the edge side computes with {device.backend}")
         stack.callback(server.stop)

@@ -2,7 +2,7 @@
 
 import typer
 
-from approxbit.cli.console import FAMILY, THREADS, print_text, progress
+from approxbit.cli.console import FAMILY, THREADS, progress
 
 HOST = typer.Option("127.0.0.1", help="Address to listen on; 0.0.0.0 for all of this machine's.")
 PORT = typer.Option(50051, min=0, max=65535, help="0 for any free port.")
@@ -10,18 +10,12 @@ PORT = typer.Option(50051, min=0, max=65535, help="0 for any free port.")
 
 def serve(family: str = FAMILY, host: str = HOST, port: int = PORT, threads: int = THREADS) -> None:
     """Serve all configurations of a family, until interrupted."""
-    import sys
-
+    from approxbit.processes import serve_until_told
     from approxbit.server.grpc_server import GrpcServer
-    from approxbit.server.life import serve_until_told
     from approxbit.server.loading import load_service
-
-    def announce(line: str) -> None:
-        print_text(line)
-        sys.stdout.flush()
 
     console = progress()
     console.print(f"loading {family}", highlight=False, markup=False)
     server = GrpcServer(load_service(family, num_threads=threads), port, host)
     console.print(f"serving {family} on {host}:{server.port}", highlight=False, markup=False)
-    serve_until_told(server, announce)
+    serve_until_told(server)

@@ -1,4 +1,4 @@
-"""The device of the demo as a process: `python -m approxbit.demo.edge`, started by `EdgeProcess`.
+"""The device of the demo as a process: `python -m approxbit.demo.edge`, a `ChildProcess` of the demo's.
 
 It opens what `approxbit.exporting.prepare` exported for it and never imports torch. It talks in lines of
 JSON: orders come in on standard input, events go out on standard output.
@@ -12,12 +12,10 @@ JSON: orders come in on standard input, events go out on standard output.
 from __future__ import annotations
 
 import argparse
-import json
+import math
 import os
 import platform
-import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -35,6 +33,7 @@ from approxbit.edge.meter import ProbePolicy
 from approxbit.edge.session import EdgeSession, SessionPolicy
 from approxbit.edge.transport import GrpcTransport
 from approxbit.errors import ApproxBitError
+from approxbit.processes import follow_parent, say
 from approxbit.select import LUT, parse_sla
 from approxbit.tasks.label_sets import MARGINAL, action_logits
 from approxbit.video.reader import read_clip
@@ -46,17 +45,16 @@ SPLIT = "test"
 
 def main() -> int:
     """Follow the orders; 1 if they cannot be followed, with the reason as the last line on stderr."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
     options = _parser().parse_args()
     orders: Queue[dict[str, Any]] = Queue()
-    threading.Thread(target=_receive, args=(orders,), daemon=True).start()
+    follow_parent(orders.put, lambda: os._exit(1))  # the parent is gone, and so must this process be
     try:
         device = open_device(options.device, options.threads)
         order = orders.get()
         videos = read_listing(order["videos"], options.label_set)
         lut = _measure(device, options, order["server"], videos)
-        _emit(
-            "ready",
+        say(
+            event="ready",
             backend=device.backend,
             raw_bytes=int(np.prod(device.clip_format.frames_shape)),
             num_frames=device.clip_format.num_frames,
@@ -131,7 +129,7 @@ def _run(
     ):
         names = list(videos.label_names)
         session.refresh()
-        _emit("connected")
+        say(event="connected")
         orders.get()
         for index, clock in _ticks(order["interval_s"], order["duration_s"]):
             path, label = videos[index % len(videos)]
@@ -141,8 +139,8 @@ def _run(
             second, sla = clock(), str(session.sla)
             answer = session.answer(frames)
             unsplit = device.whole.run(device.clip_format.prepare(frames))
-            _emit(
-                "clip",
+            say(
+                event="clip",
                 second=round(second, 3),
                 sla=sla,
                 video=path.name,
@@ -155,11 +153,12 @@ def _run(
                 unsplit_answer=name_answer(unsplit.logits, options.label_set, names),
                 **_facts(answer),
             )
-    _emit("end")
+    say(event="end")
 
 
 def _facts(answer: EdgeAnswer) -> dict[str, Any]:
     parts, choice = answer.parts, answer.choice
+    expected_ms = math.inf if choice is None else choice.latency_ms
     device_ms = parts.prepare_ms + parts.edge_ms + parts.encode_ms + parts.lost_ms
     return {
         "measured_mbps": round(answer.bandwidth_mbps, 3),
@@ -171,7 +170,7 @@ def _facts(answer: EdgeAnswer) -> dict[str, Any]:
         "link_ms": round(parts.link_ms, 3),
         "server_ms": round(parts.decode_ms + parts.server_ms, 3),
         "latency_ms": round(answer.latency_ms, 3),
-        "expected_ms": None if choice is None else round(choice.latency_ms, 3),
+        "expected_ms": round(expected_ms, 3) if expected_ms < math.inf else None,
         "meets_sla": answer.meets_sla,
         "sla_is_feasible": choice is not None and choice.meets_sla,
         "fell_back": answer.fell_back,
@@ -192,21 +191,6 @@ def _ticks(interval_s: float, duration_s: float) -> Iterator[tuple[int, Callable
             return
         due_s = max(due_s, clock()) + interval_s
         yield index, clock
-
-
-def _emit(event: str, **facts: Any) -> None:
-    sys.stdout.write(json.dumps({"event": event, **facts}) + "\n")
-    sys.stdout.flush()
-
-
-def _receive(orders: Queue[dict[str, Any]]) -> None:
-    """Hand over the lines of standard input; at its end, the parent is gone, and so must this process."""
-    rest = b""
-    while data := os.read(0, 65536):
-        *lines, rest = (rest + data).split(b"\n")
-        for line in lines:
-            orders.put(json.loads(line))
-    os._exit(1)
 
 
 if __name__ == "__main__":

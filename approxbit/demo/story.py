@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import sys
 import tempfile
 import time
 from contextlib import ExitStack
@@ -13,12 +14,12 @@ from typing import Any
 
 from approxbit.datasets.digits import write_videos
 from approxbit.demo.edge import SPLIT
-from approxbit.demo.edge_process import EdgeProcess
 from approxbit.demo.facts import list_payloads, write_notes
 from approxbit.demo.plan import NUM_SEGMENTS, Plan, make_plan
 from approxbit.demo.screen import Screen
 from approxbit.exporting.prepare import prepare_family
 from approxbit.link import RelayProcess
+from approxbit.processes import ChildProcess
 from approxbit.report import ClipRecord, Report, summarise
 from approxbit.select import EDGE_ONLY, LUT
 from approxbit.server.process import ServerProcess
@@ -94,7 +95,7 @@ def run_demo(settings: Settings, screen: Screen) -> Report:
         lut_path = Path(scratch) / "lut.json"
         lut.save(lut_path)
         with ExitStack() as stack:
-            edge = stack.enter_context(EdgeProcess(_options(settings, device, label_set, lut_path)))
+            edge = stack.enter_context(_edge_process(settings, device, label_set, lut_path))
             run = _Run(settings, edge, screen)
             ready, lut, plan, records = run.play(stack, root, lut_path)
     wall_s = time.monotonic() - start
@@ -117,7 +118,7 @@ def run_demo(settings: Settings, screen: Screen) -> Report:
 class _Run:
     """The part of the demo that has processes."""
 
-    def __init__(self, settings: Settings, edge: EdgeProcess, screen: Screen):
+    def __init__(self, settings: Settings, edge: ChildProcess, screen: Screen):
         self._settings = settings
         self._edge = edge
         self._screen = screen
@@ -127,15 +128,15 @@ class _Run:
     ) -> tuple[dict[str, Any], LUT, Plan, list[ClipRecord]]:
         settings = self._settings
         self._screen.say(f"starting a server and an edge process for {settings.family}")
-        server = ServerProcess.for_family(settings.family, num_threads=settings.num_threads, checkpoints=root)
+        server = ServerProcess(settings.family, num_threads=settings.num_threads, checkpoints=root)
         stack.callback(server.stop)  # before the start, which an interrupt may hit
         server.start()
         num_videos = NUM_SEGMENTS * settings.clips_per_segment
         self._screen.say(f"writing {num_videos} held-out videos to {settings.folder / 'videos'}")
         write_videos(settings.folder, SPLIT, num_videos, FIRST_CLIP_OF_SEED * settings.seed)
         self._screen.say("timing every arm on this machine")
-        self._edge.order(server=server.address, videos=settings.folder)
-        ready = self._edge.next_event()
+        self._edge.send(server=server.address, videos=settings.folder)
+        ready = self._edge.receive()
         lut = LUT.load(lut_path)
         whole_ms = lut.row(EDGE_ONLY).edge_ms / settings.slowdown if EDGE_ONLY in lut.arms else 0.0
         plan = make_plan(lut, settings.clips_per_segment, settings.seed, pause_ms=100 + whole_ms)
@@ -146,14 +147,14 @@ class _Run:
 
     def _collect(self, plan: Plan, relay: RelayProcess) -> list[ClipRecord]:
         phases = [(start_s, str(sla)) for start_s, sla in plan.phases]
-        self._edge.order(
+        self._edge.send(
             relay=relay.address, phases=phases, interval_s=plan.interval_s, duration_s=plan.duration_s
         )
-        self._edge.next_event()
+        self._edge.receive()
         relay.restart_clock()
-        self._edge.order()
+        self._edge.send()
         records = []
-        while (event := self._edge.next_event()).pop("event") != "end":
+        while (event := self._edge.receive()).pop("event") != "end":
             records.append(ClipRecord(**event, true_mbps=plan.trace.bandwidth_at(event["second"])))
             self._screen.show(records[-1])
         return records
@@ -178,7 +179,7 @@ def _check(settings: Settings) -> None:
         raise ValueError(f"seed must be 0 or more, found {settings.seed}")
 
 
-def _options(settings: Settings, device: Path, label_set: str, lut_path: Path) -> list[str]:
+def _edge_process(settings: Settings, device: Path, label_set: str, lut_path: Path) -> ChildProcess:
     options = {
         "--device": device,
         "--label-set": label_set,
@@ -186,4 +187,5 @@ def _options(settings: Settings, device: Path, label_set: str, lut_path: Path) -
         "--slowdown": settings.slowdown,
         "--threads": settings.num_threads,
     }
-    return [str(word) for pair in options.items() for word in pair]
+    words = [str(word) for pair in options.items() for word in pair]
+    return ChildProcess([sys.executable, "-m", "approxbit.demo.edge", *words], "the edge process")

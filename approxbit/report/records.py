@@ -35,7 +35,7 @@ class ClipRecord:
         link_ms: Upload and round trip.
         server_ms: Time on the server.
         latency_ms: From frames to answer.
-        expected_ms: The latency that the selector expected; None when it was not asked.
+        expected_ms: The latency that the selector expected; None when it was not asked, or none was finite.
         meets_sla: Whether the SLA was kept.
         sla_is_feasible: Whether the selector found an arm that it expected to keep the SLA.
         fell_back: Whether the device answered because the server did not.

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import logging
-from functools import partial
 
+from approxbit.processes import serve_until_told
 from approxbit.server.grpc_server import GrpcServer
-from approxbit.server.life import serve_until_told
 from approxbit.server.loading import load_service
 
 
@@ -17,7 +16,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")  # to standard error
     service = load_service(options.family, options.checkpoints, options.threads)
     server = GrpcServer(service, options.port, options.host)
-    serve_until_told(server, partial(print, flush=True), options.ends_with_stdin)
+    serve_until_told(server, options.ends_with_stdin)
 
 
 def _parse() -> argparse.Namespace:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import sys
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from approxbit.datasets.digits import ACTION_CLASSES, JOINT_CLASSES, write_videos
-from approxbit.demo import edge, edge_process
-from approxbit.demo.edge_process import EdgeProcess
+from approxbit.demo import edge
 from approxbit.engines.prepared import load_prepared
 from approxbit.errors import LinkError
+from approxbit.processes import ChildProcess
 from approxbit.select import LUT
 from approxbit.server.process import ServerProcess
 
@@ -28,14 +28,6 @@ class Block:
 sys.meta_path.insert(0, Block())
 runpy.run_module("approxbit.demo.edge", run_name="__main__", alter_sys=True)
 """
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def test_the_listing_is_that_of_the_written_videos(tmp_path: Path) -> None:
@@ -80,20 +72,20 @@ def test_the_device_never_imports_torch(prepared: Path, lut: LUT, checkpoints: P
     write_videos(tmp_path, "test", 2)
     lut.with_accuracy("actions").save(tmp_path / "lut.json")
     words = ["--device", prepared, "--label-set", "actions", "--lut", tmp_path / "lut.json"]
-    process = EdgeProcess([*map(str, words), "--slowdown", "1", "--threads", "1"])
-    process._command[1:3] = ["-c", BLOCK_TORCH]
+    command = [sys.executable, "-c", BLOCK_TORCH, *map(str, words), "--slowdown", "1", "--threads", "1"]
+    process = ChildProcess(command, "the edge process")
     relay = {"phases": [(0, "accuracy>=80")], "interval_s": 0.05, "duration_s": 0.2}
-    with ServerProcess.for_family("digits-tiny", checkpoints=checkpoints) as server, process:
-        process.order(server=server.address, videos=tmp_path)
-        ready = process.next_event()
+    with ServerProcess("digits-tiny", checkpoints=checkpoints) as server, process:
+        process.send(server=server.address, videos=tmp_path)
+        ready = process.receive()
         assert ready["event"] == "ready"
         assert ready["backend"].startswith("onnxruntime ")
         assert ready["feature_bytes"] == dict(load_prepared(prepared).feature_bytes)
-        process.order(relay=server.address, **relay)
-        assert process.next_event() == {"event": "connected"}
-        process.order()
+        process.send(relay=server.address, **relay)
+        assert process.receive() == {"event": "connected"}
+        process.send()
         events = []
-        while (event := process.next_event())["event"] != "end":
+        while (event := process.receive())["event"] != "end":
             events.append(event)
     assert events
     assert {event["event"] for event in events} == {"clip"}
@@ -103,42 +95,9 @@ def test_the_device_never_imports_torch(prepared: Path, lut: LUT, checkpoints: P
 def test_a_device_without_its_artefacts_says_so(tmp_path: Path) -> None:
     words = {"device": tmp_path / "none.json", "label-set": "actions", "lut": "", "slowdown": 1, "threads": 1}
     options = [str(word) for name, value in words.items() for word in (f"--{name}", value)]
-    with EdgeProcess(options) as process, pytest.raises(LinkError, match=r"none\.json: cannot be read"):
-        process.next_event()
-
-
-@pytest.fixture
-def fake_edge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A stand-in for the device's process."""
-    script = tmp_path / "fake.py"
-    monkeypatch.setattr(edge_process, "MODULE", (str(script),))
-    return script
-
-
-def test_orders_go_in_and_events_come_out(fake_edge: Path) -> None:
-    fake_edge.write_text(
-        "import json, sys\n"
-        "for line in sys.stdin: print(json.dumps({'event': 'echo', **json.loads(line)}), flush=True)\n"
+    command = [sys.executable, "-m", "approxbit.demo.edge", *options]
+    message = (
+        r"the edge process has ended with exit code 1; its last lines were:\n.*none\.json: cannot be read"
     )
-    with EdgeProcess([]) as process:
-        process.order(videos=Path("a/b"), number=1.5)
-        assert process.next_event() == {"event": "echo", "videos": "a/b", "number": 1.5}
-        pid = process.pid
-        assert pid is not None
-    assert not is_alive(pid)
-    assert process.pid is None
-
-
-def test_a_process_that_ends_early_says_why(fake_edge: Path) -> None:
-    fake_edge.write_text("import sys; sys.exit('first line\\nno such family')")
-    with EdgeProcess([]) as process, pytest.raises(LinkError, match="edge process has ended: no such family"):
-        process.next_event()
-
-
-def test_an_order_to_a_process_that_is_gone_is_refused(fake_edge: Path) -> None:
-    fake_edge.write_text("import sys; sys.stdin.close()")
-    with EdgeProcess([]) as process:
-        with pytest.raises(LinkError, match="it wrote nothing to standard error"):
-            process.next_event()
-        with pytest.raises(LinkError, match="the edge process has ended"):
-            process.order(number=1)
+    with ChildProcess(command, "the edge process") as process, pytest.raises(LinkError, match=message):
+        process.receive()

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from approxbit.errors import LinkError, LinkTimeoutError
+from approxbit.errors import LinkError
 from approxbit.link import RelayProcess, Trace
 from approxbit.link.relay.__main__ import main
 
@@ -69,7 +69,7 @@ def test_the_process_relays_and_shapes_and_is_gone_afterwards(target):
         os.kill(pid, 0)
     with pytest.raises(RuntimeError, match=r"no port before start\(\) or after stop\(\)"):
         _ = relay.port
-    with pytest.raises(LinkError, match="the relay process cannot restart its clock: it is not running"):
+    with pytest.raises(LinkError, match="the relay process is not running"):
         relay.restart_clock()
 
 
@@ -86,15 +86,11 @@ def test_a_target_that_is_not_there_is_told_in_the_words_of_the_process():
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         gone = f"127.0.0.1:{unused.getsockname()[1]}"
-        with pytest.raises(LinkError, match=f"did not start: the relay cannot reach its target {gone}"):
+        with pytest.raises(
+            LinkError,
+            match=f"relay process has ended with exit code 1; .*:\nthe relay cannot reach its target {gone}",
+        ):
             RelayProcess(gone, Trace.constant(8)).start()
-
-
-def test_a_process_that_takes_too_long_is_a_link_timeout(target):
-    relay = RelayProcess(target, Trace.constant(8), start_timeout_s=0.001)
-    with pytest.raises(LinkTimeoutError, match=r"not ready within 0\.001 s"):
-        relay.start()
-    assert relay.pid is None
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

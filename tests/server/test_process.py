@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from approxbit.edge import EdgeSession, GrpcTransport, ProbePolicy, SessionPolicy
-from approxbit.errors import LinkError, LinkTimeoutError
+from approxbit.errors import LinkError
 from approxbit.offload import OffloadedModel
 from approxbit.offload.runners import TorchEdgeRunner, TorchWholeRunner
 from approxbit.select import LUT, AccuracySLA, LatencySLA, LUTRow
@@ -50,7 +50,7 @@ def random_frames(number: int) -> np.ndarray:
 
 def test_a_session_outlives_its_server(checkpoints: Path, models: dict[str, OffloadedModel]) -> None:
     """All arms of a family, a server process killed in the middle, another server on the same port."""
-    process = ServerProcess.for_family("toy", checkpoints=checkpoints, start_timeout_s=4 * PATIENCE_S)
+    process = ServerProcess("toy", checkpoints=checkpoints)
     with process, GrpcTransport(process.address) as transport, make_session(models, transport) as session:
         answers = [session.answer(random_frames(0))]
         session.sla = LatencySLA(35_000)
@@ -74,10 +74,6 @@ def test_a_session_outlives_its_server(checkpoints: Path, models: dict[str, Offl
         np.testing.assert_allclose(answer.logits, expected, rtol=1e-4, atol=1e-5)
 
 
-def script(text: str, start_timeout_s: float = PATIENCE_S) -> ServerProcess:
-    return ServerProcess([sys.executable, "-c", text], start_timeout_s)
-
-
 def test_the_command_line_names_an_unknown_family(checkpoints: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = ["approxbit.server", "--family", "nothing", "--checkpoints", str(checkpoints)]
     monkeypatch.setattr(sys, "argv", words)
@@ -85,54 +81,12 @@ def test_the_command_line_names_an_unknown_family(checkpoints: Path, monkeypatch
         main()
 
 
-def test_a_command_that_ends_early_is_told_with_its_own_words() -> None:
-    server = script("raise SystemExit('the weights are gone')")
-    message = "did not come up: it ended before it said its port; its last lines were:\nthe weights are gone"
-    with pytest.raises(LinkError, match=message):
-        server.start()
-    assert not server.is_running
-
-
-def test_only_the_last_lines_are_told() -> None:
-    server = script("import sys; [print('line', n, file=sys.stderr) for n in range(100)]")
-    with pytest.raises(LinkError, match=r"its last lines were:\nline 80\n(.|\n)*line 99$"):
-        server.start()
-
-
-def test_a_server_that_says_nothing_is_ended() -> None:
-    server = script("import time; time.sleep(600)", start_timeout_s=0.5)
-    with pytest.raises(LinkTimeoutError, match=r"did not say its port within 0.5 s; it wrote nothing"):
-        server.start()
-    assert not server.is_running
-
-
-@pytest.mark.parametrize("line", ["hello", '{"port": "x"}', "[1]", "{}"])
-def test_a_server_that_says_something_else_is_ended(line: str) -> None:
-    server = script(f"print({line!r}, flush=True); import time; time.sleep(600)")
-    with pytest.raises(LinkError, match="expected a line of JSON with a 'port', found"):
-        server.start()
-    assert not server.is_running
-
-
-def test_a_server_that_will_not_stop_is_killed() -> None:
-    server = script(
-        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-        "print('{\"port\": 7}', flush=True)\ntime.sleep(600)"
-    )
-    server.start()
-    assert (server.port, server.address) == (7, "127.0.0.1:7")
-    server.stop(timeout_s=0.2)
-    assert not server.is_running
-    server.stop()
-
-
 SERVE = """
 import sys
-from functools import partial
+from approxbit.processes import serve_until_told
 from approxbit.server.grpc_server import GrpcServer
-from approxbit.server.life import serve_until_told
 from approxbit.server.service import Service
-serve_until_told(GrpcServer(Service(None, {})), partial(print, flush=True), "bound" in sys.argv)
+serve_until_told(GrpcServer(Service(None, {})), "bound" in sys.argv)
 print("ended well", file=sys.stderr)
 """
 
@@ -162,8 +116,8 @@ def test_a_server_bound_to_its_input_ends_with_it() -> None:
 
 def test_a_server_does_not_outlive_a_parent_that_is_killed() -> None:
     parent_code = (
-        "import sys, time; from approxbit.server import ServerProcess\n"
-        f"server = ServerProcess([sys.executable, '-c', {SERVE!r}, 'bound']); server.start()\n"
+        "import sys, time; from approxbit.processes import ListeningProcess\n"
+        f"server = ListeningProcess([sys.executable, '-c', {SERVE!r}, 'bound'], 'it'); server.start()\n"
         "print(server.port, flush=True); time.sleep(600)"
     )
     parent = subprocess.Popen([sys.executable, "-c", parent_code], stdout=subprocess.PIPE, text=True)

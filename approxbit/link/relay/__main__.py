@@ -2,16 +2,14 @@
 
 import argparse
 import asyncio
-import json
-import os
 import selectors
-import signal
 import sys
-from typing import List, Optional
+from typing import Any, Dict, List, Optional
 
 from approxbit.errors import LinkError
 from approxbit.link.relay.relay import ShapedRelay
 from approxbit.link.trace import Trace
+from approxbit.processes import EndOfLife, say
 
 
 def main(arguments: Optional[List[str]] = None) -> int:
@@ -62,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--ends-with-stdin",
         action="store_true",
-        help="stop at the end of stdin (so when the parent dies); a line 'restart' there restarts the clock",
+        help="stop when stdin ends, as it does when the parent dies; take the order to restart the clock there",
     )
     return parser
 
@@ -76,24 +74,15 @@ def _load(source: str, options: argparse.Namespace) -> Trace:
 
 async def _serve(relay: ShapedRelay, ends_with_stdin: bool) -> None:
     loop = asyncio.get_running_loop()
-    stopped = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopped.set)
 
-    def read_stdin() -> None:
-        data = os.read(0, 4096)
-        if not data:
-            stopped.set()
-            loop.remove_reader(0)
-        elif b"restart" in data:
-            relay.restart_clock()
+    def take(order: Dict[str, Any]) -> None:
+        if order.get("order") == "restart":
+            loop.call_soon_threadsafe(relay.restart_clock)
 
+    end = EndOfLife(ends_with_stdin, take)
     async with relay:
-        if ends_with_stdin:
-            loop.add_reader(0, read_stdin)
-        print(json.dumps({"port": relay.port}), flush=True)
-        await stopped.wait()
-        loop.remove_reader(0)
+        say(port=relay.port)
+        await loop.run_in_executor(None, end.wait)
 
 
 if __name__ == "__main__":
