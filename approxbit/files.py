@@ -319,7 +319,7 @@ class _Reader:
         ]
 
     def entries(self, value: Any, entry: str) -> dict[str, Any]:
-        self.expect(isinstance(value, dict), entry, "an object", value)
+        self.expect(isinstance(value, dict), entry, "a JSON object", value)
         for key in value:
             self.plain(key, entry)
         return value

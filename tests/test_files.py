@@ -146,7 +146,7 @@ def test_defaults_may_be_left_out_and_whole_numbers_stay_so(tmp_path: Path) -> N
         ({"version": True}, "version: expected 1, found True"),
         ({"version": 1.0}, "version: expected 1, found 1.0"),
         ({"dishes": {}}, r"dishes: expected a list, found \{\}"),
-        ({"dishes": [3]}, r"dishes\[0\]: expected an object, found 3"),
+        ({"dishes": [3]}, r"dishes\[0\]: expected a JSON object, found 3"),
         (
             {"dishes": [{"name": "x"}]},
             r"dishes\[0\]: expected the keys name, price, size; missing: 'price'; u",
@@ -190,7 +190,7 @@ def test_what_is_wrong_is_named_with_its_entry(changes: dict[str, Any], message:
         (b"\xff\xfe", "expected JSON, found .*can't decode"),
         ("{}".encode("utf-16"), "expected JSON, found .*can't decode"),
         (b"\xef\xbb\xbf{}", "expected JSON, found .*BOM"),
-        (b"[]", r"expected an object, found \[\]"),
+        (b"[]", r"expected a JSON object, found \[\]"),
         (b"[" * 100_000, "expected JSON, found .*recursion"),
         (b'{"notes": ' * 100_000, "expected JSON, found .*recursion"),
         (b'{"a": NaN}', "expected JSON, found NaN, which JSON does not know"),

@@ -1,5 +1,10 @@
-"""The LUT: what each arm costs and how often it is right, as measured on one device."""
+"""The LUT: what each arm costs and how often it is right, as measured on one device.
 
+Its file is strict JSON: `format` and `version`, then the fields of `LUT`, its rows last. A row leaves out
+what is None or empty.
+"""
+
+import json
 import math
 import numbers
 import re
@@ -8,12 +13,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Dict, Optional, Tuple
 
 from approxbit.configuration import Configuration
-from approxbit.select import lut_file
-from approxbit.select.lut_file import PathLike
+from approxbit.errors import LUTError
+from approxbit.files import PathLike, load_json, to_json, write_whole
 
 EDGE_ONLY = "edge-only"
 SERVER_ONLY = "server-only"
 
+_HEADER = {"format": "approxbit-lut", "version": 1}
 _LARGEST = sys.float_info.max
 _ARM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -209,7 +215,14 @@ class LUT:
 
     def save(self, path: PathLike) -> None:
         """Write readable JSON, one row per line; the file appears whole or not at all."""
-        lut_file.write(path, self)
+        document = {**_HEADER, **to_json(self)}
+        rows = [
+            {key: value for key, value in row.items() if value not in (None, {})}
+            for row in document.pop("rows")
+        ]
+        head = [f"  {json.dumps(key)}: {json.dumps(value)}," for key, value in document.items()]
+        body = ",\n".join("    " + json.dumps(row) for row in rows)
+        write_whole(path, "\n".join(["{", *head, '  "rows": [', body, "  ]", "}", ""]))
 
     @classmethod
     def load(cls, path: PathLike) -> "LUT":
@@ -219,7 +232,7 @@ class LUT:
             LUTError: The file cannot be read or is not a well-formed LUT. The message names file, entry,
                 what was expected and what was found.
         """
-        return lut_file.read(path, cls, LUTRow)
+        return load_json(path, cls, LUTError, _HEADER)
 
 
 def _number(name: str, value: Any, maximum: float) -> float:

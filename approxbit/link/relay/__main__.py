@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--ends-with-stdin",
         action="store_true",
-        help="stop when stdin ends, as it does when the parent dies; take the order to restart the clock there",
+        help="stop when stdin ends, as it does when the parent dies; an order there restarts the clock",
     )
     return parser
 
