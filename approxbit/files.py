@@ -59,6 +59,7 @@ _NUMBER = r"(?:null|-?\d[-+.\deE]*)"
 _NUMBERS = re.compile(rf"\[\n\s+({_NUMBER}(?:,\n\s+{_NUMBER})*)\n\s*\]")
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+_FIRST_NAME = re.compile(r"\w+(?=[:.\[])")
 
 
 @contextmanager
@@ -344,7 +345,10 @@ class _Reader:
         try:
             return kind(**values)
         except (ValueError, TypeError, self._error) as failure:
-            raise self._error(": ".join(filter(None, (self._source, entry, str(failure))))) from failure
+            named = _FIRST_NAME.match(str(failure))
+            joint = "." if entry and named and named[0] in fields else ": "
+            message = joint.join(filter(None, (entry, str(failure))))
+            raise self._error(": ".join(filter(None, (self._source, message)))) from failure
 
 
 @lru_cache(maxsize=None)

@@ -154,7 +154,7 @@ def test_defaults_may_be_left_out_and_whole_numbers_stay_so(tmp_path: Path) -> N
         ({"dishes": [{"name": "x", "price": 1, "Price": 2}]}, r"missing: none; unknown: 'Price'"),
         ({"dishes": [{"name": None, "price": 1}]}, r"dishes\[0\].name: expected text, found None"),
         ({"dishes": [{"name": "x", "price": True}]}, r"dishes\[0\].price: expected a number, found True"),
-        ({"dishes": [{"name": "x", "price": -1}]}, r"dishes\[0\]: price: expected 0 or more, found -1"),
+        ({"dishes": [{"name": "x", "price": -1}]}, r"dishes\[0\]\.price: expected 0 or more, found -1"),
         (
             {"dishes": [{"name": "x", "price": 1, "size": "2"}]},
             r"\.size: expected one of 'small', 2, found '2'",

@@ -11,18 +11,17 @@ Reading it needs only numpy: the build script does so on a device that has nothi
 
 from __future__ import annotations
 
-import hashlib
-import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Union
+from typing import Any
 
 import numpy as np
 
 from approxbit.engines import artefact_file
 from approxbit.engines.artefact_card import GRAPHS, Card, GraphCard, TensorCard, Tolerance
 from approxbit.errors import ArtefactError
+from approxbit.files import PathLike, sha256_of_file
 
 __all__ = [
     "GRAPHS",
@@ -37,10 +36,7 @@ __all__ = [
     "load_reference",
     "save_card",
     "save_reference",
-    "sha256_of",
 ]
-
-PathLike = Union[str, "os.PathLike[str]"]
 
 CARD_FILE = "card.json"
 REFERENCE_FILE = "reference.npz"
@@ -123,7 +119,7 @@ def load_artefact(folder: PathLike) -> Artefact:
     card = load_card(path)
     for graph in card.graphs.values():
         for name, expected in graph.files.items():
-            found = sha256_of(path / name)
+            found = sha256_of_file(path / name, ArtefactError)
             if found != expected:
                 raise ArtefactError(f"{path / name}: expected the sha256 {expected}, found {found}")
     return Artefact(path, card)
@@ -200,19 +196,3 @@ def save_reference(reference: Reference, folder: PathLike) -> Path:
     arrays: dict[str, Any] = reference.arrays  # numpy's signature takes them for its own options
     np.savez_compressed(path, **arrays)
     return path
-
-
-def sha256_of(path: PathLike) -> str:
-    """Of a file's bytes, 64 hexadecimal digits.
-
-    Raises:
-        ArtefactError: The file cannot be read.
-    """
-    digest = hashlib.sha256()
-    try:
-        with open(path, "rb") as file:
-            for block in iter(lambda: file.read(1 << 20), b""):
-                digest.update(block)
-    except OSError as error:
-        raise ArtefactError(f"{os.fspath(path)}: cannot be read: {error.strerror}") from error
-    return digest.hexdigest()

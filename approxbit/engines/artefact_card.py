@@ -1,19 +1,31 @@
 """The card of an exported artefact: what its graphs take and give, and how they were made."""
 
-from __future__ import annotations
-
-import hashlib
+import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Dict, Optional, Tuple
 
 from approxbit.engines.runner import ClipFormat, CodeFormat
 from approxbit.errors import ArtefactError
+from approxbit.files import sha256_of
 
 HALVES = ("edge", "server")
 WHOLE = "whole"
 GRAPHS = (*HALVES, WHOLE)
 PRECISIONS = ("fp32", "weak-fp16", "strong-fp16")
 CODE_TYPES = ("uint8", "int32")
+SHA256 = re.compile("[0-9a-f]{64}")
+
+_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+def require(holds: bool, entry: str, expected: str, found: object) -> None:
+    """Let an entry of the card pass.
+
+    Raises:
+        ValueError: It is not as it must be.
+    """
+    if not holds:
+        raise ValueError(f"{entry}: expected {expected}, found {found!r}")
 
 
 @dataclass(frozen=True)
@@ -28,7 +40,11 @@ class TensorCard:
 
     name: str
     dtype: str
-    shape: tuple[int | None, ...]
+    shape: Tuple[Optional[int], ...]
+
+    def __post_init__(self) -> None:
+        are_sizes = all(size is None or size > 0 for size in self.shape)
+        require(are_sizes, "shape", "sizes of at least 1, or null for the batch", self.shape)
 
     def __str__(self) -> str:
         sizes = ", ".join("batch" if size is None else str(size) for size in self.shape)
@@ -55,13 +71,23 @@ class GraphCard:
     sha256: str
     opset: int
     ir: int
-    inputs: tuple[TensorCard, ...]
-    outputs: tuple[TensorCard, ...]
-    float32_layers: tuple[str, ...] = ()
-    external_data: dict[str, str] = field(default_factory=dict)
+    inputs: Tuple[TensorCard, ...]
+    outputs: Tuple[TensorCard, ...]
+    float32_layers: Tuple[str, ...] = ()
+    external_data: Dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("opset", "ir"):
+            require(getattr(self, name) > 0, name, "a whole number of at least 1", getattr(self, name))
+        for entry, names in (("file", [self.file]), ("external_data", self.external_data)):
+            for name in names:
+                require(_FILE.fullmatch(name) is not None, entry, "the name of a file in the folder", name)
+        for entry, digests in (("sha256", [self.sha256]), ("external_data", self.external_data.values())):
+            for digest in digests:
+                require(SHA256.fullmatch(digest) is not None, entry, "64 hexadecimal digits", digest)
 
     @property
-    def files(self) -> dict[str, str]:
+    def files(self) -> Dict[str, str]:
         """sha256 by name of every file that the graph consists of."""
         return {self.file: self.sha256, **self.external_data}
 
@@ -70,7 +96,7 @@ class GraphCard:
         """One sha256 for all files of the graph; that of the file itself where there is only one."""
         if not self.external_data:
             return self.sha256
-        return hashlib.sha256("".join(sorted(self.files.values())).encode()).hexdigest()
+        return sha256_of("".join(sorted(self.files.values())).encode())
 
 
 @dataclass(frozen=True)
@@ -107,14 +133,14 @@ class Card:
     """
 
     name: str
-    profile: dict[str, Any]
+    profile: Dict[str, Any]
     clip_format: ClipFormat
     code_format: CodeFormat
-    label_names: tuple[str, ...]
-    graphs: dict[str, GraphCard]
+    label_names: Tuple[str, ...]
+    graphs: Dict[str, GraphCard]
     tolerance: Tolerance
-    gate: dict[str, Any]
-    tools: dict[str, str]
+    gate: Dict[str, Any]
+    tools: Dict[str, str]
     date: str
 
     def __post_init__(self) -> None:
@@ -152,7 +178,7 @@ def _check_card(card: Card) -> None:
             raise ArtefactError(f"graphs.{entry}: expected {expected_tensor}, found {text}")
 
 
-def _check_profile(profile: dict[str, Any]) -> None:
+def _check_profile(profile: Dict[str, Any]) -> None:
     for key, choices in (("precision", PRECISIONS), ("output_type", CODE_TYPES)):
         if profile.get(key) not in choices:
             found = repr(profile[key]) if key in profile else "nothing"
@@ -162,7 +188,7 @@ def _check_profile(profile: dict[str, Any]) -> None:
         raise ArtefactError(f"profile.dynamic_batch: expected at least 1, or null, found {batch!r}")
 
 
-def _expected_tensors(card: Card) -> dict[str, TensorCard]:
+def _expected_tensors(card: Card) -> Dict[str, TensorCard]:
     clip, payload_bytes = card.clip_format, card.code_format.payload_bytes
     outputs = card.graphs["server"].outputs
     answer_shape = outputs[0].shape[1:] if outputs else ()  # classes, or tokens and channels

@@ -6,28 +6,20 @@
 It needs no torch: `approxbit.exporting.prepare` writes these files on a host that has it.
 """
 
-from __future__ import annotations
-
-import json
-import os
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Mapping, Union
+from typing import Dict, Mapping, Tuple
 
 from approxbit.configuration import Configuration
 from approxbit.engines.artefact import load_card
-from approxbit.engines.artefact_file import write_text
 from approxbit.engines.first_bits import FirstBitsRunner
 from approxbit.engines.onnx_runner import OnnxEdgeRunner, OnnxWholeRunner
 from approxbit.engines.runner import EdgeRunner
 from approxbit.errors import ArtefactError
+from approxbit.files import PathLike, load_json, save_json
 
-PathLike = Union[str, "os.PathLike[str]"]
-
-FORMAT = "approxbit-prepared"
-VERSION = 1
-
+_HEADER = {"format": "approxbit-prepared", "version": 1}
 _FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
@@ -47,13 +39,13 @@ class PreparedFamily:
 
     family: str
     label_set: str
-    action_names: tuple[str, ...]
+    action_names: Tuple[str, ...]
     whole: Path
     artefacts: Mapping[str, Path]
     feature_bytes: Mapping[str, int]
 
     @property
-    def label_names(self) -> tuple[str, ...]:
+    def label_names(self) -> Tuple[str, ...]:
         """Names of the logits' classes; empty if they are not known.
 
         Raises:
@@ -71,7 +63,7 @@ class PreparedFamily:
         """
         return OnnxWholeRunner(self.whole, num_threads)
 
-    def open_runners(self, num_threads: int = 1) -> dict[str, EdgeRunner]:
+    def open_runners(self, num_threads: int = 1) -> Dict[str, EdgeRunner]:
         """A runner for each configuration; those that are nested in one artefact share what computes.
 
         Raises:
@@ -113,21 +105,44 @@ def describe_backend() -> str:
     return f"onnxruntime {onnxruntime.__version__}"
 
 
+@dataclass(frozen=True)
+class _Entry:
+    artefact: str
+    feature_bytes: int
+
+    def __post_init__(self) -> None:
+        _check_folder("artefact", self.artefact)
+        if self.feature_bytes < 1:
+            raise ValueError(f"feature_bytes: expected a whole number above 0, found {self.feature_bytes}")
+
+
+@dataclass(frozen=True)
+class _PreparedFile:
+    family: str
+    label_set: str
+    action_names: Tuple[str, ...]
+    whole: str
+    configurations: Dict[str, _Entry]
+
+    def __post_init__(self) -> None:
+        _check_folder("whole", self.whole)
+        if not self.configurations:
+            raise ValueError("configurations: expected at least one, found none")
+
+
+def _check_folder(entry: str, name: str) -> None:
+    if _FOLDER.fullmatch(name) is None:
+        raise ValueError(f"{entry}: expected the name of a folder beside the file, found {name!r}")
+
+
 def save_prepared(path: PathLike, prepared: PreparedFamily) -> None:
     """Write the file; it appears whole or not at all. The artefacts must lie beside it."""
-    document = {
-        "format": FORMAT,
-        "version": VERSION,
-        "family": prepared.family,
-        "label_set": prepared.label_set,
-        "action_names": list(prepared.action_names),
-        "whole": prepared.whole.name,
-        "configurations": {
-            name: {"artefact": folder.name, "feature_bytes": prepared.feature_bytes[name]}
-            for name, folder in prepared.artefacts.items()
-        },
-    }
-    write_text(Path(path), json.dumps(document, indent=2) + "\n")
+    sizes = prepared.feature_bytes
+    entries = {name: _Entry(folder.name, sizes[name]) for name, folder in prepared.artefacts.items()}
+    file = _PreparedFile(
+        prepared.family, prepared.label_set, prepared.action_names, prepared.whole.name, entries
+    )
+    save_json(path, file, _HEADER)
 
 
 def load_prepared(path: PathLike) -> PreparedFamily:
@@ -136,62 +151,13 @@ def load_prepared(path: PathLike) -> PreparedFamily:
     Raises:
         ArtefactError: The file cannot be read or is not well-formed. The message names file and entry.
     """
-    file = Path(path)
-    try:
-        document = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ArtefactError(f"{file}: cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise ArtefactError(f"{file}: expected JSON, found {error}") from error
-    try:
-        return _read(file.parent, document)
-    except ArtefactError as error:
-        raise ArtefactError(f"{file}: {error}") from error
-
-
-def _read(root: Path, document: Any) -> PreparedFamily:
-    head = ("format", "version", "family", "label_set", "action_names", "whole", "configurations")
-    _check_keys("the file", document, head)
-    for key, expected in (("format", FORMAT), ("version", VERSION)):
-        _check(key, document[key] == expected and document[key] is not True, repr(expected), document[key])
-    for key in ("family", "label_set"):
-        _check(key, isinstance(document[key], str), "text", document[key])
-    names, configurations = document["action_names"], document["configurations"]
-    are_texts = isinstance(names, list) and all(isinstance(name, str) for name in names)
-    _check("action_names", are_texts, "a list of texts", names)
-    is_filled = isinstance(configurations, dict) and len(configurations) > 0
-    _check("configurations", is_filled, "at least one configuration", configurations)
-    artefacts, feature_bytes = {}, {}
-    for name, entry in configurations.items():
-        where = f"configurations.{name}"
-        _check_keys(where, entry, ("artefact", "feature_bytes"))
-        size = entry["feature_bytes"]
-        _check(where + ".feature_bytes", type(size) is int and size > 0, "a whole number above 0", size)
-        artefacts[name] = _folder(root, where + ".artefact", entry["artefact"])
-        feature_bytes[name] = size
+    file = load_json(path, _PreparedFile, ArtefactError, _HEADER)
+    root, entries = Path(path).parent, file.configurations
     return PreparedFamily(
-        document["family"],
-        document["label_set"],
-        tuple(names),
-        _folder(root, "whole", document["whole"]),
-        artefacts,
-        feature_bytes,
+        file.family,
+        file.label_set,
+        file.action_names,
+        root / file.whole,
+        {name: root / entry.artefact for name, entry in entries.items()},
+        {name: entry.feature_bytes for name, entry in entries.items()},
     )
-
-
-def _folder(root: Path, entry: str, name: Any) -> Path:
-    is_name = isinstance(name, str) and _FOLDER.fullmatch(name) is not None
-    _check(entry, is_name, "the name of a folder beside the file", name)
-    return root / str(name)
-
-
-def _check_keys(entry: str, values: Any, keys: tuple[str, ...]) -> None:
-    is_exact = isinstance(values, dict) and sorted(values) == sorted(keys)
-    found = sorted(values) if isinstance(values, dict) else values
-    _check(entry, is_exact, "an object with " + ", ".join(keys), found)
-
-
-def _check(entry: str, holds: bool, expected: str, found: object) -> None:
-    if not holds:
-        text = repr(found)
-        raise ArtefactError(f"{entry}: expected {expected}, found {text if len(text) < 80 else text[:77]}")

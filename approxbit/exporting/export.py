@@ -23,11 +23,11 @@ from approxbit.engines.artefact import (
     Tolerance,
     save_card,
     save_reference,
-    sha256_of,
 )
-from approxbit.engines.artefact_file import PRIOR_FILE, write_text
+from approxbit.engines.artefact_file import PRIOR_FILE
 from approxbit.engines.build_script import write_build_script
 from approxbit.engines.runner import ClipFormat
+from approxbit.errors import ExportError
 from approxbit.exporting.gate import Profile, check_graph, find_float32_layers
 from approxbit.exporting.graph import (
     DATA_SUFFIX,
@@ -38,6 +38,7 @@ from approxbit.exporting.graph import (
 from approxbit.exporting.guide import GUIDE_FILE, write_guide
 from approxbit.exporting.reference import make_clips, make_reference
 from approxbit.exporting.roles import GraphRole, check_agreement, make_roles
+from approxbit.files import sha256_of_file, write_whole
 from approxbit.offload import OffloadedModel
 from approxbit.offload.runners import clip_format, code_format
 
@@ -93,7 +94,7 @@ def export_model(
     graphs, gate = _write_graphs(roles, profile, folder, reference)
     card = _make_card(model, profile, name, graphs, gate)
     save_reference(reference, folder)
-    write_text(folder / GUIDE_FILE, write_guide(card, profile))
+    write_whole(folder / GUIDE_FILE, write_guide(card, profile))
     if profile.tensorrt is not None:
         write_build_script(folder)
     save_card(card, folder)
@@ -150,13 +151,13 @@ def _describe(path: Path, beside: tuple[str, ...], profile: Profile) -> GraphCar
     model = onnx.load(str(path), load_external_data=False)
     return GraphCard(
         file=path.name,
-        sha256=sha256_of(path),
+        sha256=sha256_of_file(path, ExportError),
         opset=next(each.version for each in model.opset_import if each.domain == ""),
         ir=model.ir_version,
         inputs=tuple(_tensor_card(value) for value in model.graph.input),
         outputs=tuple(_tensor_card(value) for value in model.graph.output),
         float32_layers=find_float32_layers(path) if profile.precision == "weak-fp16" else (),
-        external_data={name: sha256_of(path.parent / name) for name in beside},
+        external_data={name: sha256_of_file(path.parent / name, ExportError) for name in beside},
     )
 
 

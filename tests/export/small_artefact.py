@@ -19,9 +19,9 @@ from approxbit.engines.artefact import (
     Tolerance,
     save_card,
     save_reference,
-    sha256_of,
 )
 from approxbit.engines.runner import ClipFormat, CodeFormat
+from approxbit.files import sha256_of
 
 BITS, CLASSES, CLIP_VALUES = 8, 5, 24
 CLIP_FORMAT = ClipFormat(2, 2, (0.5, 0.25, 0.125), (1.0, 2.0, 4.0), fingerprint=0xABCD)
@@ -70,14 +70,14 @@ def write_small_artefact(
         "output_type": output_type,
         "dynamic_batch": dynamic_batch,
     }
-    edge_sha, server_sha = (sha256_of(folder / f"{half}.onnx") for half in ("edge", "server"))
+    edge_sha, server_sha = (sha256_of((folder / f"{half}.onnx").read_bytes()) for half in ("edge", "server"))
     graphs = {
         "edge": GraphCard("edge.onnx", edge_sha, 16, 8, (clip,), (packed,), pinned),
         "server": GraphCard("server.onnx", server_sha, 16, 8, (given,), (answer,)),
     }
     if whole:
         one_answer = TensorCard("answer", "float32", (1, CLASSES))
-        sha = sha256_of(folder / "whole.onnx")
+        sha = sha256_of((folder / "whole.onnx").read_bytes())
         graphs["whole"] = GraphCard("whole.onnx", sha, 16, 8, (clip,), (one_answer,))
     card = Card(
         name=f"digits-movinet/{configuration}",

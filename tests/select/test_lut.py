@@ -110,21 +110,21 @@ def damage(document, *path_and_value):
         (("rows", 1, "arm", "64-Enc-B8"), "rows: expected each arm once, found .'64-Enc-B8', '64-Enc-B8'."),
         (("rows", 0, "arm", ...), r"rows\[0\]: expected the keys arm, .*; missing: 'arm'; "),
         (("rows", 0, "latency", 3), r"rows\[0\]: .*unknown: 'latency'$"),
-        (("rows", 0, "arm", "a b"), r"rows\[0\]: arm: expected a name of letters.* found 'a b'"),
+        (("rows", 0, "arm", "a b"), r"rows\[0\]\.arm: expected a name of letters.* found 'a b'"),
         (("rows", 0, "arm", None), r"rows\[0\]\.arm: expected text, found None"),
         (("rows", 0, "edge_ms", "1"), r"rows\[0\]\.edge_ms: expected a number, found '1'"),
         (("rows", 0, "edge_ms", True), r"rows\[0\]\.edge_ms: .* found True"),
         (("rows", 0, "edge_ms", None), r"rows\[0\]\.edge_ms: .* found None"),
-        (("rows", 0, "decode_ms", -1), r"rows\[0\]: decode_ms: expected .* 0 or more, found -1"),
+        (("rows", 0, "decode_ms", -1), r"rows\[0\]\.decode_ms: expected .* 0 or more, found -1"),
         (
             ("rows", 0, "payload_bytes", 10**400),
             r"rows\[0\]\.payload_bytes: .* of at most 64 bits, found 100",
         ),
         (
             ("rows", 0, "accuracy", 100.5),
-            r"rows\[0\]: accuracy: expected a finite number, 0 to 100, found 100.5",
+            r"rows\[0\]\.accuracy: expected a finite number, 0 to 100, found 100.5",
         ),
-        (("rows", 0, "energy_mj", -1), r"rows\[0\]: energy_mj: expected"),
+        (("rows", 0, "energy_mj", -1), r"rows\[0\]\.energy_mj: expected"),
         (("rows", 0, "accuracies", [1]), r"rows\[0\]\.accuracies: expected a JSON object, found \[1\]"),
         (("rows", 0, "accuracies", {"top1": "9"}), r"rows\[0\]\.accuracies\.top1: .* found '9'"),
         (
@@ -137,7 +137,7 @@ def damage(document, *path_and_value):
         ),
         (
             ("rows", 1, "payload_bytes", 9),
-            r"rows\[1\]: arm: expected 0 payload_bytes.*'edge-only', found \(9",
+            r"rows\[1\]\.arm: expected 0 payload_bytes.*'edge-only', found \(9",
         ),
     ],
 )
