@@ -2,7 +2,8 @@
 
     ApproxBitError
     ├── WireError               bytes that are not a well-formed packet or answer
-    │   └── FingerprintError    a packet made by other codec weights than the receiver's
+    │   ├── FingerprintError    a packet made by other codec weights than the receiver's
+    │   └── SessionError        a short message of no session that the receiver knows
     ├── LinkError               the other side could not be reached or did not answer
     │   └── LinkTimeoutError    it did not answer in time
     ├── StreamError             a code of a stream that does not follow the last one
@@ -34,6 +35,10 @@ class WireError(ApproxBitError):
 
 class FingerprintError(WireError):
     """A packet that was made by other codec weights than the receiver's."""
+
+
+class SessionError(WireError):
+    """A short message of no session that the receiver knows, or damaged: the two look the same."""
 
 
 class LinkError(ApproxBitError):

@@ -8,11 +8,13 @@ from __future__ import annotations
 import struct
 import zlib
 from enum import IntEnum
-from typing import NamedTuple, Union
+from operator import index
+from typing import Any, Callable, Mapping, NamedTuple, TypeVar, Union
 
 from approxbit.errors import WireError
 
 BytesLike = Union[bytes, bytearray, memoryview]
+_Message = TypeVar("_Message")
 
 MAGIC = b"AXB"
 VERSION = 1
@@ -21,20 +23,25 @@ MAX_PAYLOAD_BYTES = 64 * 1024 * 1024
 MAX_BODY_BYTES = MAX_PAYLOAD_BYTES + 1024
 """Longest body of any message: the longest payload, and room for what stands before it."""
 
+MAX_SEQUENCE = 2**32 - 1
+
 _PREFIX = MAGIC + bytes([VERSION])
 _CHECKSUM = struct.Struct(">I")
 _REST = struct.Struct(">IB3sI")
-_DECLARED = struct.Struct(">II")
 _REST_AT = len(_PREFIX) + _CHECKSUM.size
 
 
 class Kind(IntEnum):
     """What a message is."""
 
-    CODE = 1
-    CLIP = 2
-    ANSWER = 3
-    REFUSAL = 4
+    HELLO = 1
+    WELCOME = 2
+    CODE = 3
+    CLIP = 4
+    VIDEO = 5
+    QUESTION = 6
+    ANSWER = 7
+    REFUSAL = 8
 
 
 class Frame(NamedTuple):
@@ -68,6 +75,66 @@ def check_range(field: str, value: int, low: int, high: int) -> None:
         raise ValueError(problem(field, f"{low} to {high}", value))
 
 
+def check_integer(field: str, value: int, low: int, high: int) -> int:
+    """A number of any integer type, NumPy's too, as Python's own, so that equal messages are equal.
+
+    Raises:
+        TypeError: `value` is not an integer.
+        ValueError: `value` lies outside of `low` to `high`.
+    """
+    number = index(value)
+    check_range(field, number, low, high)
+    return number
+
+
+class Cursor:
+    """Reads a body from its beginning to its end.
+
+    Args:
+        body: Any bytes.
+    """
+
+    def __init__(self, body: BytesLike):
+        self._rest = view_of(body)
+
+    @property
+    def num_left(self) -> int:
+        """Bytes that have not been taken."""
+        return len(self._rest)
+
+    def take(self, num_bytes: int, field: str) -> memoryview:
+        """The next bytes, not copied.
+
+        Raises:
+            WireError: There are fewer.
+        """
+        if num_bytes > len(self._rest):
+            raise WireError(problem(field, f"{num_bytes} bytes", len(self._rest)))
+        taken, self._rest = self._rest[:num_bytes], self._rest[num_bytes:]
+        return taken
+
+    def unpack(self, layout: struct.Struct, field: str) -> tuple[Any, ...]:
+        """The numbers that come next.
+
+        Raises:
+            WireError: There are too few bytes.
+        """
+        return layout.unpack(self.take(layout.size, field))
+
+    def expect_end(self, field: str) -> None:
+        """Let nothing follow what was read last.
+
+        Raises:
+            WireError: Something does.
+        """
+        if self._rest:
+            raise WireError(problem(field, "the end of the message behind it", f"{self.num_left} bytes"))
+
+    def take_rest(self) -> memoryview:
+        """All that is left, not copied."""
+        return self.take(self.num_left, "body")
+
+
 def write_frame(kind: Kind, details: bytes, sequence: int, body: bytes) -> bytes:
     """The bytes of a message; the inverse of `read_frame`.
 
@@ -88,47 +155,53 @@ def read_frame(data: BytesLike) -> Frame:
         TypeError: `data` is not bytes.
         WireError: The message is not intact.
     """
-    frame, view = read_head(data), _view(data)
-    (declared, body_bytes) = _DECLARED.unpack_from(view, len(_PREFIX))
-    if body_bytes > MAX_BODY_BYTES:
-        raise WireError(problem("body_bytes", f"at most {MAX_BODY_BYTES}", body_bytes))
-    if body_bytes != len(frame.body):
-        found = f"{len(frame.body)} bytes after the frame"
-        raise WireError(problem("body_bytes", f"the declared {body_bytes}", found))
-    checksum = _checksum(view[_REST_AT:])
-    if declared != checksum:
-        raise WireError(problem("checksum", f"{checksum:08x}", f"{declared:08x}"))
-    return frame
-
-
-def read_head(data: BytesLike) -> Frame:
-    """The frame of a message of which the end may be missing, with nothing verified but magic and version.
-
-    Raises:
-        TypeError: `data` is not bytes.
-        WireError: There are fewer bytes than a frame has, or they are not a frame's.
-    """
-    view = _view(data)
+    view = view_of(data)
     if len(view) < FRAME_BYTES:
         raise WireError(problem("message", f"at least {FRAME_BYTES} bytes", len(view)))
     if view[: len(MAGIC)] != MAGIC:
         raise WireError(problem("magic", MAGIC.hex(), view[: len(MAGIC)].hex()))
     if view[len(MAGIC)] != VERSION:
         raise WireError(problem("version", VERSION, view[len(MAGIC)]))
-    _, kind, details, sequence = _REST.unpack_from(view, _REST_AT)
-    return Frame(kind, details, sequence, view[FRAME_BYTES:])
+    (declared,) = _CHECKSUM.unpack_from(view, len(_PREFIX))
+    body_bytes, kind, details, sequence = _REST.unpack_from(view, _REST_AT)
+    body = view[FRAME_BYTES:]
+    if body_bytes > MAX_BODY_BYTES:
+        raise WireError(problem("body_bytes", f"at most {MAX_BODY_BYTES}", body_bytes))
+    if body_bytes != len(body):
+        raise WireError(
+            problem("body_bytes", f"the declared {body_bytes}", f"{len(body)} bytes after the frame")
+        )
+    checksum = _checksum(view[_REST_AT:])
+    if declared != checksum:
+        raise WireError(problem("checksum", f"{checksum:08x}", f"{declared:08x}"))
+    return Frame(kind, details, sequence, body)
 
 
-def expect_kind(frame: Frame, *kinds: Kind) -> Kind:
-    """The kind of a frame, if it is one of `kinds`.
+def parse(data: BytesLike, readers: Mapping[Kind, Callable[[Frame], _Message]]) -> _Message:
+    """Read a message of one of the kinds that there are readers for.
 
     Raises:
-        WireError: It is another one.
+        TypeError: `data` is not bytes.
+        WireError: The message is not intact, of another kind, or its reader found it malformed.
     """
-    if frame.kind not in kinds:
-        expected = " or ".join(f"{kind:d} ({kind.name})" for kind in kinds)
+    frame = read_frame(data)
+    if frame.kind not in tuple(readers):
+        expected = " or ".join(f"{kind:d} ({kind.name})" for kind in readers)
         raise WireError(problem("kind", expected, frame.kind))
-    return Kind(frame.kind)
+    try:
+        return readers[Kind(frame.kind)](frame)
+    except ValueError as error:
+        raise WireError(str(error)) from error
+
+
+def expect_zeros(reserved: BytesLike) -> None:
+    """Let only reserved bytes pass that are 0.
+
+    Raises:
+        WireError: One is not.
+    """
+    if any(reserved):
+        raise WireError(problem("reserved", bytes(len(reserved)).hex(), bytes(reserved).hex()))
 
 
 def _checksum(rest: BytesLike) -> int:
@@ -136,7 +209,12 @@ def _checksum(rest: BytesLike) -> int:
     return zlib.crc32(rest, zlib.crc32(_PREFIX))
 
 
-def _view(data: BytesLike) -> memoryview:
+def view_of(data: BytesLike) -> memoryview:
+    """Any bytes, not copied.
+
+    Raises:
+        TypeError: `data` is not bytes.
+    """
     if not isinstance(data, (bytes, bytearray, memoryview)):
         raise TypeError(problem("message", "bytes", type(data).__name__))
     return memoryview(data).cast("B")

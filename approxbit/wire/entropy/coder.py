@@ -1,9 +1,9 @@
-"""Bit planes <-> layers of bytes, under the tables of a codec."""
+"""Bit planes <-> bytes, under the tables of a codec."""
 
 from __future__ import annotations
 
 import functools
-from typing import NamedTuple, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,70 +20,54 @@ from approxbit.wire.packing import check_planes, packed_bytes
 _WINDOW_BYTES = kernels.TOP_BITS // 8
 
 
-def encode(
-    planes: np.ndarray,
-    tables: PriorTables,
-    cuts: Sequence[int] = (),
-    reference: Reference | None = None,
-) -> list[bytes] | None:
-    """The layers of a code, or None where the code is not shorter this way than packed.
+def encode(planes: np.ndarray, tables: PriorTables, reference: Reference | None = None) -> bytes | None:
+    """The payload of a code, or None where the code is not shorter this way than packed.
 
     Args:
         planes: 0 and 1, uint8 or bool `[bit, position]`: all bits of the codec, or its first ones.
         tables: Of the codec.
-        cuts: After how many bits each layer ends, rising, such as `(4, 8, 16)`; by default, one layer.
         reference: An earlier code that the decoder has as well, for tables that look at one.
 
     Raises:
-        ValueError: The planes, the cuts or the reference do not fit the tables.
+        ValueError: The planes or the reference do not fit the tables.
     """
     check_planes(planes)
-    cuts = tuple(cuts) or (len(planes),)
-    _check_fit(planes.shape, tables, cuts, reference)
+    _check_fit(planes.shape, tables, reference)
     work = _Work(tables, len(planes), reference)
     work.fill(planes)
-    limit, layers = packed_bytes(*planes.shape), []
-    for first, last in zip((0, *cuts), cuts):
-        state, buffer = _new_state(), np.empty(limit, np.uint8)
-        if not load_kernels().encode_planes(*work.arguments, first, last, state, buffer):
-            return None
-        layers.append(_finish(state, buffer))
-    return layers if sum(map(len, layers)) < limit else None
+    limit = packed_bytes(*planes.shape)
+    state, buffer = _new_state(), np.empty(limit, np.uint8)
+    if not load_kernels().encode_planes(*work.arguments, state, buffer):
+        return None
+    payload = _finish(state, buffer)
+    return payload if len(payload) < limit else None
 
 
 def decode(
-    layers: Sequence[BytesLike],
-    tables: PriorTables,
-    cuts: Sequence[int],
-    reference: Reference | None = None,
+    payload: BytesLike, tables: PriorTables, num_bits: int, reference: Reference | None = None
 ) -> np.ndarray:
-    """The bit planes of the layers that are there; the inverse of `encode`.
+    """The bit planes of a payload; the inverse of `encode`.
 
-    A layer needs the layers before it, and nothing of those behind it. Memory and time depend on the tables
-    and the cuts alone, whatever the layers hold.
+    Memory and time depend on the tables and the number of bits alone, whatever the payload holds.
 
     Args:
-        layers: The first of the layers that `encode` returned, or all.
+        payload: What `encode` returned.
         tables: The same.
-        cuts: After how many bits each of these layers ends.
+        num_bits: How many bits of the codec were coded.
         reference: The same; of the bits that are decoded, or of more.
 
     Returns:
-        uint8 `[bit, position]`, 0 and 1, of all bits up to the last cut.
+        uint8 `[bit, position]`, 0 and 1.
 
     Raises:
-        ValueError: The cuts or the reference do not fit the tables, or there is not one cut for each layer.
-        WireError: A layer is not what `encode` writes for any bits.
+        ValueError: The number of bits or the reference does not fit the tables.
+        WireError: The payload is not what `encode` writes for any bits.
     """
-    if not layers or len(layers) != len(cuts):
-        raise ValueError(problem("cuts", f"one for each of {len(layers)} layers, at least 1", tuple(cuts)))
-    _check_fit((cuts[-1], tables.num_positions), tables, cuts, reference)
-    work = _Work(tables, cuts[-1], reference)
-    for layer, first, last in zip(layers, (0, *cuts), cuts):
-        payload = np.frombuffer(layer, np.uint8)
-        state = _new_state(payload)
-        load_kernels().decode_planes(*work.arguments, first, last, state, payload)
-        _check_end(state, bytes(layer))
+    _check_fit((num_bits, tables.num_positions), tables, reference)
+    work, coded = _Work(tables, num_bits, reference), np.frombuffer(payload, np.uint8)
+    state = _new_state(coded)
+    load_kernels().decode_planes(*work.arguments, state, coded)
+    _check_end(state, bytes(payload))
     return work.planes()
 
 
@@ -94,7 +78,7 @@ def warm_up() -> None:
     encode(planes, tables)
     work = _Work(tables, 1, None)
     payload = np.frombuffer(b"", np.uint8)
-    load_kernels().decode_planes(*work.arguments, 0, 1, _new_state(payload), payload)
+    load_kernels().decode_planes(*work.arguments, _new_state(payload), payload)
 
 
 class _Layout(NamedTuple):
@@ -174,17 +158,13 @@ def _table() -> np.ndarray:
     return kernels.make_probabilities()
 
 
-def _check_fit(
-    shape: tuple[int, ...], tables: PriorTables, cuts: Sequence[int], reference: Reference | None
-) -> None:
+def _check_fit(shape: tuple[int, ...], tables: PriorTables, reference: Reference | None) -> None:
     num_bits, num_positions = shape
     if tables.is_update:
         raise ValueError(problem("tables", "those of a codec", "those of its updates alone"))
-    if num_bits > tables.codebook_size or num_positions != tables.num_positions:
-        expected = f"(up to {tables.codebook_size}, {tables.num_positions})"
+    if not 1 <= num_bits <= tables.codebook_size or num_positions != tables.num_positions:
+        expected = f"(1 to {tables.codebook_size}, {tables.num_positions})"
         raise ValueError(problem("planes", f"{expected} for these tables", shape))
-    if any(low >= high for low, high in zip((0, *cuts), cuts)) or cuts[-1] != num_bits:
-        raise ValueError(problem("cuts", f"rising numbers of bits up to {num_bits}", tuple(cuts)))
     if reference is not None:
         _check_reference(reference, num_bits, tables)
 

@@ -37,20 +37,18 @@ _DIGIT_SHIFT = TOP_BITS - 8
 _DIGIT_MASK = (1 << _DIGIT_SHIFT) - 1
 
 
-def encode_planes(values, tokens, hidden, size, shifts, tables, probabilities, first, last, state, buffer):
-    """Append the bits of planes `first` to `last` - 1 to the payload of one layer.
+def encode_planes(values, tokens, hidden, size, shifts, tables, probabilities, state, buffer):
+    """Append the bits of all planes to a payload.
 
     Args:
-        values: int16 [bit, place], the grid in +1 and -1; only planes before `last` are read.
+        values: int16 [bit, place], the grid in +1 and -1.
         tokens: int16 [bit, token], +1 and -1.
-        hidden: int64 [unit], sums of the global units over all planes before `first`; goes on to `last`.
+        hidden: int64 [unit], sums of the global units before the first bit; they grow with every bit.
         size: Time, height and width of the grid, and the place of its first value.
         shifts: int64, distances of neighbours: 13 before, then all around.
         tables: Before, earlier, reference, bias, output, token weights, token biases, input and output of
             the global units, reference values.
         probabilities: int32, see `PROBABILITIES`.
-        first: The first plane.
-        last: The plane after the last.
         state: int64 [4], see `LOW`.
         buffer: uint8, where the payload goes.
 
@@ -64,7 +62,7 @@ def encode_planes(values, tokens, hidden, size, shifts, tables, probabilities, f
     sums = np.empty((output.shape[1], times * step), np.int16)
     added = np.zeros(times * step + tokens.shape[1], np.int64)
     chances = np.empty(times * step, np.int32)
-    for plane in range(first, last):
+    for plane in range(values.shape[0]):
         sum_known(sums, values, size, shifts, tables, plane)
         add_products(sums, values[plane], tables[0][plane], shifts[:num_before], origin, 0, times * step)
         if hidden.shape[0] > 0:
@@ -86,7 +84,7 @@ def encode_planes(values, tokens, hidden, size, shifts, tables, probabilities, f
     return True
 
 
-def decode_planes(values, tokens, hidden, size, shifts, tables, probabilities, first, last, state, payload):
+def decode_planes(values, tokens, hidden, size, shifts, tables, probabilities, state, payload):
     """Read the bits of planes into `values` and `tokens`; the inverse of `encode_planes`."""
     before, _, _, _, output, token_weights, token_biases, global_input, global_output, _ = tables
     times, height, width, origin = size
@@ -94,7 +92,7 @@ def decode_planes(values, tokens, hidden, size, shifts, tables, probabilities, f
     late_shifts = shifts[_NUM_TIME_BEFORE : before.shape[1]]
     has_global = hidden.shape[0] > 0
     sums = np.empty((output.shape[1], times * step), np.int16)
-    for plane in range(first, last):
+    for plane in range(values.shape[0]):
         sum_known(sums, values, size, shifts, tables, plane)
         own, late, position = values[plane], before[plane, _NUM_TIME_BEFORE:], 0
         for time in range(times):

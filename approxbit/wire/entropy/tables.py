@@ -16,7 +16,7 @@ from approxbit.errors import WireError
 from approxbit.wire.entropy.context import AROUND_COUNTS, BEFORE
 from approxbit.wire.entropy.global_units import GlobalUnits, check_num_units, copy_weights
 from approxbit.wire.frame import BytesLike, check_range, problem
-from approxbit.wire.prior_sizes import check_prior_fits, check_sizes
+from approxbit.wire.sizes import check_prior_fits, check_prior_sizes
 
 MAGIC = b"AXP\x01"
 MAGIC_WITH_GLOBAL_UNITS = b"AXP\x02"
@@ -31,7 +31,7 @@ class PriorTables:
     """Weights of the probabilities of one codec's bits. Tables that exist are well formed.
 
     A codec's tables may have a second set beside them, `update`, for codes whose first time steps an earlier
-    code of the stream has seen.
+    code of the session has seen.
 
     All arrays are int16, read-only copies; no sum of theirs can overflow. The first unit is linear, the
     others are rectified.
@@ -227,7 +227,7 @@ def _shapes(
 def _check_sizes(
     grid_size: Shape3, num_tokens: int, bits: int, num_earlier: int, num_reference: int, units: int
 ) -> None:
-    check_sizes("tables", grid_size, num_tokens, bits)
+    check_prior_sizes(grid_size, num_tokens, bits)
     check_range("units of the tables", units, 1, 1 + MAX_HIDDEN)
     for name, value in (("earlier", num_earlier), ("reference", num_reference)):
         if value not in AROUND_COUNTS:
