@@ -1,11 +1,10 @@
-"""Entropy coding of all shipped codecs: bytes against raw packing and zstandard, and times of the coder.
+"""Entropy coding of all shipped codecs: bytes against raw packing, and times of the coder.
 
     python benchmarks/entropy.py                                   # an hour on one core
     python benchmarks/entropy.py --families digits-mvitv2-paper
 
 Priors are trained on codes of training clips alone; every code of the 2,400 test clips is then coded and
 decoded for real, and so are at least 20,000 copies with some bits flipped, and 100,000 codes in all.
-zstandard has a dictionary trained on the same training codes, as `approxbit prior --profile zstd` makes it.
 Nested codecs are left out: theirs are the first bits of codes that are there. What is done lies in `--folder`
 and is not done again, so the command can be stopped at any time. Times are those of the processor in one
 thread, so that other work on the machine does not count; medians over codes.
@@ -39,10 +38,8 @@ from approxbit.training.prior import CodePrior
 from approxbit.training.prior_family import (
     compute_codes,
     compute_ideal_bytes,
-    fit_dictionary,
     fit_prior,
     load_outermost,
-    measure_prior,
 )
 from approxbit.wire import PriorTables, entropy, packed_bytes
 from approxbit.wire.entropy import coder
@@ -65,7 +62,6 @@ class Row:
         raw_bytes: Of a packed code.
         ideal_bytes: Mean by the probabilities of the prior before rounding.
         coded_bytes: Mean of real payloads.
-        zstd_bytes: Mean with a trained dictionary.
         tables_bytes: Size of the tables.
         encode_ms: Median over codes.
         decode_ms: Median over codes.
@@ -77,7 +73,6 @@ class Row:
     raw_bytes: int
     ideal_bytes: float
     coded_bytes: float
-    zstd_bytes: float
     tables_bytes: int
     encode_ms: float
     decode_ms: float
@@ -137,11 +132,11 @@ def code_all(planes: np.ndarray, tables: PriorTables) -> tuple[float, float, flo
     """Mean bytes, median milliseconds of encoding and of decoding; every code must come back."""
     raw_bytes, num_bytes, encode_ms, decode_ms = packed_bytes(*planes.shape[1:]), [], [], []
     for each in planes:
-        layers, milliseconds = timed_ms(entropy.encode, each, tables)
+        payload, milliseconds = timed_ms(entropy.encode, each, tables)
         encode_ms.append(milliseconds)
-        num_bytes.append(raw_bytes if layers is None else len(layers[0]))
-        if layers is not None:
-            decoded, milliseconds = timed_ms(entropy.decode, layers, tables, [len(each)])
+        num_bytes.append(raw_bytes if payload is None else len(payload))
+        if payload is not None:
+            decoded, milliseconds = timed_ms(entropy.decode, payload, tables, len(each))
             decode_ms.append(milliseconds)
             if not np.array_equal(decoded, each):
                 raise SystemExit("a code did not come back")
@@ -175,13 +170,12 @@ def measure(
     """One codec under one profile: tables trained on its training codes, and all test codes coded by them."""
     train, test = codes
     planes = test.to_planes().numpy()
-    of_zstd = measure_prior(name, fit_dictionary(model.codec, train), test).coded_bytes
     prior, fit_ms = timed_ms(fit_prior, model, train, profile, num_steps)
     tables = prior.freeze()
     coded, encode_ms, decode_ms = code_all(planes, tables)
     ideal, size = compute_ideal_bytes(prior, test), len(tables.to_bytes())
     raw = packed_bytes(*planes.shape[1:])
-    row = Row(name, profile, raw, ideal, coded, of_zstd, size, encode_ms, decode_ms, fit_ms / 1000)
+    row = Row(name, profile, raw, ideal, coded, size, encode_ms, decode_ms, fit_ms / 1000)
     return row, tables
 
 
@@ -192,10 +186,10 @@ def code_flipped(kept: Kept, count: int) -> int:
         planes, tables = kept[number % len(kept)]
         code = planes[draw.integers(len(planes))]
         code = code ^ (draw.random(code.shape) < draw.choice((0.01, 0.03, 0.1, 0.3))).astype(np.uint8)
-        layers = entropy.encode(code, tables)
-        if layers is not None:
+        payload = entropy.encode(code, tables)
+        if payload is not None:
             num_coded += 1
-            if not np.array_equal(entropy.decode(layers, tables, [len(code)]), code):
+            if not np.array_equal(entropy.decode(payload, tables, len(code)), code):
                 raise SystemExit("a code with flipped bits did not come back")
     return num_coded
 
@@ -223,28 +217,27 @@ def measure_full_sizes(repeats: int) -> list[Row]:
             tables = prior.freeze()
             coded, encode_ms, decode_ms = code_all(np.concatenate([planes] * repeats)[: 8 * repeats], tables)
             raw, size = packed_bytes(*planes.shape[1:]), len(tables.to_bytes())
-            rows.append(Row(name, profile, raw, 0, coded, 0, size, encode_ms, decode_ms, fit_ms / 1000))
+            rows.append(Row(name, profile, raw, 0, coded, size, encode_ms, decode_ms, fit_ms / 1000))
             print(f"{name} {profile}: {encode_ms:.2f} + {decode_ms:.2f} ms", file=sys.stderr)
             if profile != "fast":
                 continue  # minutes for each code
             coder.load_kernels, compiled = plain_kernels, coder.load_kernels
             coded, encode_ms, decode_ms = code_all(planes[:1], tables)
             coder.load_kernels = compiled
-            plain = Row(name, f"{profile}, no numba", raw, 0, coded, 0, size, encode_ms, decode_ms, 0)
+            plain = Row(name, f"{profile}, no numba", raw, 0, coded, size, encode_ms, decode_ms, 0)
             rows.append(plain)
     return rows
 
 
 def print_rows(rows: list[Row]) -> None:
-    names = "raw B | coded B | saved % | ideal B | zstd B | tables B | encode ms | decode ms | fit s"
-    print(f"| codec | profile | {names} |\n" + "|---" * 11 + "|")
+    names = "raw B | coded B | saved % | ideal B | tables B | encode ms | decode ms | fit s"
+    print(f"| codec | profile | {names} |\n" + "|---" * 10 + "|")
     for row in rows:
         bytes_part = (
             f"{row.raw_bytes} | {row.coded_bytes:.1f} | {row.saved_percent:.1f} | {row.ideal_bytes:.1f}"
         )
         times = f"{row.encode_ms:.3f} | {row.decode_ms:.3f} | {row.fit_s:.0f}"
-        others = f"{row.zstd_bytes:.1f} | {row.tables_bytes}"
-        print(f"| {row.name} | {row.profile} | {bytes_part} | {others} | {times} |")
+        print(f"| {row.name} | {row.profile} | {bytes_part} | {row.tables_bytes} | {times} |")
 
 
 def check_bars(shipped: list[Row], full: list[Row]) -> bool:
@@ -254,11 +247,8 @@ def check_bars(shipped: list[Row], full: list[Row]) -> bool:
         if not chosen:
             continue
         saved = statistics.mean(row.saved_percent for row in chosen)
-        of_zstd = statistics.mean(100 * (1 - row.zstd_bytes / row.raw_bytes) for row in chosen)
-        print(
-            f"{profile}, {len(chosen)} codecs of {recipe}: {saved:.1f} % fewer bytes on average "
-            f"(zstandard {of_zstd:.1f} %), bar {SAVED_BAR} %"
-        )
+        name = f"{profile}, {len(chosen)} codecs of {recipe}"
+        print(f"{name}: {saved:.1f} % fewer bytes on average, bar {SAVED_BAR} %")
         is_met &= saved >= SAVED_BAR
     for row in full:
         if row.profile == "fast":

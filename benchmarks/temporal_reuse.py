@@ -2,16 +2,15 @@
 
     python benchmarks/temporal_reuse.py [--codecs FAMILY/CONFIGURATION ...] [--codes FOLDER] [--steps 200]
 
-Windows of 16 frames slide over videos of 32 frames. All priors, and the dictionaries of zstandard, are
-trained on windows of other videos than those that are measured, so that no column has an advantage:
+Windows of 16 frames slide over videos of 32 frames. All priors are trained on windows of other videos than
+those that are measured, so that no column has an advantage:
 
     key       the code alone, as a key packet carries it
-    update    the code, with the code of the window before for a reference (coding 3)
+    update    the code, with the code of the window before for a reference (coding 2)
     XOR       what differs from the code of the window before where they overlap, and the rest of the code as
               it is, under a prior trained on just that
-    zstd      the packed code, or the packed XOR, with a trained dictionary; never more than raw
-    packets   mean bytes of whole packets, header and all, without a stream and in one, where one packet in 30
-              is a key packet: small codes may lose more with the longer header than updates save
+    packets   mean bytes of whole packets of a session, header and all: all of them key packets, and one in
+              30: small codes may lose more with the longer header of an update than updates save
 
 Payloads are real and every one is decoded again. Codes and rows are kept in FOLDER, so that a run that was
 broken off goes on.
@@ -24,7 +23,6 @@ import datetime
 import json
 import os
 import platform
-import statistics
 import sys
 import time
 from dataclasses import asdict, dataclass, replace
@@ -32,7 +30,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import zstandard
 
 from approxbit import zoo
 from approxbit.codec.code import Code
@@ -47,12 +44,11 @@ from approxbit.training.prior_family import (
     measure_updates,
     pair_windows,
 )
-from approxbit.wire import entropy
+from approxbit.wire import SHORT_HEADER_BYTES, entropy
+from approxbit.wire.window import PLACE_BYTES
 
 CODECS = ("digits-movinet/16-Enc-B5", "digits-movinet/32-NoEnc-B5", "digits-mvitv2/16-Enc-B6")
 NUM_TRAIN, NUM_TEST = 320, 80
-DICTIONARY_BYTES = 16 * 1024
-HEADER_BYTES, KEY_HEADER_BYTES, UPDATE_HEADER_BYTES = 40, 44, 48
 KEY_EVERY = SessionPolicy().key_every
 
 
@@ -68,8 +64,6 @@ class Row:
         key: Coded alone.
         update: Coded with the window before.
         xor: Its difference, coded.
-        zstd: Packed, by zstandard.
-        xor_zstd: Its difference, packed, by zstandard.
         changed_percent: Bits that differ from the window before, of those that both have.
         key_tables: Size of the key tables.
         tables: Size of all tables.
@@ -83,8 +77,6 @@ class Row:
     key: float
     update: float
     xor: float
-    zstd: float
-    xor_zstd: float
     changed_percent: float
     key_tables: int
     tables: int
@@ -92,9 +84,9 @@ class Row:
 
     @property
     def packet_bytes(self) -> tuple[float, float]:
-        """Of a packet without a stream, and the mean in one."""
-        updates = (KEY_EVERY - 1) * (UPDATE_HEADER_BYTES + self.update)
-        return HEADER_BYTES + self.key, (KEY_HEADER_BYTES + self.key + updates) / KEY_EVERY
+        """Of a key packet, and the mean with updates."""
+        key, update = SHORT_HEADER_BYTES + self.key, SHORT_HEADER_BYTES + PLACE_BYTES + self.update
+        return key, (key + (KEY_EVERY - 1) * update) / KEY_EVERY
 
 
 def codes_of(name: str, split: str, windows: DigitsWindows, folder: Path) -> Code:
@@ -119,18 +111,6 @@ def differences(pairs: WindowPairs) -> Code:
 
 def joined(codes: list[Code]) -> Code:
     return Code(*(torch.cat(parts) for parts in zip(*codes, strict=True)))
-
-
-def zstd_bytes(train: Code, test: Code) -> float:
-    """Mean bytes with a dictionary trained on packed codes; never more than raw."""
-    samples = [np.packbits(each).tobytes() for each in train.to_planes().numpy()]
-    dictionary = zstandard.train_dictionary(DICTIONARY_BYTES, samples)
-    parameters = zstandard.ZstdCompressionParameters.from_level(
-        19, write_content_size=False, write_dict_id=False, format=zstandard.FORMAT_ZSTD1_MAGICLESS
-    )
-    compressor = zstandard.ZstdCompressor(dict_data=dictionary, compression_params=parameters)
-    packed = [np.packbits(each).tobytes() for each in test.to_planes().numpy()]
-    return statistics.mean(min(len(compressor.compress(each)), len(each)) for each in packed)
 
 
 def changed_percent(pairs: WindowPairs) -> float:
@@ -160,8 +140,6 @@ def measure_codec(name: str, folder: Path, num_steps: int) -> list[Row]:
             key=alone.coded_bytes,
             update=measure_updates(name, tables, pairs),
             xor=measure_prior(name, xor, xor.freeze(), differences(pairs)).coded_bytes,
-            zstd=zstd_bytes(train, pairs.code),
-            xor_zstd=zstd_bytes(deltas[shift], differences(pairs)),
             changed_percent=changed_percent(pairs),
             key_tables=alone.tables_bytes,
             tables=len(tables.to_bytes()),
@@ -181,15 +159,12 @@ def rows_of(name: str, folder: Path, num_steps: int) -> list[Row]:
 
 
 def print_rows(rows: list[Row]) -> None:
-    names = "raw | zstd | key | update | update / key | XOR | XOR zstd | packets | bits changed %"
-    print(f"| codec | overlap % | {names} | windows | tables B |\n" + "|---" * 13 + "|")
+    names = "raw | key | update | update / key | XOR | packets | bits changed %"
+    print(f"| codec | overlap % | {names} | windows | tables B |\n" + "|---" * 11 + "|")
     for row in rows:
-        sizes = f"{row.raw} | {row.zstd:.1f} | {row.key:.1f} | {row.update:.1f} | {row.update / row.key:.2f}"
-        without, within = row.packet_bytes
-        packets = f"{without:.1f} -> {within:.1f}"
-        others = (
-            f"{row.xor:.1f} | {row.xor_zstd:.1f} | {packets} | {row.changed_percent:.1f} | {row.num_windows}"
-        )
+        sizes = f"{row.raw} | {row.key:.1f} | {row.update:.1f} | {row.update / row.key:.2f}"
+        packets = "{:.1f} -> {:.1f}".format(*row.packet_bytes)
+        others = f"{row.xor:.1f} | {packets} | {row.changed_percent:.1f} | {row.num_windows}"
         tables = f"{row.key_tables} + {row.tables - row.key_tables}"
         print(f"| {row.name} | {100 - 100 * row.shift // 16} | {sizes} | {others} | {tables} |")
 

@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
+from approxbit.wire.layers import Layers
 from rich.console import Console
 from rich.progress import track
 
@@ -48,7 +49,6 @@ from approxbit.wire import (
     unpack,
 )
 from approxbit.wire.entropy import GlobalUnits
-from approxbit.wire.layers import Layers
 
 Message = Packet | Answer | Refusal
 NAMES = ("B3", "B5", "B8", "B16", "L8", "x", "blocks.11", "a" * 32)

@@ -35,11 +35,10 @@ from power import find_meter  # noqa: E402
 
 from approxbit.edge.offload import make_packet  # noqa: E402
 from approxbit.engines.artefact import Artefact, Card, Reference, load_artefact, load_reference  # noqa: E402
-from approxbit.engines.runner import CodeFormat  # noqa: E402
 from approxbit.engines.tensorrt.check import check_edge, check_whole  # noqa: E402
 from approxbit.errors import ApproxBitError, EngineError  # noqa: E402
 from approxbit.select import EDGE_ONLY, LUT, SERVER_ONLY, LUTRow  # noqa: E402
-from approxbit.wire import warm_up  # noqa: E402
+from approxbit.wire import CodeFormat, warm_up  # noqa: E402
 
 PERCENTILES = (50, 90, 99)
 

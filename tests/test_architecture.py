@@ -58,7 +58,7 @@ ALLOWED_PACKAGES: dict[str, set[str]] = {
     "files": set(),
     "processes": set(),
     "tasks": {"numpy"},
-    "wire": {"numpy", "numba", "zstandard"},
+    "wire": {"numpy", "numba"},
     "link": {"numpy"},
     "select": {"numpy"},
     "video": {"numpy", "av"},

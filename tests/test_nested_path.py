@@ -9,13 +9,12 @@ import torch
 from approxbit import zoo
 from approxbit.codec import Code, Codec, CodecOptions
 from approxbit.configuration import Configuration
-from approxbit.edge.offload import make_packet
 from approxbit.engines.first_bits import FirstBitsRunner
 from approxbit.offload import OffloadedModel
 from approxbit.offload.runners import TorchEdgeRunner
 from approxbit.server.loading import build_service
 from approxbit.training.prior import CodePrior
-from approxbit.wire import Answer, Packet, read_reply, unpack
+from approxbit.wire import Answer, AnswerKind, Logits, Packet, Request, Wanted, read_reply
 
 ARGUMENTS = {"num_classes": 3, "clip_shape": (3, 4, 32, 32)}
 CLIP = np.random.default_rng(4).random((3, 4, 32, 32), np.float32)
@@ -46,7 +45,8 @@ def answer_of(model: OffloadedModel) -> np.ndarray:
 def ask(models: dict[str, OffloadedModel], packet: Packet) -> np.ndarray:
     reply = read_reply(build_service(models.values(), num_threads=1).answer(packet.to_bytes()))
     assert isinstance(reply, Answer), reply
-    return reply.logits
+    assert isinstance(reply.content, Logits)
+    return reply.content.values
 
 
 @pytest.mark.parametrize("bits", [2, 5, 8])
@@ -54,31 +54,11 @@ def test_the_first_bits_of_one_runner_are_answered_by_their_own_decoder(
     models: dict[str, OffloadedModel], bits: int
 ) -> None:
     runner = FirstBitsRunner(TorchEdgeRunner(models["8-NoEnc-B3"], 1), bits)
-    packet = make_packet(runner.code_format, runner.run(CLIP).payload)
+    request = Request(wanted=Wanted(AnswerKind.LOGITS, 0))
+    packet = runner.code_format.packet(runner.run(CLIP).payload, request=request)
     assert str(packet.configuration) == f"{bits}-NoEnc-B3"
     expected = answer_of(models[f"{bits}-NoEnc-B3"])
     np.testing.assert_allclose(ask(models, packet), expected, rtol=0, atol=1e-5)
-
-
-def test_a_packet_that_was_cut_is_answered_from_what_arrived(models: dict[str, OffloadedModel]) -> None:
-    runner = TorchEdgeRunner(models["8-NoEnc-B3"], 1)
-    code = runner.code_format
-    planes = unpack(runner.run(CLIP).payload, 8, code.num_positions)
-    packet = Packet.of_code(
-        code.configuration,
-        code.feature_size,
-        planes,
-        fingerprint=code.fingerprint,
-        prior=code.prior,
-        cuts=(2, 5, 8),
-    )
-    lengths = []
-    for num_layers, bits in ((3, 8), (2, 5), (1, 2)):
-        cut = packet.keep_layers(num_layers)
-        lengths.append(len(cut.payload))
-        expected = answer_of(models[f"{bits}-NoEnc-B3"])
-        np.testing.assert_allclose(ask(models, cut), expected, rtol=0, atol=1e-5)
-    assert lengths == sorted(lengths, reverse=True)
 
 
 def test_all_sizes_share_one_decoder_and_one_fingerprint(models: dict[str, OffloadedModel]) -> None:

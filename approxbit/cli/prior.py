@@ -15,8 +15,7 @@ TEST_CLIPS = typer.Option(2400, min=1, help="Test clips whose codes are coded to
 PROFILE = typer.Option(
     "small",
     help="fast, or small: fewer bytes, about four times the time; or global: the fewest bytes for codes of "
-    "few bits; or zstd: a dictionary of zstandard in the place of tables, which saves far less and needs no "
-    "numba on the device.",
+    "few bits.",
 )
 WINDOWS = typer.Option(
     400,

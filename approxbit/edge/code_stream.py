@@ -4,9 +4,9 @@ import os
 from typing import NamedTuple, Optional, Tuple
 
 from approxbit.configuration import Configuration
-from approxbit.engines.runner import CodeFormat
-from approxbit.wire import StreamPlace, count_steps
-from approxbit.wire.stream import MAX_BACK, MAX_STEPS
+from approxbit.wire import CodeFormat, WindowPlace, count_steps
+from approxbit.wire.request import MAX_BINDING
+from approxbit.wire.window import MAX_BACK, MAX_STEPS
 
 NUM_SEQUENCES = 2**32
 
@@ -39,7 +39,7 @@ class CodeStream:
     def __init__(self, num_frames: int, key_every: int):
         if key_every < 1:
             raise ValueError(f"key_every must be at least 1, found {key_every}")
-        self.stream = int.from_bytes(os.urandom(4), "big")
+        self.binding = 1 + int.from_bytes(os.urandom(4), "big") % MAX_BINDING
         self._num_frames = num_frames
         self._key_every = key_every
         self._last: Optional[_Acknowledged] = None
@@ -60,23 +60,25 @@ class CodeStream:
         """The next packet is a key packet."""
         self._last = None
 
-    def take_place(self, code_format: CodeFormat, sequence: int) -> Tuple[StreamPlace, Optional[bytes]]:
-        """The place of the next code, and the packed earlier code if it may be an update.
+    def take_place(
+        self, code_format: CodeFormat, sequence: int
+    ) -> Tuple[Optional[WindowPlace], Optional[bytes]]:
+        """The place of the next code and the packed earlier code, if it may be an update.
 
         Until `acknowledge` is called, all codes after it are key codes.
         """
-        key, last = StreamPlace(self.stream), self._last
+        last = self._last
         self.forget()
         if last is None or self._num_updates + 1 >= self._key_every:
-            return key, None
+            return None, None
         if (last.configuration, last.fingerprint) != (code_format.configuration, code_format.fingerprint):
-            return key, None
+            return None, None
         times = code_format.configuration.grid_size(code_format.feature_size)[0]
         steps = count_steps(last.shift_frames, self._num_frames, times)
         back = (sequence - last.sequence) % NUM_SEQUENCES
         if steps >= times or steps > MAX_STEPS or not 1 <= back <= MAX_BACK:
-            return key, None
-        return StreamPlace.after(self.stream, last.packed, back, steps), last.packed
+            return None, None
+        return WindowPlace.after(last.packed, back, steps), last.packed
 
     def acknowledge(self, code_format: CodeFormat, sequence: int, packed: bytes, is_key: bool) -> None:
         """The answer to a code came back, so that the server has it."""

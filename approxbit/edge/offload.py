@@ -9,10 +9,25 @@ import numpy as np
 from approxbit.edge.answer import Parts
 from approxbit.edge.code_stream import CodeStream
 from approxbit.edge.transport import Transport
-from approxbit.engines.runner import CodeFormat, EdgeRunner
+from approxbit.engines.runner import EdgeRunner
 from approxbit.errors import LinkError, WireError
 from approxbit.select import SERVER_ONLY
-from approxbit.wire import Answer, Coding, Kind, Packet, Refusal, Status, StreamPlace, read_reply, unpack
+from approxbit.wire import (
+    Answer,
+    AnswerKind,
+    CodeFormat,
+    Coding,
+    Logits,
+    Packet,
+    Refusal,
+    Request,
+    Status,
+    Wanted,
+    WindowPlace,
+    read_reply,
+)
+
+ALL_LOGITS = Request(wanted=Wanted(AnswerKind.LOGITS, 0))
 
 LASTING = (Status.WRONG_WEIGHTS, Status.UNSUPPORTED)
 
@@ -80,11 +95,11 @@ def offload_code(
         WireError: The reply is malformed, or belongs to another packet.
     """
     result = runner.run(clip)
-    code_format = runner.code_format
+    code_format, binding = runner.code_format, None if stream is None else stream.binding
     place, earlier = (None, None) if stream is None else stream.take_place(code_format, sequence)
-    sent = [_send_code(transport, code_format, result.payload, sequence, timeout_s, place, earlier)]
+    sent = [_send_code(transport, code_format, result.payload, sequence, timeout_s, binding, place, earlier)]
     if sent[0].answer is None:
-        sent.append(_send_code(transport, code_format, result.payload, sequence, timeout_s, place))
+        sent.append(_send_code(transport, code_format, result.payload, sequence, timeout_s, binding))
     last = sent[-1]
     assert last.answer is not None
     is_key = last.packet.coding != Coding.UPDATE
@@ -92,7 +107,7 @@ def offload_code(
         stream.acknowledge(code_format, sequence, result.payload, is_key)
     return Offload(
         arm=str(code_format.configuration),
-        logits=last.answer.logits,
+        logits=_logits(last.answer),
         payload_bytes=sum(len(each.packet.payload) for each in sent),
         packet_bytes=sum(each.packet_bytes for each in sent),
         parts=Parts(
@@ -122,11 +137,12 @@ def _send_code(
     packed: bytes,
     sequence: int,
     timeout_s: Callable[[], float],
-    place: Optional[StreamPlace],
+    binding: Optional[int],
+    place: Optional[WindowPlace] = None,
     earlier: Optional[bytes] = None,
 ) -> _Sent:
     start = time.perf_counter()
-    packet = make_packet(code_format, packed, sequence, place, earlier)
+    packet = code_format.packet(packed, sequence, binding, place, earlier, ALL_LOGITS)
     data = packet.to_bytes()
     encode_ms, start = _ms_since(start), time.perf_counter()
     try:
@@ -136,43 +152,6 @@ def _send_code(
             raise
         return _Sent(packet, len(data), encode_ms, _ms_since(start), None)
     return _Sent(packet, len(data), encode_ms, link_ms, answer)
-
-
-def make_packet(
-    code_format: CodeFormat,
-    packed: bytes,
-    sequence: int = 0,
-    place: Optional[StreamPlace] = None,
-    earlier: Optional[bytes] = None,
-) -> Packet:
-    """The packet of a packed code: entropy coded if its codec has a prior, and never longer than packed.
-
-    An update is sent only where it is shorter than a key packet, its longer header included: key packets
-    need nothing of the server, and small codes have little to gain.
-
-    Args:
-        code_format: Of the runner that made the code.
-        packed: The code.
-        sequence: Number of the clip.
-        place: In a stream.
-        earlier: The packed code that an update's place names; without it, the packet is a key packet.
-
-    Raises:
-        WireError: `packed` or `earlier` is not a code of that format.
-    """
-    configuration, size = code_format.configuration, code_format.feature_size
-    as_key = None if place is None else place.as_key()
-    rest = (code_format.num_tokens, code_format.fingerprint, sequence)
-    if code_format.prior is None:
-        return Packet(Kind.CODE, configuration, size, packed, *rest, place=as_key)
-    shape = (configuration.codebook_size, code_format.num_positions)
-    planes, prior = unpack(packed, *shape), code_format.prior
-    key = Packet.of_code(configuration, size, planes, *rest, prior=prior, place=as_key)
-    if earlier is None:
-        return key
-    others = unpack(earlier, *shape)
-    update = Packet.of_code(configuration, size, planes, *rest, prior=prior, place=place, earlier=others)
-    return update if len(update.to_bytes()) < len(key.to_bytes()) else key
 
 
 def offload_clip(
@@ -189,13 +168,13 @@ def offload_clip(
         WireError: The reply is malformed, or belongs to another packet.
     """
     start = time.perf_counter()
-    packet = Packet.of_clip(frames, fingerprint, sequence).to_bytes()
+    packet = Packet.of_clip(frames, fingerprint, sequence, ALL_LOGITS).to_bytes()
     encode_ms = _ms_since(start)
     answer, link_ms = _exchange(transport, packet, sequence, timeout_s())
     parts = Parts(
         encode_ms=encode_ms, link_ms=link_ms, decode_ms=answer.decode_ms, server_ms=answer.server_ms
     )
-    return Offload(SERVER_ONLY, answer.logits, frames.nbytes, len(packet), parts)
+    return Offload(SERVER_ONLY, _logits(answer), frames.nbytes, len(packet), parts)
 
 
 def _exchange(transport: Transport, packet: bytes, sequence: int, timeout_s: float) -> Tuple[Answer, float]:
@@ -206,9 +185,17 @@ def _exchange(transport: Transport, packet: bytes, sequence: int, timeout_s: flo
     reply = read_reply(data)
     if isinstance(reply, Refusal):
         raise RefusedError(reply)
+    if not isinstance(reply, Answer):
+        raise WireError(f"the reply must be an answer, found {type(reply).__name__}")
     if reply.sequence != sequence:
         raise WireError(f"the reply must be to packet {sequence}, found one to packet {reply.sequence}")
     return reply, max(0.0, call_ms - reply.decode_ms - reply.server_ms)
+
+
+def _logits(answer: Answer) -> np.ndarray:
+    if not isinstance(answer.content, Logits):
+        raise WireError(f"the answer must hold logits, found {type(answer.content).__name__}")
+    return answer.content.values
 
 
 def _ms_since(start: float) -> float:

@@ -4,9 +4,10 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Dict, Optional, Tuple
 
-from approxbit.engines.runner import ClipFormat, CodeFormat
+from approxbit.engines.runner import ClipFormat
 from approxbit.errors import ArtefactError
 from approxbit.files import sha256_of
+from approxbit.wire import CodeFormat
 
 HALVES = ("edge", "server")
 WHOLE = "whole"

@@ -13,10 +13,10 @@ from typing import Any, Dict, Optional, Tuple
 
 from approxbit.configuration import Configuration, Shape3
 from approxbit.engines.artefact_card import SHA256, Card, GraphCard, Tolerance, require
-from approxbit.engines.runner import ClipFormat, CodeFormat
+from approxbit.engines.runner import ClipFormat
 from approxbit.errors import ArtefactError, WireError
 from approxbit.files import load_json, read_bytes, save_json, sha256_of, write_whole
-from approxbit.wire import Prior, read_prior
+from approxbit.wire import CodeFormat, PriorTables
 
 HEADER = {"format": "approxbit-export", "version": 3}  # 1 had no unsplit model, 2 no prior
 PRIOR_FILE = "prior.tables"
@@ -139,11 +139,11 @@ def _make_card(file: _CardFile, folder: Path) -> Card:
     )
 
 
-def _read_prior(path: Path, sha256: str) -> Prior:
+def _read_prior(path: Path, sha256: str) -> PriorTables:
     content = read_bytes(path, ArtefactError)
     if sha256_of(content) != sha256:
         raise ArtefactError(f"{path.name}: expected the sha256 {sha256}, found {sha256_of(content)}")
     try:
-        return read_prior(content)
+        return PriorTables.from_bytes(content)
     except WireError as error:
         raise ArtefactError(f"{path.name}: {error}") from error

@@ -6,7 +6,8 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from approxbit.engines.runner import ClipFormat, CodeFormat, EdgeRunner, WholeRunner
+from approxbit.engines.runner import ClipFormat, EdgeRunner, WholeRunner
+from approxbit.wire import CodeFormat
 
 
 class EmulatedDevice:

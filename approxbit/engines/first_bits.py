@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from approxbit.configuration import Configuration
-from approxbit.engines.runner import CodeFormat, EdgeResult, EdgeRunner
+from approxbit.engines.runner import EdgeResult, EdgeRunner
+from approxbit.wire import CodeFormat
 
 
 class FirstBitsRunner:

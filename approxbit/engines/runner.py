@@ -7,8 +7,8 @@ from typing import Protocol
 
 import numpy as np
 
-from approxbit.configuration import Configuration, Shape3, Shape4
-from approxbit.wire import Prior
+from approxbit.configuration import Shape4
+from approxbit.wire import CodeFormat
 
 
 @dataclass(frozen=True)
@@ -61,48 +61,6 @@ class ClipFormat:
         from approxbit.video.preprocess import preprocess  # needs PyAV
 
         return preprocess(frames, self.size, self.mean, self.std)
-
-
-@dataclass(frozen=True)
-class CodeFormat:
-    """What both sides of the link must agree on before one can read the other's codes.
-
-    Attributes:
-        configuration: Offload point, spatial encoder and codebook size.
-        feature_size: Time, height and width of the feature at the offload point.
-        num_tokens: Class tokens that cross beside the grid.
-        fingerprint: Hash of the codec's weights, 64 bits; 0 if they were never saved.
-        prior: Of the codec, for coding its codes; without one they cross packed. The runners know
-            nothing of it: they make and read packed codes.
-
-    Raises:
-        ValueError: The prior is one for codes of another size.
-    """
-
-    configuration: Configuration
-    feature_size: Shape3
-    num_tokens: int = 0
-    fingerprint: int = 0
-    prior: Prior | None = None
-
-    def __post_init__(self):
-        if self.prior is not None:
-            self.prior.check_fit(self.configuration, self.feature_size, self.num_tokens)
-
-    @property
-    def num_positions(self) -> int:
-        """Positions of a code: those of its grid, and one for each class token."""
-        return self.configuration.num_positions(self.feature_size, self.num_tokens)
-
-    @property
-    def payload_bytes(self) -> int:
-        """Bytes of a packed code.
-
-        Example:
-            >>> CodeFormat(Configuration.parse("64-Enc-B8"), (16, 14, 14)).payload_bytes
-            3136
-        """
-        return (self.configuration.codebook_size * self.num_positions + 7) // 8
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,13 @@ from typing import Any, Union
 import numpy as np
 
 from approxbit.engines.artefact import load_artefact
-from approxbit.engines.runner import ClipFormat, CodeFormat, EdgeResult, ServerResult, WholeResult
+from approxbit.engines.runner import ClipFormat, EdgeResult, ServerResult, WholeResult
 from approxbit.engines.tensorrt.check import run_edge, run_whole
 from approxbit.engines.tensorrt.cuda import Cuda
 from approxbit.engines.tensorrt.library import import_tensorrt
 from approxbit.engines.tensorrt.session import EngineSession
 from approxbit.engines.tensorrt.store import EngineKey, EngineStore
+from approxbit.wire import CodeFormat
 from approxbit.wire.packing import check_packed
 
 PathLike = Union[str, "os.PathLike[str]"]

@@ -11,7 +11,7 @@ from approxbit.backbones.base import Backbone
 from approxbit.backbones.feature import Feature
 from approxbit.codec.code import Code
 from approxbit.codec.codec import Codec
-from approxbit.wire import Prior
+from approxbit.wire import PriorTables
 
 
 class OffloadedModel(nn.Module):
@@ -39,8 +39,8 @@ class OffloadedModel(nn.Module):
     fingerprint: int = 0
     """Hash of the codec's weights, set by the zoo; 0 until then."""
 
-    prior: Prior | None = None
-    """The codec's tables or dictionary for coding, set by the zoo; None where it has none."""
+    prior: PriorTables | None = None
+    """The codec's tables for coding, set by the zoo; None where it has none."""
 
     def __init__(self, backbone: Backbone, codec: Codec, label_names: Sequence[str] = ()):
         super().__init__()

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from approxbit.backbones.base import Backbone
 from approxbit.codec.code import Code
-from approxbit.engines.runner import ClipFormat, CodeFormat, EdgeResult, ServerResult, WholeResult
+from approxbit.engines.runner import ClipFormat, EdgeResult, ServerResult, WholeResult
 from approxbit.offload import OffloadedModel
-from approxbit.wire import pack, unpack
+from approxbit.wire import CodeFormat, pack, unpack
 
 
 class TorchEdgeRunner:

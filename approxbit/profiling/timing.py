@@ -12,7 +12,6 @@ from typing import Generic, TypeVar
 import numpy as np
 from rich.progress import track
 
-from approxbit.edge.offload import make_packet
 from approxbit.engines.runner import EdgeRunner, ServerRunner, WholeRunner
 from approxbit.server.service import answer_code
 from approxbit.wire import warm_up
@@ -88,7 +87,7 @@ def _time_parts(
     """What one clip costs, from the clip to the packet and from the packet to the answer."""
     sent = edge.run(clip)
     start = time.perf_counter()
-    packet = make_packet(edge.code_format, sent.payload)
+    packet = edge.code_format.packet(sent.payload)
     encode_ms = sent.encode_ms + 1000 * (time.perf_counter() - start)
     answer, _ = answer_code(packet, server)
     return sent.edge_ms, encode_ms, answer.decode_ms, answer.server_ms

@@ -8,12 +8,27 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from approxbit.configuration import Configuration
-from approxbit.engines.runner import CodeFormat, ServerResult, ServerRunner, WholeRunner
+from approxbit.engines.runner import ServerResult, ServerRunner, WholeRunner
 from approxbit.errors import WireError
 from approxbit.server.streams import StreamCodes, StreamKey
-from approxbit.wire import Answer, Coding, Kind, Packet, Refusal, Status, codings_of, pack, protocol, unpack
-from approxbit.wire.answer import MAX_REASON_BYTES
+from approxbit.wire import (
+    Answer,
+    AnswerKind,
+    CodeFormat,
+    Coding,
+    Kind,
+    Packet,
+    Refusal,
+    Status,
+    codings_of,
+    pack,
+    protocol,
+    unpack,
+    wanted_of,
+)
+from approxbit.wire.refusal import MAX_REASON_BYTES
+
+OF_LOGITS = (AnswerKind.LOGITS, AnswerKind.TOP_K)
 
 _log = logging.getLogger("approxbit.server")
 
@@ -26,10 +41,7 @@ class Service:
     CLIP  packet -> the backbone's own clip size          -> normalise       -> backbone    -> answer
     ```
 
-    A layered packet that was cut holds the code of a smaller codebook: it is answered by the runner of that
-    configuration, which must be there and have the same weights.
-
-    The code of a packet that belongs to a stream is kept once it was answered. An update is read with the
+    The code of a packet that belongs to a session is kept once it was answered. An update is read with the
     code that it names; where that is not there any more, the packet is refused as `NEEDS_KEY`.
 
     Every call returns bytes, whatever came in. One packet is computed at a time, because torch uses all its
@@ -109,9 +121,10 @@ class Service:
                 result, packed = self._compute(packet, earlier)
         finally:
             self._line.release()
-        answer = Answer(packet.sequence, result.logits, result.decode_ms, result.server_ms)
-        if packet.place is not None:  # only now: nothing is kept of a packet that is refused after all
-            self.stream_codes.keep(_stream_key(packet), packet.sequence, packed)
+        content = wanted_of(packet).of_logits(result.logits)
+        answer = Answer(packet.sequence, content, result.decode_ms, result.server_ms)
+        if packet.binding is not None:  # only now: nothing is kept of a packet that is refused after all
+            self.stream_codes.keep(_stream_key(packet), packet.sequence % 256, packed)
         return answer
 
     def _earlier(self, packet: Packet) -> bytes | None:
@@ -123,6 +136,10 @@ class Service:
 
     def _objection(self, packet: Packet) -> str:
         """Why the packet is none that this server computes; empty if it is one."""
+        if packet.request.question is not None or wanted_of(packet).kind not in OF_LOGITS:
+            return "request: expected logits or the likeliest classes, and no question"
+        if packet.kind == Kind.VIDEO:
+            return "kind: expected a code or a clip, found a video"
         if packet.kind == Kind.CLIP:
             expected, found = self.whole.clip_format.frames_shape[:3], packet.feature_size
             return "" if found == expected else f"clip: expected the size {expected}, found {found}"
@@ -177,18 +194,13 @@ def _packed_code(packet: Packet, code_format: CodeFormat, earlier: bytes | None)
 
 
 def _stream_key(packet: Packet) -> StreamKey:
-    assert packet.place is not None
-    return StreamKey(packet.place.stream, _configuration_of(packet), packet.fingerprint)
-
-
-def _configuration_of(packet: Packet) -> Configuration:
-    """Whose runner answers a code: its own configuration, or that of a smaller codebook if it was cut."""
+    assert packet.binding is not None
     assert packet.configuration is not None
-    return replace(packet.configuration, codebook_size=packet.num_bits)
+    return StreamKey(packet.binding, packet.configuration, packet.fingerprint)
 
 
 def _name_of(packet: Packet) -> str:
-    return str(_configuration_of(packet))
+    return str(packet.configuration)
 
 
 def _misfit(expected: CodeFormat, packet: Packet) -> str:

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from typing import NamedTuple
 
 from approxbit.configuration import Configuration
-from approxbit.wire.stream import StreamPlace
+from approxbit.wire.window import WindowPlace
 
 CODES_PER_STREAM = 4
 BYTES_PER_CODE = 512
@@ -17,7 +17,7 @@ BYTES_PER_CODE = 512
 class StreamKey(NamedTuple):
     """Whose codes these are: a code serves only packets that have all three in common with its own."""
 
-    stream: int
+    binding: int
     configuration: Configuration
     fingerprint: int
 
@@ -49,7 +49,7 @@ class StreamCodes:
         """What is kept now, counted as for `max_bytes`."""
         return self._num_bytes
 
-    def find(self, key: StreamKey, sequence: int, place: StreamPlace) -> bytes | None:
+    def find(self, key: StreamKey, sequence: int, place: WindowPlace) -> bytes | None:
         """The packed code of clip `sequence` of a stream, if it is there and the one that the place means."""
         with self._lock:
             codes = self._streams.get(key)

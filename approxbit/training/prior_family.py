@@ -22,25 +22,16 @@ from approxbit.training.data import DigitsWindows
 from approxbit.training.prior import CodePrior, WindowPairs
 from approxbit.wire import (
     Coding,
-    Prior,
     PriorTables,
-    ZstdDictionary,
     count_steps,
     entropy,
-    pack,
     packed_bytes,
 )
 from approxbit.wire.coding import decode_payload, encode_planes
 from approxbit.wire.entropy import PROFILES
 
-NUM_SAMPLES = 4000
-"""Codes that a dictionary is trained on; more change little."""
-
 NUM_REFERENCE = 7
 """Positions of an earlier code that the tables of updates look at."""
-
-ZSTD = "zstd"
-"""The profile of a dictionary of zstandard in the place of tables."""
 
 Clip = Float[Tensor, "batch 3 time height width"]
 
@@ -52,9 +43,9 @@ class FittedPrior:
     Attributes:
         name: Of the codec, such as `digits-movinet/16-Enc-B5`.
         raw_bytes: Of a packed code.
-        ideal_bytes: Mean over the test codes, by the prior as it was trained; None of a dictionary.
-        coded_bytes: Mean over the test codes, of real payloads under the frozen tables or the dictionary.
-        tables_bytes: Size of the tables or the dictionary.
+        ideal_bytes: Mean over the test codes, by the prior as it was trained; None if only tables are there.
+        coded_bytes: Mean over the test codes, of real payloads under the frozen tables.
+        tables_bytes: Size of the tables.
         update_bytes: By shift in frames, the mean payload of the updates of test windows; empty if the tables
             have none for updates.
     """
@@ -130,12 +121,6 @@ def fit_update_prior(
     return prior
 
 
-def fit_dictionary(codec: Codec, codes: Code) -> ZstdDictionary:
-    """A dictionary of zstandard for a codec, trained on codes of training clips."""
-    samples = [pack(each) for each in codes.to_planes().numpy()[:NUM_SAMPLES]]
-    return ZstdDictionary.train(codec.grid_size, codec.num_tokens, codec.configuration.codebook_size, samples)
-
-
 def pair_windows(codes: Code, windows: DigitsWindows) -> dict[int, WindowPairs]:
     """All pairs of windows of one video that lie a shift apart, by shift in frames.
 
@@ -173,12 +158,14 @@ def measure_updates(name: str, tables: PriorTables, pairs: WindowPairs) -> float
     return coded_bytes / len(planes)
 
 
-def measure_prior(name: str, prior: Prior, codes: Code, trained: CodePrior | None = None) -> FittedPrior:
+def measure_prior(
+    name: str, prior: PriorTables, codes: Code, trained: CodePrior | None = None
+) -> FittedPrior:
     """Code every one of some test codes for real, and check that it comes back.
 
     Args:
         name: Of the codec.
-        prior: Tables or a dictionary.
+        prior: Its tables.
         codes: Of test clips.
         trained: What the tables were frozen from, for the bytes before rounding.
 
@@ -203,7 +190,7 @@ def compute_ideal_bytes(trained: CodePrior, codes: Code) -> float:
     return torch.cat([trained(Code(*chunk)) for chunk in chunks]).mean().item() / 8
 
 
-def make_metrics(codec: Codec, prior: Prior, whole: FittedPrior, codes: Code) -> dict[str, float]:
+def make_metrics(codec: Codec, prior: PriorTables, whole: FittedPrior, codes: Code) -> dict[str, float]:
     """What a card says of a prior: bytes of test codes, those of the nested ones, and those of updates."""
     metrics = {
         "raw_bytes": float(whole.raw_bytes),
@@ -235,7 +222,7 @@ def train_priors(
         family: Such as `digits-movinet`.
         data: Whose `loader("train")` and `loader("test")` give the clips, such as `DigitsData`.
         checkpoints: Folder of all families; by default as `find_checkpoints` says.
-        profile: `fast`, `small` or `global`, or `zstd` for dictionaries of zstandard in the place of tables.
+        profile: `fast`, `small` or `global`.
         num_steps: Steps of training for each prior.
         seed: For all random numbers.
         windows: Of long videos, for tables of updates; by default there are none.
@@ -248,10 +235,8 @@ def train_priors(
     Raises:
         ValueError: There is no such family, profile or codec.
     """
-    if profile not in (*PROFILES, ZSTD):
-        raise ValueError(f"profile must be one of {', '.join((*PROFILES, ZSTD))}, found {profile!r}")
-    if profile == ZSTD:
-        windows = None  # a dictionary codes nothing against an earlier code
+    if profile not in PROFILES:
+        raise ValueError(f"profile must be one of {', '.join(PROFILES)}, found {profile!r}")
     root = zoo.find_checkpoints(checkpoints)
     models = load_outermost(family, root)
     if unknown := set(configurations) - set(models):
@@ -262,15 +247,11 @@ def train_priors(
     test = compute_codes(models, data.loader("test"), "codes of test clips")
     of_windows = {} if windows is None else _codes_of_windows(models, windows)
     for configuration, model in models.items():
-        name, trained = f"{family}/{configuration}", None
-        prior: Prior
-        if profile == ZSTD:
-            prior = fit_dictionary(model.codec, train[configuration])
-        else:
-            trained = fit_prior(model, train[configuration], profile, num_steps, seed)
-            prior = trained.freeze()
+        name = f"{family}/{configuration}"
+        trained = fit_prior(model, train[configuration], profile, num_steps, seed)
+        prior = trained.freeze()
         update_bytes = {}
-        if windows is not None and isinstance(prior, PriorTables):
+        if windows is not None:
             train_pairs, test_pairs = (pair_windows(each[configuration], windows) for each in of_windows)
             update = fit_update_prior(model, list(train_pairs.values()), profile, num_steps, seed)
             prior = replace(prior, update=update.freeze())

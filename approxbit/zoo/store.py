@@ -17,7 +17,7 @@ from approxbit.configuration import Configuration
 from approxbit.errors import HashMismatchError, WeightsError, WireError
 from approxbit.offload import OffloadedModel
 from approxbit.select import LUT
-from approxbit.wire import Prior, read_prior
+from approxbit.wire import PriorTables
 from approxbit.zoo.builders import build_backbone
 from approxbit.zoo.cards import BackboneCard, Card, CodecCard, Provenance, load_card, save_card
 from approxbit.zoo.folder import (
@@ -79,7 +79,7 @@ def save_codec(
     backbone: str | None = None,
     label_set: str | None = None,
     provenance: Provenance | None = None,
-    prior: Prior | None = None,
+    prior: PriorTables | None = None,
 ) -> CodecCard:
     """Write `<configuration>.safetensors` and its card into a family's folder.
 
@@ -89,7 +89,7 @@ def save_codec(
         backbone: Family of the backbone that the codec was trained for; by default this one.
         label_set: Which question the codec was trained to answer; by default the backbone's.
         provenance: How the codec was made.
-        prior: Its tables or dictionary for coding, part of the fingerprint.
+        prior: Its tables for coding, part of the fingerprint.
 
     Raises:
         ValueError: The folder's name is no family's, there is no such backbone, its features are not those
@@ -122,7 +122,7 @@ def save_codec(
 
 def save_prior(
     name: str,
-    prior: Prior,
+    prior: PriorTables,
     metrics: Mapping[str, float] | None = None,
     checkpoints: Folder | None = None,
 ) -> CodecCard:
@@ -251,9 +251,9 @@ def _assemble(root: Path, codec_card: CodecCard, backbone: Backbone) -> Offloade
     return model
 
 
-def _read_prior(path: Path, codec: Codec, tensor: Tensor) -> Prior:
+def _read_prior(path: Path, codec: Codec, tensor: Tensor) -> PriorTables:
     try:
-        prior = read_prior(tensor.numpy().tobytes())
+        prior = PriorTables.from_bytes(tensor.numpy().tobytes())
         prior.check_fit(codec.configuration, codec.feature_shape.size, codec.num_tokens)
     except (WireError, ValueError) as error:
         raise WeightsError(f"{path}: the tensor {PRIOR} is no prior of this codec: {error}") from error

@@ -11,12 +11,12 @@ import pytest
 
 from approxbit.configuration import Configuration
 from approxbit.edge import EdgeSession, GrpcTransport, LocalTransport, SessionPolicy
-from approxbit.engines.runner import ClipFormat, CodeFormat, EdgeResult, ServerResult, WholeResult
+from approxbit.engines.runner import ClipFormat, EdgeResult, ServerResult, WholeResult
 from approxbit.errors import LinkError
 from approxbit.link import BandwidthEstimator
 from approxbit.select import LUT, AccuracySLA, LatencySLA, LUTRow
 from approxbit.server import GrpcServer, Service
-from approxbit.wire import Answer, Coding, Packet, PriorTables, Refusal, Status
+from approxbit.wire import Answer, CodeFormat, Coding, Packet, PriorTables, Refusal, Status
 
 CLIP_FORMAT = ClipFormat(num_frames=2, size=4, fingerprint=9)
 FINGERPRINTS = {"8-NoEnc-B3": 5, "16-NoEnc-B3": 6}

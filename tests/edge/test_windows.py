@@ -12,12 +12,12 @@ import pytest
 from approxbit.configuration import Configuration
 from approxbit.edge import EdgeAnswer, EdgeSession, GrpcTransport, LocalTransport, SessionPolicy
 from approxbit.edge.code_stream import CodeStream
-from approxbit.engines.runner import ClipFormat, CodeFormat, EdgeResult, ServerResult, WholeResult
+from approxbit.engines.runner import ClipFormat, EdgeResult, ServerResult, WholeResult
 from approxbit.errors import LinkError
 from approxbit.select import LUT, AccuracySLA, LatencySLA, LUTRow
 from approxbit.server import GrpcServer, Service
 from approxbit.server.streams import StreamCodes
-from approxbit.wire import Coding, Packet, PriorTables, Refusal, Status, pack
+from approxbit.wire import CodeFormat, Coding, Packet, PriorTables, Refusal, Status, pack
 
 TIMES, NUM_FRAMES = 4, 8
 NAMES = ("4-NoEnc-B3", "4-NoEnc-B5")
@@ -299,7 +299,7 @@ def test_two_streams_at_once_do_not_disturb_each_other(
     answers = [slide(session, start)[0] for start in (0, 2, 4) for session in sessions]
     answers += slide(sessions[0], 6, 8) + slide(sessions[1], 6)
     assert keys(answers) == [True, True] + [False] * 7
-    assert len({packet.place.stream for packet in service.packets if packet.place}) == 2
+    assert len({packet.binding for packet in service.packets}) == 2
 
 
 def test_a_codec_without_tables_of_updates_sends_as_ever(

@@ -9,7 +9,8 @@ import pytest
 
 from approxbit.configuration import Configuration
 from approxbit.engines.emulated import EmulatedDevice
-from approxbit.engines.runner import ClipFormat, CodeFormat, EdgeResult, WholeResult
+from approxbit.engines.runner import ClipFormat, EdgeResult, WholeResult
+from approxbit.wire import CodeFormat
 
 CLIP = np.zeros((3, 2, 4, 4), np.float32)
 

@@ -10,8 +10,8 @@ import pytest
 
 from approxbit.configuration import Configuration
 from approxbit.engines.first_bits import FirstBitsRunner
-from approxbit.engines.runner import CodeFormat, EdgeResult
-from approxbit.wire import pack, unpack
+from approxbit.engines.runner import EdgeResult
+from approxbit.wire import CodeFormat, pack, unpack
 
 WHOLE = CodeFormat(Configuration.parse("7-NoEnc-B2"), (1, 3, 5), fingerprint=9)
 PLANES = np.random.default_rng(1).integers(0, 2, (7, WHOLE.num_positions), np.uint8)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from approxbit.configuration import Configuration
-from approxbit.engines.runner import ClipFormat, CodeFormat
+from approxbit.engines.runner import ClipFormat
+from approxbit.wire import CodeFormat
 
 FORMAT = ClipFormat(num_frames=2, size=4, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
 

@@ -20,8 +20,9 @@ from approxbit.engines.artefact import (
     save_card,
     save_reference,
 )
-from approxbit.engines.runner import ClipFormat, CodeFormat
+from approxbit.engines.runner import ClipFormat
 from approxbit.files import sha256_of
+from approxbit.wire import CodeFormat
 
 BITS, CLASSES, CLIP_VALUES = 8, 5, 24
 CLIP_FORMAT = ClipFormat(2, 2, (0.5, 0.25, 0.125), (1.0, 2.0, 4.0), fingerprint=0xABCD)

@@ -13,10 +13,11 @@ from approxbit.backbones.movinet import movinet_digits
 from approxbit.backbones.mvitv2 import mvitv2_digits
 from approxbit.codec import Codec
 from approxbit.configuration import Configuration
-from approxbit.engines.runner import ClipFormat, CodeFormat
+from approxbit.engines.runner import ClipFormat
 from approxbit.errors import WireError
 from approxbit.offload import OffloadedModel
 from approxbit.offload.runners import TorchEdgeRunner, TorchServerRunner, TorchWholeRunner
+from approxbit.wire import CodeFormat
 
 CLIP_SHAPE = (3, 4, 32, 32)
 

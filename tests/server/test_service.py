@@ -13,8 +13,6 @@ import pytest
 import torch
 
 from approxbit import zoo
-from approxbit.configuration import Configuration
-from approxbit.edge.offload import make_packet
 from approxbit.engines.runner import ServerResult
 from approxbit.offload import OffloadedModel
 from approxbit.offload.runners import TorchEdgeRunner, TorchServerRunner, TorchWholeRunner
@@ -22,17 +20,22 @@ from approxbit.server import Service
 from approxbit.server.loading import build_service, load_service
 from approxbit.wire import (
     Answer,
+    AnswerKind,
     Coding,
-    Kind,
+    Logits,
     Packet,
     PriorTables,
     Refusal,
+    Request,
     Status,
-    pack,
+    Text,
+    TopK,
+    Wanted,
     read_reply,
 )
 
 Models = dict[str, OffloadedModel]
+ALL_LOGITS = Request(wanted=Wanted(AnswerKind.LOGITS, 0))
 FRAMES = np.random.default_rng(1).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
 
 
@@ -47,15 +50,7 @@ def prepare(models: Models) -> np.ndarray:
 
 def code_packet(model: OffloadedModel, clip: np.ndarray, sequence: int = 0) -> Packet:
     runner = TorchEdgeRunner(model)
-    shape = runner.code_format
-    return Packet(
-        Kind.CODE,
-        shape.configuration,
-        shape.feature_size,
-        runner.run(clip).payload,
-        fingerprint=shape.fingerprint,
-        sequence=sequence,
-    )
+    return runner.code_format.packet(runner.run(clip).payload, sequence, request=ALL_LOGITS)
 
 
 def refusal_of(service: Service, packet: Packet | bytes) -> Refusal:
@@ -73,13 +68,13 @@ def test_a_code_is_answered_as_the_model_answers_its_clip(
     with torch.inference_mode():
         expected = models[name](torch.from_numpy(clip)[None])[0].numpy()
     assert answer.sequence == 41
-    assert np.array_equal(answer.logits, expected)
+    assert answer.content == Logits(expected)
     assert answer.decode_ms > 0
     assert answer.server_ms > 0
 
 
 def clip_packet(models: Models, sequence: int = 0) -> Packet:
-    return Packet.of_clip(FRAMES, fingerprint=models["5-Enc-B3"].backbone.fingerprint, sequence=sequence)
+    return Packet.of_clip(FRAMES, models["5-Enc-B3"].backbone.fingerprint, sequence, ALL_LOGITS)
 
 
 def test_a_clip_is_answered_as_the_backbone_answers_it(service: Service, models: Models) -> None:
@@ -87,7 +82,7 @@ def test_a_clip_is_answered_as_the_backbone_answers_it(service: Service, models:
     with torch.inference_mode():
         expected = models["5-Enc-B3"].backbone(torch.from_numpy(prepare(models))[None])[0].numpy()
     assert answer.sequence == 42
-    assert np.array_equal(answer.logits, expected)
+    assert answer.content == Logits(expected)
 
 
 @pytest.mark.parametrize("data", [b"", b"hello", b"AXB\x01" + bytes(40), bytes(100_000)])
@@ -105,7 +100,7 @@ def test_every_packet_with_one_bit_flipped_is_refused(service: Service, models: 
 
 
 def test_an_answer_is_no_packet(service: Service) -> None:
-    refusal = refusal_of(service, Answer(3, np.zeros(3, np.float32)).to_bytes())
+    refusal = refusal_of(service, Answer(3, Text("no")).to_bytes())
     assert refusal.status == Status.MALFORMED
     assert "kind" in refusal.reason
 
@@ -133,8 +128,7 @@ def test_a_code_of_another_shape_is_refused(
     shape = TorchEdgeRunner(models["5-Enc-B3"]).code_format
     time, height, width = shape.feature_size
     other = replace(shape, feature_size=(time, height, width + more), num_tokens=num_tokens)
-    planes = np.zeros((5, other.num_positions), np.uint8)
-    packet = Packet.of_code(shape.configuration, other.feature_size, planes, num_tokens, shape.fingerprint)
+    packet = other.packet(np.zeros((5, other.num_positions), np.uint8))
     refusal = refusal_of(service, packet)
     assert refusal.status == Status.UNSUPPORTED
     assert refusal.reason == f"{field}: expected {getattr(shape, field)}, found {getattr(other, field)}"
@@ -188,12 +182,12 @@ def test_a_coded_code_has_the_answer_of_the_packed_one(
     coded: tuple[Service, TorchEdgeRunner, np.ndarray], service: Service
 ) -> None:
     server, edge, planes = coded
-    raw = make_packet(replace(edge.code_format, prior=None), pack(planes), 7)
-    short = make_packet(edge.code_format, pack(planes), 7)
+    raw = replace(edge.code_format, prior=None).packet(planes, 7)
+    short = edge.code_format.packet(planes, 7)
     assert (raw.coding, short.coding) == (Coding.RAW, Coding.CONTEXT)
     assert len(short.payload) < len(raw.payload)
     answers = [Answer.from_bytes(server.answer(packet.to_bytes())) for packet in (raw, short)]
-    assert np.array_equal(answers[0].logits, answers[1].logits)
+    assert answers[0].content == answers[1].content
 
     refusal = refusal_of(service, short)  # which has no tables for it
     assert refusal.status == Status.UNSUPPORTED
@@ -204,44 +198,52 @@ def test_a_coded_payload_that_no_encoder_writes_is_refused(
     coded: tuple[Service, TorchEdgeRunner, np.ndarray],
 ) -> None:
     server, edge, planes = coded
-    packet = make_packet(edge.code_format, pack(planes))
+    packet = edge.code_format.packet(planes)
     refusal = refusal_of(server, replace(packet, payload=packet.payload + bytes(9) + b"\1"))
     assert refusal.status == Status.MALFORMED
     assert "payload: expected what the encoder writes for its bits" in refusal.reason
 
 
-def test_a_cut_packet_is_answered_by_the_runner_of_its_bits(
-    coded: tuple[Service, TorchEdgeRunner, np.ndarray], models: Models
+def test_reading_the_bits_of_a_coded_code_counts_as_decoding(
+    coded: tuple[Service, TorchEdgeRunner, np.ndarray],
 ) -> None:
     server, edge, planes = coded
-    shape = edge.code_format
-    packet = Packet.of_code(
-        *(shape.configuration, shape.feature_size, planes, 0, shape.fingerprint, 3, shape.prior, (2, 4))
-    )
-    assert packet.coding == Coding.LAYERED
-    whole = Answer.from_bytes(server.answer(packet.to_bytes()))
-    raw = make_packet(replace(shape, prior=None), pack(planes), 3)
-    assert np.array_equal(whole.logits, Answer.from_bytes(server.answer(raw.to_bytes())).logits)
 
-    cut = packet.keep_layers(1)
-    refusal = refusal_of(server, cut)
-    assert refusal.status == Status.UNSUPPORTED
-    assert refusal.reason.startswith("configuration: found 2-NoEnc-B2, expected one of")
-
-    first = replace(shape, configuration=Configuration.parse("2-NoEnc-B2"))
-    seen = []
-
-    class TwoBits:
-        code_format = first
+    class Instant:
+        code_format = edge.code_format
 
         def run(self, payload: bytes) -> ServerResult:
-            seen.append(payload)
-            return ServerResult(np.zeros(3, np.float32), 0.5, 1.0)
+            return ServerResult(np.zeros(3, np.float32), decode_ms=0.5, server_ms=1.0)
 
-    both = Service(server.whole, {**server.server_runners, "2-NoEnc-B2": TwoBits()})
-    answer = Answer.from_bytes(both.answer(cut.to_bytes()))
-    assert seen == [pack(planes[:2])]
-    assert answer.decode_ms > 0.5  # the decoding of the bits counts
+    instant = Service(server.whole, {"4-NoEnc-B2": Instant()})
+    answer = Answer.from_bytes(instant.answer(edge.code_format.packet(planes).to_bytes()))
+    assert answer.content == TopK.of_logits(np.zeros(3, np.float32))
+    assert answer.decode_ms > 0.5
+    assert answer.server_ms == 1
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        (Request(Text("why?")), "no question"),
+        (Request(wanted=Wanted(AnswerKind.TEXT, 0)), "expected logits or the likeliest classes"),
+    ],
+)
+def test_a_classifier_answers_no_questions(
+    request_: Request, message: str, service: Service, models: Models
+) -> None:
+    packet = replace(clip_packet(models), request=request_)
+    refusal = refusal_of(service, packet)
+    assert refusal.status == Status.UNSUPPORTED
+    assert message in refusal.reason
+
+
+def test_a_video_is_not_served_yet(service: Service) -> None:
+    refusal = refusal_of(service, Packet.of_video(b"\0", "mp4.h264", (4, 32, 32)))
+    assert (refusal.status, refusal.reason) == (
+        Status.UNSUPPORTED,
+        "kind: expected a code or a clip, found a video",
+    )
 
 
 class Failing(TorchServerRunner):

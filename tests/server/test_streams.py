@@ -12,24 +12,31 @@ import numpy as np
 import pytest
 
 from approxbit.configuration import Configuration
-from approxbit.edge.offload import make_packet
-from approxbit.engines.runner import ClipFormat, CodeFormat, ServerResult, WholeResult
+from approxbit.engines.runner import ClipFormat, ServerResult, WholeResult
 from approxbit.errors import WireError
 from approxbit.server import Service
 from approxbit.server.streams import BYTES_PER_CODE, CODES_PER_STREAM, StreamCodes, StreamKey
 from approxbit.wire import (
     Answer,
+    AnswerKind,
+    CodeFormat,
     Coding,
+    Logits,
     Packet,
     PriorTables,
     Refusal,
+    Request,
     Status,
-    StreamPlace,
+    Wanted,
+    WindowPlace,
     pack,
     read_reply,
     unpack,
 )
+from approxbit.wire.coding import encode_planes
+from approxbit.wire.entropy import Reference
 
+ALL_LOGITS = Request(wanted=Wanted(AnswerKind.LOGITS, 0))
 NAME, GRID = "4-NoEnc-B3", (4, 2, 2)
 
 
@@ -75,7 +82,7 @@ def window(seed: int, start: int) -> bytes:
 
 
 def key(seed: int, start: int, sequence: int, stream: int = 1, **changes: object) -> Packet:
-    packet = make_packet(FORMAT, window(seed, start), sequence, StreamPlace(stream))
+    packet = FORMAT.packet(window(seed, start), sequence, stream, request=ALL_LOGITS)
     assert packet.coding != Coding.UPDATE
     return replace(packet, **changes)  # type: ignore[arg-type]
 
@@ -83,20 +90,11 @@ def key(seed: int, start: int, sequence: int, stream: int = 1, **changes: object
 def update(seed: int, start: int, sequence: int, stream: int = 1, back: int = 1) -> Packet:
     """One time step on for each step back."""
     earlier = window(seed, start - back)
-    place = StreamPlace.after(stream, earlier, back, steps=back)
     planes, others = unpack(window(seed, start), 4, 16), unpack(earlier, 4, 16)
-    packet = Packet.of_code(
-        FORMAT.configuration,
-        GRID,
-        planes,
-        fingerprint=FORMAT.fingerprint,
-        sequence=sequence,
-        prior=PRIOR,
-        place=place,
-        earlier=others,
-    )
-    assert packet.coding == Coding.UPDATE
-    return packet
+    coding, payload = encode_planes(planes, PRIOR, Reference(others, back))
+    assert coding == Coding.UPDATE
+    rest = {"coding": coding, "payload": payload, "place": WindowPlace.after(earlier, back, steps=back)}
+    return replace(key(seed, start, sequence, stream), **rest)
 
 
 @pytest.fixture
@@ -108,7 +106,7 @@ def expect_answer(service: Service, packet: Packet, code: bytes) -> None:
     reply = read_reply(service.answer(packet.to_bytes()))
     assert isinstance(reply, Answer), reply
     assert reply.sequence == packet.sequence
-    assert bytes(reply.logits.astype(np.uint8)) == code
+    assert reply.content == Logits(np.frombuffer(code, np.uint8).astype(np.float32))
 
 
 def expect_refusal(service: Service, packet: Packet, status: Status) -> Refusal:
@@ -180,7 +178,7 @@ def test_streams_are_served_side_by_side() -> None:
             expect_answer(service, update(stream, start, start, stream), window(stream, start))
 
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(serve, range(8)))
+        list(pool.map(serve, range(1, 9)))
 
 
 def test_a_code_serves_no_other_configuration_and_no_other_weights() -> None:
@@ -247,11 +245,11 @@ def test_an_update_that_cannot_be_read_leaves_the_stream_as_it_was(service: Serv
 def test_a_codec_without_tables_of_updates_reads_none() -> None:
     service = Service(Whole(), {NAME: Echo(replace(FORMAT, prior=replace(PRIOR, update=None)))})
     refusal = expect_refusal(service, update(1, 1, 1), Status.UNSUPPORTED)
-    assert refusal.reason == "coding: expected one of 0, 1, 2 of 4-NoEnc-B3, found 3"
+    assert refusal.reason == "coding: expected one of 0, 1 of 4-NoEnc-B3, found 2"
 
 
 def test_a_packet_of_no_stream_is_not_kept(service: Service) -> None:
-    expect_answer(service, make_packet(FORMAT, window(1, 0)), window(1, 0))
+    expect_answer(service, FORMAT.packet(window(1, 0), request=ALL_LOGITS), window(1, 0))
     assert service.stream_codes.num_bytes == 0
 
 
@@ -267,7 +265,7 @@ def stream_key(stream: int) -> StreamKey:
 
 
 def has(codes: StreamCodes, stream: int, sequence: int, packed: bytes) -> bool:
-    return codes.find(stream_key(stream), sequence, StreamPlace.after(stream, packed, 1, 0)) == packed
+    return codes.find(stream_key(stream), sequence, WindowPlace.after(packed, 1, 0)) == packed
 
 
 def test_a_stream_keeps_its_last_codes() -> None:

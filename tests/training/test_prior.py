@@ -18,7 +18,7 @@ from approxbit.configuration import Configuration
 from approxbit.training.data import DigitsWindows
 from approxbit.training.prior import CodePrior, WindowPairs, guess_code
 from approxbit.training.prior_family import measure_updates, pair_windows, train_priors
-from approxbit.wire import ZstdDictionary, entropy
+from approxbit.wire import entropy
 
 GRID = (2, 3, 3)
 
@@ -264,20 +264,8 @@ def test_every_codec_of_a_family_gets_its_prior(tmp_path, with_windows: bool) ->
     assert alone.name == "toy/4-NoEnc-B2"
 
 
-def test_a_codec_may_have_a_dictionary_in_the_place_of_tables(tmp_path) -> None:
-    make_toy_family(tmp_path, "8-NoEnc-B2")
-    (result,) = train_priors("toy", TinyData(), tmp_path, "zstd", windows=TinyWindows())
-    assert (result.ideal_bytes, result.update_bytes) == (None, {})
-    assert 0 < result.coded_bytes <= result.raw_bytes
-    model = zoo.load("toy/8-NoEnc-B2", tmp_path)
-    assert isinstance(model.prior, ZstdDictionary)
-    assert len(model.prior.to_bytes()) == result.tables_bytes
-    card = zoo.card("toy/8-NoEnc-B2", tmp_path)
-    assert card.provenance.metrics["test_coded_bytes"] == round(result.coded_bytes, 2)
-
-
 def test_an_unknown_profile_or_codec_is_refused_before_any_clip_is_looked_at(tmp_path) -> None:
-    with pytest.raises(ValueError, match="profile must be one of fast, small, global, zstd, found 'tiny'"):
+    with pytest.raises(ValueError, match="profile must be one of fast, small, global, found 'tiny'"):
         next(train_priors("toy", None, tmp_path, "tiny"))
     make_toy_family(tmp_path, "4-NoEnc-B2")
     with pytest.raises(ValueError, match="configurations of toy among 4-NoEnc-B2, found 5-NoEnc-B2"):

@@ -12,7 +12,7 @@ from approxbit.backbones.splitting import SplitModel, TokenLayout, split
 from approxbit.codec import Codec
 from approxbit.configuration import Configuration
 from approxbit.offload import OffloadedModel
-from approxbit.wire import Packet
+from approxbit.wire import CodeFormat, Packet
 
 CLIP = (2, 3, 4, 32, 32)
 
@@ -101,8 +101,7 @@ def test_names_of_modules_may_begin_with_a_digit_or_an_underscore(model, point):
     backbone = split(model.eval(), at=point, example=torch.rand(CLIP))
     offloaded = OffloadedModel(backbone, codec_for(backbone, f"8-Enc-{point}"))
     code = offloaded.encode(torch.rand(CLIP))
-    packet = Packet.of_code(
-        offloaded.codec.configuration, offloaded.codec.feature_shape.size, code.to_planes()[0].numpy()
-    )
+    code_format = CodeFormat(offloaded.codec.configuration, offloaded.codec.feature_shape.size)
+    packet = code_format.packet(code.to_planes()[0].numpy())
     assert Packet.from_bytes(packet.to_bytes()).configuration == Configuration.parse(f"8-Enc-{point}")
     assert offloaded.answer(code).shape == (2, 4)
