@@ -82,7 +82,7 @@ class Binding:
         else:
             tag, body = _REFUSAL | message.status, message.body()
         head = _HEAD.pack(SHORT | tag, self.number, message.sequence % 256)
-        return head + self._checksum(head, body) + body
+        return head + self.checksum(head, body) + body
 
     def read(self, tag: int, sequence: int, body: BytesLike) -> ShortMessage:
         """The message of a header and a body whose checksum is right.
@@ -108,11 +108,12 @@ class Binding:
         Raises:
             SessionError: The checksum is another.
         """
-        expected = self._checksum(head, body)
+        expected = self.checksum(head, body)
         if checksum != expected:
             raise SessionError(problem("checksum", expected.hex(), bytes(checksum).hex()))
 
-    def _checksum(self, head: BytesLike, body: BytesLike) -> bytes:
+    def checksum(self, head: BytesLike, body: BytesLike) -> bytes:
+        """The two bytes between the first four of a message and its body."""
         return _CHECKSUM.pack(binascii.crc_hqx(body, binascii.crc_hqx(head, self.seal)))
 
     def _check_number(self, number: object) -> None:

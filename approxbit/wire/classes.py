@@ -34,7 +34,7 @@ class TopK:
 
     Example:
         >>> TopK.of_logits(np.array([0, 2, 1], np.float32), 2)
-        TopK(classes=(1, 2), scores=(-0.407470703125, -1.4072265625))
+        TopK(classes=(1, 2), scores=(-0.40771484375, -1.4072265625))
     """
 
     classes: tuple[int, ...]

@@ -20,7 +20,7 @@ MAGIC = b"AXB"
 VERSION = 1
 FRAME_BYTES = 20
 MAX_PAYLOAD_BYTES = 64 * 1024 * 1024
-MAX_BODY_BYTES = MAX_PAYLOAD_BYTES + 1024
+MAX_BODY_BYTES = MAX_PAYLOAD_BYTES + 8192
 """Longest body of any message: the longest payload, and room for what stands before it."""
 
 MAX_SEQUENCE = 2**32 - 1
@@ -140,7 +140,7 @@ def write_frame(kind: Kind, details: bytes, sequence: int, body: bytes) -> bytes
 
     Example:
         >>> write_frame(Kind.ANSWER, b"...", 7, b"body").hex(" ", 4)
-        '41584201 00f86481 00000004 032e2e2e 00000007 626f6479'
+        '41584201 03fe5ffe 00000004 072e2e2e 00000007 626f6479'
     """
     rest = _REST.pack(len(body), kind, details, sequence) + body
     return _PREFIX + _CHECKSUM.pack(_checksum(rest)) + rest

@@ -61,8 +61,8 @@ class Request:
         """The section of a message; the inverse of `read`. Empty where nothing is said.
 
         Example:
-            >>> Request(Text("why?")).to_bytes().hex(" ", -4)
-            '010004 7768793f'
+            >>> Request(Text("why?")).to_bytes().hex()
+            '0100047768793f'
         """
         what = 0 if self.wanted is None else _HAS_WANTED
         section = b"" if self.wanted is None else self.wanted.to_bytes()

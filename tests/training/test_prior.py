@@ -56,7 +56,7 @@ def test_the_tables_code_a_code_in_as_many_bytes_as_the_prior_says(profile: str,
     tables = prior.freeze()
     ideal = prior(codes).detach().numpy() / 8
     coded = [entropy.encode(planes, tables) for planes in codes.to_planes().numpy()]
-    pairs = [(len(layers[0]), size) for layers, size in zip(coded, ideal, strict=True) if layers is not None]
+    pairs = [(len(payload), size) for payload, size in zip(coded, ideal, strict=True) if payload is not None]
     assert len(pairs) > 150
     excess = np.array([found - size for found, size in pairs])
     assert np.abs(excess).max() < 1.5
@@ -132,9 +132,9 @@ def test_a_reference_helps_where_it_is_right() -> None:
     assert (with_it < without).all()
     tables = replace(CodePrior(4, GRID).freeze(), update=prior.freeze())
     planes = codes.to_planes().numpy()
-    layers = entropy.encode(planes[0], tables, reference=entropy.Reference(planes[0], 0))
-    assert layers is not None
-    assert len(layers[0]) == pytest.approx(float(with_it[0]) / 8, abs=1.1)
+    payload = entropy.encode(planes[0], tables, entropy.Reference(planes[0], 0))
+    assert payload is not None
+    assert len(payload) == pytest.approx(float(with_it[0]) / 8, abs=1.1)
 
 
 LONG = (6, 3, 3)

@@ -1,8 +1,11 @@
-"""Random tables for the tests of entropy coding."""
+"""Random tables for the tests of entropy coding, and the second implementation of the format."""
 
 from __future__ import annotations
 
+import importlib
 import math
+from pathlib import Path
+from types import ModuleType
 from typing import Protocol
 
 import numpy as np
@@ -78,3 +81,25 @@ def random_prior(
 @pytest.fixture
 def make_prior() -> MakePrior:
     return random_prior
+
+
+def load_benchmark(name: str) -> ModuleType:
+    """A module of `benchmarks/`, where scripts import one another by name."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
+        return importlib.import_module(name)
+
+
+@pytest.fixture(scope="session")
+def wire_fuzz() -> ModuleType:
+    return load_benchmark("wire_fuzz")
+
+
+@pytest.fixture(scope="session")
+def wire_vectors() -> ModuleType:
+    return load_benchmark("wire_vectors")
+
+
+@pytest.fixture(scope="session")
+def wire_reader() -> ModuleType:
+    return load_benchmark("wire_reader")

@@ -6,8 +6,9 @@ from approxbit.errors import WireError
 from approxbit.wire.frame import (
     FRAME_BYTES,
     MAX_BODY_BYTES,
+    Cursor,
     Kind,
-    expect_kind,
+    parse,
     read_frame,
     write_frame,
 )
@@ -31,7 +32,7 @@ def changed(place: int, new: bytes) -> bytes:
 
 def test_a_frame_comes_back() -> None:
     frame = read_frame(MESSAGE)
-    assert frame == (3, b"\x01\x02\x03", 0xFFFFFFFE, memoryview(b"body"))
+    assert frame == (7, b"\x01\x02\x03", 0xFFFFFFFE, memoryview(b"body"))
     assert read_frame(bytearray(MESSAGE)) == frame
     assert read_frame(memoryview(b"." + MESSAGE)[1:]) == frame
 
@@ -72,11 +73,40 @@ def test_a_message_that_is_not_intact_is_refused(data: bytes, message: str) -> N
         read_frame(data)
 
 
-def test_an_unexpected_kind_is_refused() -> None:
-    frame = read_frame(MESSAGE)
-    assert expect_kind(frame, Kind.ANSWER) is Kind.ANSWER
-    with pytest.raises(WireError, match=r"kind: expected 1 \(CODE\) or 2 \(CLIP\), found 3"):
-        expect_kind(frame, Kind.CODE, Kind.CLIP)
+def test_a_body_of_the_longest_length_is_read_and_one_more_byte_is_not() -> None:
+    longest = write_frame(Kind.VIDEO, bytes(3), 0, bytes(MAX_BODY_BYTES))
+    assert len(read_frame(longest).body) == MAX_BODY_BYTES
+    too_long = write_frame(Kind.VIDEO, bytes(3), 0, bytes(MAX_BODY_BYTES + 1))
+    with pytest.raises(
+        WireError, match=f"body_bytes: expected at most {MAX_BODY_BYTES}, found {2**26 + 8193}"
+    ):
+        read_frame(too_long)
+
+
+def test_the_reader_of_its_kind_reads_a_message() -> None:
+    readers = {Kind.ANSWER: lambda frame: bytes(frame.body), Kind.CODE: lambda frame: b""}
+    assert parse(MESSAGE, readers) == b"body"
+    with pytest.raises(WireError, match=r"kind: expected 3 \(CODE\) or 4 \(CLIP\), found 7"):
+        parse(MESSAGE, dict.fromkeys((Kind.CODE, Kind.CLIP), lambda frame: b""))
+
+
+def test_what_a_reader_finds_out_of_bounds_is_malformed() -> None:
+    def read(frame: object) -> None:
+        raise ValueError("time: expected 1 to 65535, found 0")
+
+    with pytest.raises(WireError, match="time: expected 1 to 65535, found 0"):
+        parse(MESSAGE, {Kind.ANSWER: read})
+
+
+def test_a_body_is_taken_from_its_front() -> None:
+    cursor = Cursor(b"abcd")
+    assert (cursor.take(1, "first"), cursor.num_left) == (b"a", 3)
+    with pytest.raises(WireError, match="rest: expected 4 bytes, found 3"):
+        cursor.take(4, "rest")
+    with pytest.raises(WireError, match="last: expected the end of the message behind it, found 3 bytes"):
+        cursor.expect_end("last")
+    assert cursor.take_rest() == b"bcd"
+    cursor.expect_end("last")
 
 
 def test_only_bytes_are_read() -> None:

@@ -10,22 +10,42 @@ from hypothesis import strategies as st
 
 from approxbit.configuration import Configuration
 from approxbit.errors import FingerprintError, WireError
-from approxbit.wire import HEADER_BYTES, Kind, Packet, pack
+from approxbit.wire import (
+    HEADER_BYTES,
+    AnswerKind,
+    CodeFormat,
+    Coding,
+    Kind,
+    Packet,
+    Request,
+    Text,
+    Tokens,
+    Wanted,
+    WindowPlace,
+    pack,
+)
 from approxbit.wire.frame import write_frame
 
 CONFIGURATION = Configuration.parse("3-Enc-B3")
 SIZE = (2, 3, 3)
 PLANES = np.array([[1, 0, 1, 1, 0], [0, 1, 0, 0, 1], [1, 1, 1, 0, 0]], np.uint8)
 CLIP = np.arange(2 * 3 * 4 * 3, dtype=np.uint8).reshape(2, 3, 4, 3)
+FORMAT = CodeFormat(CONFIGURATION, SIZE, 1, 2**64 - 1)
+VIDEO = Packet.of_video(b"\0\1\2", "mp4.h264", (16, 112, 96), fingerprint=5, sequence=2**32 - 1)
+REQUESTS = [
+    Request(),
+    Request(Text("what moves?\n")),
+    Request(Tokens((5, 70000)), Wanted(AnswerKind.TEXT, 0)),
+    Request(wanted=Wanted(AnswerKind.LOGITS, 0)),
+]
 
 
 def packet_of_code(**changes: Any) -> Packet:
-    packet = Packet.of_code(CONFIGURATION, SIZE, PLANES, num_tokens=1, fingerprint=2**64 - 1, sequence=7)
-    return dataclasses.replace(packet, **changes)
+    return dataclasses.replace(FORMAT.packet(PLANES, sequence=7), **changes)
 
 
 def forged(
-    kind: int = 1,
+    kind: int = 3,
     coding: int = 0,
     flags: int = 1,
     name: bytes = b"B3",
@@ -44,8 +64,12 @@ def forged(
 
 
 def forged_clip(**changes: Any) -> bytes:
-    clip = {"kind": 2, "flags": 0, "name": b"", "sizes": (1, 1, 2), "num_tokens": 0, "codebook_size": 0}
+    clip = {"kind": 4, "flags": 0, "name": b"", "sizes": (1, 1, 2), "num_tokens": 0, "codebook_size": 0}
     return forged(**{**clip, "payload": bytes(6), **changes})
+
+
+def forged_video(**changes: Any) -> bytes:
+    return forged_clip(**{"kind": 5, "name": b"x", "payload": b"?", **changes})
 
 
 def test_a_code_comes_back() -> None:
@@ -55,6 +79,7 @@ def test_a_code_comes_back() -> None:
     assert (received.kind, received.configuration, received.feature_size) == (Kind.CODE, CONFIGURATION, SIZE)
     assert (received.num_tokens, received.fingerprint, received.sequence) == (1, 2**64 - 1, 7)
     assert (received.codebook_size, received.num_positions, received.coding) == (3, 5, 0)
+    assert (received.binding, received.place, received.request) == (None, None, Request())
     np.testing.assert_array_equal(received.planes(), PLANES)
 
 
@@ -66,6 +91,35 @@ def test_a_clip_comes_back() -> None:
     assert (received.codebook_size, received.num_positions, received.num_tokens) == (0, 0, 0)
     np.testing.assert_array_equal(received.clip(), CLIP[:, ::-1])
     assert not received.clip().flags.writeable
+
+
+def test_a_video_comes_back() -> None:
+    received = Packet.from_bytes(VIDEO.to_bytes())
+    assert received == VIDEO
+    assert (received.kind, received.video_format, received.feature_size) == (
+        Kind.VIDEO,
+        "mp4.h264",
+        (16, 112, 96),
+    )
+    assert (received.payload, received.header_bytes) == (b"\0\1\2", HEADER_BYTES + 8)
+
+
+@pytest.mark.parametrize("request_", REQUESTS)
+@pytest.mark.parametrize(
+    "packet", [packet_of_code(), packet_of_code(binding=258), Packet.of_clip(CLIP), VIDEO]
+)
+def test_a_request_rides_in_every_packet(packet: Packet, request_: Request) -> None:
+    asking = dataclasses.replace(packet, request=request_)
+    data = asking.to_bytes()
+    assert Packet.from_bytes(data) == asking
+    assert len(data) == len(packet.to_bytes()) + len(request_.to_bytes())
+
+
+def test_a_code_may_say_its_session() -> None:
+    packet = packet_of_code(binding=258)
+    data = packet.to_bytes()
+    assert (data[14], data[40:42], packet.header_bytes) == (3, b"\1\2", 42)
+    assert Packet.from_bytes(data) == packet
 
 
 @settings(deadline=None, max_examples=150)
@@ -82,9 +136,10 @@ def test_a_clip_comes_back() -> None:
 def test_every_code_comes_back_from_exactly_its_bytes(
     configuration: Configuration, size: tuple, num_tokens: int, fingerprint: int, sequence: int, source
 ) -> None:
-    shape = configuration.codebook_size, configuration.num_positions(size, num_tokens)
+    known = CodeFormat(configuration, size, num_tokens, fingerprint)
+    shape = configuration.codebook_size, known.num_positions
     planes = np.frombuffer(source.randbytes(shape[0] * shape[1]), np.uint8).reshape(shape) & 1
-    packet = Packet.of_code(configuration, size, planes, num_tokens, fingerprint, sequence)
+    packet = known.packet(planes, sequence)
     data = packet.to_bytes()
     assert Packet.from_bytes(data) == packet
     assert Packet.from_bytes(data).to_bytes() == data
@@ -109,20 +164,21 @@ def test_the_header_has_40_bytes_for_a_name_of_two_letters() -> None:
 
 
 def test_the_largest_sizes_cross() -> None:
-    configuration = Configuration("B8", True, 1)
-    planes = np.zeros((1, 2**22), np.uint8)
-    packet = Packet.of_code(configuration, (1, 2**12, 2**12), planes)
+    packet = CodeFormat(Configuration("B8", True, 1), (1, 2**12, 2**12)).packet(
+        np.zeros((1, 2**22), np.uint8)
+    )
     assert Packet.from_bytes(packet.to_bytes()) == packet
-    wide = Packet.of_code(Configuration("B8", False, 4096), (1, 1, 1), np.ones((4096, 1), np.uint8))
+    wide = CodeFormat(Configuration("B8", False, 4096), (1, 1, 1)).packet(np.ones((4096, 1), np.uint8))
     assert Packet.from_bytes(wide.to_bytes()) == wide
 
 
 def test_numbers_of_numpy_make_equal_packets() -> None:
-    size = tuple(np.array(SIZE))
-    packet = Packet.of_code(CONFIGURATION, size, PLANES, np.int64(1), np.uint64(2**64 - 1), np.int8(7))  # type: ignore[arg-type]
-    assert packet == packet_of_code()
-    assert hash(packet) == hash(packet_of_code())
-    assert type(packet.fingerprint) is int
+    packet = packet_of_code(
+        feature_size=tuple(np.array(SIZE)), num_tokens=np.int64(1), sequence=np.int8(7), binding=np.uint16(3)
+    )
+    assert packet == packet_of_code(binding=3)
+    assert hash(packet) == hash(packet_of_code(binding=3))
+    assert {type(each) for each in (packet.sequence, packet.binding, *packet.feature_size)} == {int}
 
 
 def test_the_fingerprint_must_be_the_receivers() -> None:
@@ -136,18 +192,21 @@ def test_the_fingerprint_must_be_the_receivers() -> None:
 def test_forged_is_what_to_bytes_writes() -> None:
     assert forged() == packet_of_code(fingerprint=0).to_bytes()
     assert forged_clip() == Packet.of_clip(np.zeros((1, 1, 2, 3), np.uint8), sequence=7).to_bytes()
+    assert forged_video() == Packet.of_video(b"?", "x", (1, 1, 2), sequence=7).to_bytes()
 
 
 # In the order of the checks; each packet has its own fault and those of all that stand below it.
 FAULTS_OF_A_CODE: list[tuple[str, dict[str, Any]]] = [
-    ("kind: expected 1 (CODE) or 2 (CLIP), found 4", {"kind": 4}),
-    ("flags: expected 0 to 3, found 4", {"flags": 4}),
-    ("name_bytes: expected 0 to 6, found 7", {"name_bytes": 7}),
+    ("kind: expected 3 (CODE) or 4 (CLIP) or 5 (VIDEO), found 7", {"kind": 7}),
+    ("flags: expected 0 to 7, found 8", {"flags": 8}),
+    ("name_bytes: expected 1 to 32, found 33", {"name_bytes": 33}),
+    ("name: expected 9 bytes, found 8", {"name_bytes": 9}),
     ("codebook_size: expected 1 to 4096, found 4097", {"codebook_size": 4097}),
-    ("name of the offload point: expected letters, digits", {"name": b"B\xc3\xa4"}),
+    ("name: expected letters, digits", {"name": b"B\xc3\xa4"}),
     ("time: expected 1 to 65535, found 0", {"sizes": (0, 60000, 60000)}),
+    ("binding: expected 1 to 65535, found 0", {"flags": 3, "payload": b"\0\0\xb2\x78\xff"}),
     ("positions: expected 1 to 4194304, found 900065535", {"sizes": (1, 60000, 60000), "num_tokens": 65535}),
-    ("coding: expected 0 to 4, found 9", {"coding": 9}),
+    ("coding: expected 0 to 2, found 9", {"coding": 9}),
     ("payload: expected 2 bytes for 3 x 5 bits, found 3", {"payload": b"\xb2\x78\xff"}),
 ]
 
@@ -163,16 +222,16 @@ def test_the_first_fault_of_a_code_is_named(place: int) -> None:
     assert str(raised.value).startswith(message)
 
 
-# Each clip has the named fault and that of the next row.
+# Each has the named fault and that of the next row.
 @pytest.mark.parametrize(
     ("message", "changes"),
     [
-        ("flags: expected 0 to 3, found 128", {"flags": 128, "name_bytes": 33}),
+        ("flags: expected 0 to 7, found 128", {"flags": 128, "name_bytes": 33}),
         ("name_bytes: expected 0 to 32, found 33", {"name_bytes": 33, "payload": bytes(99), "flags": 1}),
-        ("flags, name_bytes and codebook_size: expected 0 in a clip, found (1, 2, 3)",
+        ("flags, codebook_size and name_bytes: expected none of a code, found (1, 3, 2)",
          {"flags": 1, "name": b"B8", "codebook_size": 3, "sizes": (1, 1, 0)}),
         ("width: expected 1 to 65535, found 0", {"sizes": (1, 1, 0), "num_tokens": 1}),
-        ("configuration, num_tokens, coding and place: expected None, 0, 0 and None in a clip, found (None,",
+        ("num_tokens, coding, binding and place: expected 0, 0, None and None without a code, found (1, 2,",
          {"num_tokens": 1, "coding": 2, "sizes": (60000, 60000, 1)}),
         ("bytes of the clip: expected 3 to 67108864, found 10800000000",
          {"sizes": (60000, 60000, 1), "payload": bytes(7)}),
@@ -186,19 +245,44 @@ def test_the_first_fault_of_a_clip_is_named(message: str, changes: dict[str, Any
 
 
 @pytest.mark.parametrize(
+    ("message", "changes"),
+    [
+        ("name_bytes: expected 1 to 32, found 0", {"name": b""}),
+        ("flags, codebook_size and name_bytes: expected none of a code, found (3, 0, 1)", {"flags": 3}),
+        ("name: expected letters, digits, '_' and '.', the last not at the", {"name": b"/"}),
+        ("num_tokens, coding, binding and place: expected 0, 0, None and None", {"coding": 1}),
+        ("pixels of the video: expected 1 to 67108864, found 67173375", {"sizes": (1025, 65535, 1)}),
+        ("bytes of the video: expected 1 to 67108864, found 0", {"payload": b""}),
+    ],
+)  # fmt: skip
+def test_a_malformed_video_is_refused(message: str, changes: dict[str, Any]) -> None:
+    with pytest.raises(WireError) as raised:
+        Packet.from_bytes(forged_video(**changes))
+    assert str(raised.value).startswith(message)
+
+
+def test_a_video_of_the_most_pixels_is_read() -> None:
+    assert Packet.from_bytes(forged_video(sizes=(1024, 256, 256))).feature_size == (1024, 256, 256)
+
+
+@pytest.mark.parametrize(
     ("data", "message"),
     [
-        (write_frame(Kind.CODE, bytes(3), 0, bytes(17)), "body_bytes: expected at least 18, found 17"),
+        (write_frame(Kind.CODE, bytes(3), 0, bytes(17)), "fields of the packet: expected 18 bytes, found 17"),
         (forged(codebook_size=0), "codebook_size: expected 1 to 4096, found 0"),
-        (forged(name=b""), "name of the offload point: .* found b''"),
-        (forged(name=b".3"), "name of the offload point: .* found b'.3'"),
-        (forged(name=b"B-3"), "name of the offload point: .* found b'B-3'"),
-        (forged(name=b"B3\n"), r"name of the offload point: .* found b'B3\\n'"),
+        (forged(name=b""), "name_bytes: expected 1 to 32, found 0"),
+        (forged(name=b".3"), "name: .* found b'.3'"),
+        (forged(name=b"B-3"), "name: .* found b'B-3'"),
+        (forged(name=b"B3\n"), r"name: .* found b'B3\\n'"),
         (forged(sizes=(2, 0, 3)), "height: expected 1 to 65535, found 0"),
         (forged(sizes=(1, 2**12, 2**12), num_tokens=0, codebook_size=4096),
          "packed bytes: expected 1 to 67108864, found 2147483648"),
         (forged(payload=b""), "payload: expected 2 bytes for 3 x 5 bits, found 0"),
         (forged(payload=b"\xb2\x79"), "padding: expected 1 zero bits at the end, found 1"),
+        (forged(flags=3, payload=b"\1"), "binding: expected 2 bytes, found 1"),
+        (forged(flags=5, payload=b""), "request: expected 1 bytes, found 0"),
+        (forged(coding=2, payload=b"\1\0\0"), "place of the window: expected 4 bytes, found 3"),
+        (forged(coding=2, payload=b"\1\0\0\0"), "binding: expected that of the earlier code, found None"),
         (forged_clip(payload=bytes(5)), "payload: expected 6 bytes for 1 x 1 x 2 x 3, found 5"),
     ],
 )  # fmt: skip
@@ -213,13 +297,14 @@ def test_a_packet_that_declares_gigabytes_is_refused(size: tuple[int, int, int])
         Packet.from_bytes(forged(sizes=size, codebook_size=4096))
     with pytest.raises(WireError, match="bytes of the clip: expected 3 to 67108864"):
         Packet.from_bytes(forged_clip(sizes=size))
+    with pytest.raises(WireError, match="pixels of the video: expected 1 to 67108864"):
+        Packet.from_bytes(forged_video(sizes=size))
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"kind": Kind.ANSWER}, "kind: expected Kind.CODE or Kind.CLIP, found <Kind.ANSWER: 3>"),
-        ({"configuration": None}, "configuration: expected one such as '64-Enc-B8', found None"),
+        ({"video_format": "mp4"}, "video_format: expected none with a configuration, found mp4"),
         ({"configuration": Configuration("B3", True, 4097)}, "codebook_size: expected 1 to 4096, found 4097"),
         ({"configuration": Configuration("B" * 33, True, 3)}, "name_bytes: expected 1 to 32, found 33"),
         ({"feature_size": (3, 3)}, r"feature_size: expected \(time, height, width\), found \(3, 3\)"),
@@ -227,12 +312,38 @@ def test_a_packet_that_declares_gigabytes_is_refused(size: tuple[int, int, int])
         ({"num_tokens": -1}, "num_tokens: expected 0 to 65535, found -1"),
         ({"fingerprint": 2**64}, "fingerprint: expected 0 to 18446744073709551615, found"),
         ({"sequence": 2**32}, "sequence: expected 0 to 4294967295, found 4294967296"),
-        ({"kind": Kind.CLIP}, "configuration, num_tokens, coding and place: expected None, 0, 0 and None in"),
+        ({"binding": 2**16}, "binding: expected 1 to 65535, found 65536"),
+        ({"configuration": None}, "num_tokens, coding, binding and place: expected 0, 0, None and None"),
+        ({"coding": Coding.UPDATE}, "place: expected that of an update with coding 2, found None"),
+        ({"place": WindowPlace(1, 0, 0)}, "place: expected none with coding 0, found WindowPlace"),
+        ({"coding": 2, "place": WindowPlace(1, 0, 0)}, "binding: expected that of the earlier code"),
     ],
 )  # fmt: skip
 def test_a_packet_that_could_not_be_read_cannot_be_made(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         packet_of_code(**changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"video_format": "x" * 33}, "name_bytes: expected 1 to 32, found 33"),
+        ({"video_format": "mp4/h264"}, "name: expected letters, digits"),
+        ({"video_format": "mp4.ä"}, "name: expected letters, digits"),
+        (
+            {"feature_size": (2, 65535, 65535)},
+            "pixels of the video: expected 1 to 67108864, found 8589672450",
+        ),
+        ({"payload": b""}, "bytes of the video: expected 1 to 67108864, found 0"),
+        (
+            {"binding": 1},
+            "num_tokens, coding, binding and place: expected 0, 0, None and None without a code",
+        ),
+    ],
+)
+def test_a_video_that_could_not_be_read_cannot_be_made(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(VIDEO, **changes)
 
 
 def test_fields_are_integers_and_bytes() -> None:
@@ -242,26 +353,20 @@ def test_fields_are_integers_and_bytes() -> None:
         packet_of_code(payload=bytearray(b"\xb2\x78"))
 
 
-def test_planes_must_fit_their_configuration() -> None:
-    with pytest.raises(ValueError, match=r"planes: expected \(3, 4\) for 3-Enc-B3, found \(3, 5\)"):
-        Packet.of_code(CONFIGURATION, SIZE, PLANES)
-    with pytest.raises(ValueError, match="planes: expected only 0 and 1, found 2"):
-        Packet.of_code(CONFIGURATION, SIZE, 2 * PLANES, num_tokens=1)
-
-
 @pytest.mark.parametrize("clip", [CLIP.astype(np.float32), CLIP[..., :2], CLIP[0], CLIP[None], "clip"])
 def test_a_clip_is_rgb_bytes(clip: Any) -> None:
     with pytest.raises(ValueError, match=r"clip: expected uint8 \[time, height, width, 3\], found"):
         Packet.of_clip(clip)
 
 
-def test_a_code_is_no_clip_and_a_clip_no_code() -> None:
+def test_what_a_packet_does_not_hold_is_not_to_be_had() -> None:
     with pytest.raises(ValueError, match=r"holds a clip: use clip\(\)"):
         Packet.of_clip(CLIP).planes()
-    with pytest.raises(ValueError, match=r"holds a code: use planes\(\)"):
-        packet_of_code().clip()
+    for packet, kind in ((packet_of_code(), "CODE"), (VIDEO, "VIDEO")):
+        with pytest.raises(ValueError, match=f"kind: expected a packet that holds a clip, found {kind}"):
+            packet.clip()
 
 
 def test_a_payload_that_is_there_already_needs_no_planes() -> None:
-    packet = Packet(Kind.CODE, CONFIGURATION, SIZE, pack(PLANES), num_tokens=1)
-    assert packet == Packet.of_code(CONFIGURATION, SIZE, PLANES, num_tokens=1)
+    packet = Packet(CONFIGURATION, SIZE, pack(PLANES), num_tokens=1)
+    assert packet == CodeFormat(CONFIGURATION, SIZE, 1).packet(PLANES)

@@ -1,4 +1,4 @@
-"""What is coded comes back, in one piece and in layers, with and without the compiler."""
+"""What is coded comes back, with and without the compiler."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def force(monkeypatch: pytest.MonkeyPatch, kernels: Callable[[], compiled.Kernel
 def encode_at_any_length(planes: np.ndarray, prior: PriorTables, monkeypatch: pytest.MonkeyPatch) -> bytes:
     """The payload, however long: most random codes are no shorter this way."""
     monkeypatch.setattr(coder, "packed_bytes", lambda *shape: 10_000)
-    layers = encode(planes, prior)
-    assert layers is not None
-    return layers[0]
+    payload = encode(planes, prior)
+    assert payload is not None
+    return payload
 
 
 @pytest.mark.parametrize("sizes", SIZES)
@@ -59,7 +59,7 @@ def test_a_code_comes_back_and_both_kernels_write_the_same_bytes(
         assert payloads[0] == payloads[1]
         for kernels in (plain_kernels, compile_kernels):
             force(monkeypatch, kernels)
-            np.testing.assert_array_equal(decode(payloads[:1], prior, [len(planes)]), planes)
+            np.testing.assert_array_equal(decode(payloads[0], prior, len(planes)), planes)
 
 
 def test_two_thousand_codes_come_back(make_prior: MakePrior) -> None:
@@ -67,11 +67,11 @@ def test_two_thousand_codes_come_back(make_prior: MakePrior) -> None:
     for seed in range(2000):
         prior = make_prior(codebook_size=4, grid_size=(2, 3, 3), num_tokens=seed % 2, seed=seed // 100)
         planes = draw(prior, (seed % 21) / 20, seed)
-        layers = encode(planes, prior)
-        if layers is not None:
+        payload = encode(planes, prior)
+        if payload is not None:
             num_coded += 1
-            assert len(layers[0]) < packed_bytes(*planes.shape)
-            np.testing.assert_array_equal(decode(layers, prior, [4]), planes)
+            assert len(payload) < packed_bytes(*planes.shape)
+            np.testing.assert_array_equal(decode(payload, prior, 4), planes)
     assert 200 < num_coded < 1800
 
 
@@ -109,55 +109,33 @@ def test_every_byte_string_is_the_payload_of_its_bits_or_is_refused(make_prior: 
     accepted = set()
     for payload in [b"", *(bytes(each) for n in (1, 2) for each in itertools.product(range(256), repeat=n))]:
         try:
-            planes = decode([payload], prior, [2])
+            planes = decode(payload, prior, 2)
         except WireError:
             continue
         assert planes.tobytes() not in accepted
         accepted.add(planes.tobytes())
-        layers = encode(planes, prior)
-        if len(payload) < packed_bytes(2, 6):
-            assert layers == [payload]
-        else:
-            assert layers is None
+        expected = payload if len(payload) < packed_bytes(2, 6) else None
+        assert encode(planes, prior) == expected
     assert len(accepted) > 100
 
 
 @pytest.mark.parametrize("damage", [b"\0", b"\1", b"\0\0\0\0\0\0\1", b"\xff" * 9])
 def test_a_payload_with_more_behind_it_is_refused(damage: bytes, make_prior: MakePrior) -> None:
     prior = make_prior()
-    layers = encode(np.ones((4, 18), np.uint8), prior)
-    assert layers is not None
+    payload = encode(np.ones((4, 18), np.uint8), prior)
+    assert payload is not None
     with pytest.raises(WireError, match=r"payload: expected what the encoder writes for its bits, found \d"):
-        decode([layers[0] + damage], prior, [4])
+        decode(payload + damage, prior, 4)
 
 
-@pytest.mark.parametrize("cuts", [(4,), (1, 4), (2, 3, 4), (1, 2, 3, 4)])
-def test_any_first_layers_decode_to_the_first_bits(cuts: tuple[int, ...], make_prior: MakePrior) -> None:
+def test_the_first_bits_of_a_code_are_coded_as_if_there_were_no_others(make_prior: MakePrior) -> None:
     for seed in range(20):
         prior = make_prior(grid_size=(4, 4, 4), num_tokens=1, seed=seed, units=1 + seed % 3)
         planes = draw(prior, 0.97, seed)
-        layers = encode(planes, prior, cuts)
-        assert layers is not None
-        for count in range(1, len(cuts) + 1):
-            read = decode(layers[:count], prior, cuts[:count])
-            np.testing.assert_array_equal(read, planes[: cuts[count - 1]])
-
-
-def test_an_early_bit_does_not_depend_on_a_later_one(make_prior: MakePrior) -> None:
-    prior = make_prior(grid_size=(3, 3, 3))
-    planes = draw(prior, 0.95, 1)
-    others = planes.copy()
-    others[2:] ^= 1
-    first, second = encode(planes, prior, (2, 4)), encode(others, prior, (2, 4))
-    alone = encode(planes[:2], prior)
-    assert first is not None
-    assert alone == first[:1]
-    assert second is None or second[0] == first[0]
-
-
-def test_one_layer_costs_nothing(make_prior: MakePrior) -> None:
-    prior, planes = make_prior(), np.ones((4, 18), np.uint8)
-    assert encode(planes, prior) == encode(planes, prior, (4,))
+        for num_bits in (1, 2, 3):
+            payload = encode(planes[:num_bits], prior)
+            assert payload is not None
+            np.testing.assert_array_equal(decode(payload, prior, num_bits), planes[:num_bits])
 
 
 @pytest.mark.parametrize("sizes", [*SIZES[1:5], {"codebook_size": 3, "grid_size": (6, 2, 2), "units": 5}])
@@ -171,10 +149,10 @@ def test_an_update_comes_back_and_both_kernels_write_the_same_bytes(
     reference, payloads = Reference(earlier, steps), []
     for kernels in (plain_kernels, compile_kernels):
         force(monkeypatch, kernels)
-        layers = encode(planes, prior, reference=reference)
-        assert layers is not None
-        payloads += layers
-        np.testing.assert_array_equal(decode(layers, prior, [len(planes)], reference), planes)
+        payload = encode(planes, prior, reference)
+        assert payload is not None
+        payloads.append(payload)
+        np.testing.assert_array_equal(decode(payload, prior, len(planes), reference), planes)
     assert payloads[0] == payloads[1]
 
 
@@ -188,9 +166,7 @@ def test_only_the_steps_that_an_earlier_code_saw_depend_on_it(
         unseen, seen = earlier.copy(), earlier.copy()
         unseen[:, :first_seen] ^= 1
         seen[:, first_seen:] ^= 1
-        payloads = [
-            encode(planes, prior, reference=Reference(each, steps)) for each in (earlier, unseen, seen)
-        ]
+        payloads = [encode(planes, prior, Reference(each, steps)) for each in (earlier, unseen, seen)]
         assert payloads[0] == payloads[1] != payloads[2]
 
 
@@ -207,44 +183,40 @@ def test_a_right_guess_is_worth_most_of_the_bytes() -> None:
     prior = tables(0, 0, tables(1024, 1, None))  # 4 nats
     planes = draw(prior, 0.5, 1)
     earlier = np.roll(planes, 64, axis=1)  # one time step later
-    layers = encode(planes, prior, reference=Reference(earlier, 1))
-    assert layers is not None
+    payload = encode(planes, prior, Reference(earlier, 1))
+    assert payload is not None
     known_bytes, other_bytes = 2 * 3 * 64 * math.log2(1 + math.exp(-4)) / 8, 2 * 64 / 8
-    assert 0 <= len(layers[0]) - known_bytes - other_bytes < 1.5
-    np.testing.assert_array_equal(decode(layers, prior, [2], Reference(earlier, 1)), planes)
+    assert 0 <= len(payload) - known_bytes - other_bytes < 1.5
+    np.testing.assert_array_equal(decode(payload, prior, 2, Reference(earlier, 1)), planes)
 
 
 def test_the_leading_bits_of_an_earlier_code_serve_the_leading_bits(make_prior: MakePrior) -> None:
     prior = make_prior(num_reference=7)
     planes, earlier = np.ones((4, 18), np.uint8), np.ones((4, 18), np.uint8)
-    layers = encode(planes[:2], prior, reference=Reference(earlier, 1))
-    assert layers == encode(planes[:2], prior, reference=Reference(earlier[:2], 1))
-    assert layers is not None
-    np.testing.assert_array_equal(decode(layers, prior, [2], Reference(earlier, 1)), planes[:2])
+    payload = encode(planes[:2], prior, Reference(earlier, 1))
+    assert payload == encode(planes[:2], prior, Reference(earlier[:2], 1))
+    assert payload is not None
+    np.testing.assert_array_equal(decode(payload, prior, 2, Reference(earlier, 1)), planes[:2])
 
 
 def test_what_does_not_fit_the_tables_is_a_mistake(make_prior: MakePrior) -> None:
     prior, planes = make_prior(), np.ones((4, 18), np.uint8)
-    with pytest.raises(ValueError, match=r"planes: expected \(up to 4, 18\) for these tables"):
+    with pytest.raises(ValueError, match=r"planes: expected \(1 to 4, 18\) for these tables"):
         encode(np.ones((4, 17), np.uint8), prior)
-    with pytest.raises(ValueError, match=r"planes: expected \(up to 4, 18\)"):
+    with pytest.raises(ValueError, match=r"planes: expected \(1 to 4, 18\)"):
         encode(np.ones((5, 18), np.uint8), prior)
-    for cuts in [(2, 2, 4), (4, 2), (2,), (0, 4), (2, 5)]:
-        with pytest.raises(ValueError, match="cuts: expected rising numbers of bits up to 4"):
-            encode(planes, prior, cuts)
+    for num_bits in (0, 5):
+        with pytest.raises(ValueError, match=rf"planes: expected \(1 to 4, 18\) .* found \({num_bits}, 18"):
+            decode(b"", prior, num_bits)
     with pytest.raises(ValueError, match="reference: expected none with these tables"):
-        encode(planes, prior, reference=Reference(planes, 1))
+        encode(planes, prior, Reference(planes, 1))
     updates = make_prior(num_reference=1)
     with pytest.raises(ValueError, match=r"planes of the reference: expected \(4 to 4, 18\), found \(3, 18"):
-        encode(planes, updates, reference=Reference(planes[:3], 1))
+        encode(planes, updates, Reference(planes[:3], 1))
     with pytest.raises(ValueError, match="steps of the reference: expected 0 or more, found -1"):
-        encode(planes, updates, reference=Reference(planes, -1))
+        encode(planes, updates, Reference(planes, -1))
     assert updates.update is not None
     with pytest.raises(
         ValueError, match="tables: expected those of a codec, found those of its updates alone"
     ):
         encode(planes, updates.update)
-    with pytest.raises(ValueError, match="cuts: expected one for each of 0 layers, at least 1"):
-        decode([], prior, [])
-    with pytest.raises(ValueError, match="cuts: expected one for each of 1 layers"):
-        decode([b""], prior, [2, 4])

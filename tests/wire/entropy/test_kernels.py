@@ -88,9 +88,9 @@ def test_warming_up_leaves_nothing_to_translate(make_prior) -> None:
     for prior in (make_prior(), make_prior(num_tokens=1, num_reference=7, units=3, num_global=2)):
         planes = np.ones((4, prior.num_positions), np.uint8)
         reference = Reference(planes, 1) if prior.update is not None else None
-        layers = encode(planes, prior, (1, 4), reference)
-        assert layers is not None
-        decode([memoryview(each) for each in layers], prior, (1, 4), reference)
+        payload = encode(planes, prior, reference)
+        assert payload is not None
+        decode(memoryview(payload), prior, 4, reference)
     assert [len(each.signatures) for each in dispatchers] == before == [1, 1]
 
 

@@ -134,10 +134,10 @@ def test_the_document_alone_gives_the_same_bytes(sizes: dict[str, Any], make_pri
         source = np.random.default_rng(seed)
         share = (1.0, 0.95, 0.8)[seed % 3]
         planes = (source.random((prior.codebook_size, prior.num_positions)) < share).astype(np.uint8)
-        layers = encode(planes, prior)
-        if layers is not None:
+        payload = encode(planes, prior)
+        if payload is not None:
             num_coded += 1
-            assert layers[0] == encode_by_fractions(planes, prior)
+            assert payload == encode_by_fractions(planes, prior)
     assert num_coded > 3
 
 
@@ -154,8 +154,8 @@ def test_the_document_alone_gives_the_same_bytes_of_an_update(
             for _ in range(2)
         )
         steps = seed % prior.grid_size[0]
-        layers = encode(planes, prior, reference=Reference(earlier, steps))
-        if layers is not None:
+        payload = encode(planes, prior, Reference(earlier, steps))
+        if payload is not None:
             num_coded += 1
-            assert layers[0] == encode_by_fractions(planes, prior, earlier, steps)
+            assert payload == encode_by_fractions(planes, prior, earlier, steps)
     assert num_coded > 3
