@@ -24,7 +24,7 @@ from rich.table import Table
 from approxbit.codec import CodecOptions, LookupFree, NoisyThreshold, Spherical
 from approxbit.tasks.label_sets import JOINT, MARGINAL
 from approxbit.training import ObjectiveWeights, Optimization
-from approxbit.zoo.cards import describe_machine
+from approxbit.zoo import describe_machine
 
 PAPER = {"objective": ObjectiveWeights(), "optimization": Optimization()}
 FAST = Optimization(learning_rate=3e-3, schedule="cosine")

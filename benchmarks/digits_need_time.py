@@ -29,7 +29,7 @@ from approxbit.training import DigitsData
 from approxbit.training.memory import keep_freed_memory
 from approxbit.training.objective import answer_for, compute_top1, joint_task_loss
 from approxbit.training.schedule import warmup_cosine
-from approxbit.zoo.cards import describe_machine
+from approxbit.zoo import describe_machine
 
 Change = Callable[[Tensor], Tensor]
 

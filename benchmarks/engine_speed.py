@@ -40,7 +40,7 @@ from approxbit.exporting.graph import GraphInterface, export_graph
 from approxbit.exporting.views import EdgeView
 from approxbit.offload import OffloadedModel
 from approxbit.offload.runners import TorchEdgeRunner
-from approxbit.zoo.cards import describe_machine
+from approxbit.zoo import describe_machine
 
 SHIPPED = ("digits-mvitv2/16-Enc-B6", "digits-movinet/16-Enc-B5")
 FULL = (

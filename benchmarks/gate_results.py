@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from approxbit.zoo.cards import describe_machine
+from approxbit.zoo import describe_machine
 
 README = Path(__file__).parents[1] / "export" / "README.md"
 RTX_PROFILE = "server"  # TensorRT-RTX is of the generation of its TensorRT

@@ -25,7 +25,7 @@ from rich.table import Table
 from approxbit.codec import CodecOptions
 from approxbit.tasks.label_sets import JOINT, MARGINAL
 from approxbit.training import ObjectiveWeights, Optimization
-from approxbit.zoo.cards import describe_machine
+from approxbit.zoo import describe_machine
 
 RECIPE: dict[str, Any] = {
     "objective": ObjectiveWeights(distillation=1),

@@ -28,8 +28,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from approxbit.backbones.feature import Feature
 from approxbit.offload import OffloadedModel
-from approxbit.zoo import PAPER_CONFIGURATIONS, build_family
-from approxbit.zoo.cards import describe_machine
+from approxbit.zoo import PAPER_CONFIGURATIONS, build_family, describe_machine
 
 PAPER_BYTES: Mapping[str, Mapping[str, int]] = {
     "mvitv2_b": {

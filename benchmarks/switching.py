@@ -27,7 +27,7 @@ from torch import Tensor
 from approxbit import zoo
 from approxbit.backbones.base import Backbone
 from approxbit.offload import OffloadedModel
-from approxbit.zoo.cards import describe_machine
+from approxbit.zoo import describe_machine
 
 
 def time_once(function: Callable[[], object]) -> float:

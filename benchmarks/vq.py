@@ -38,7 +38,7 @@ from approxbit.training.cli import main as train
 from approxbit.training.cli import parse_recipe, read_recipe
 from approxbit.training.release import measure_top1
 from approxbit.wire import pack
-from approxbit.zoo.cards import describe_machine
+from approxbit.zoo import describe_machine
 
 REPOSITORY = Path(__file__).parents[1]
 RECIPES = {

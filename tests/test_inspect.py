@@ -1,8 +1,9 @@
-"""`approxbit inspect`: where a backbone can be cut, and what the codes of a codec say."""
+"""`approxbit inspect`: what a card says, where a backbone can be cut, and what the codes of a codec say."""
 
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -34,21 +35,48 @@ def test_a_builder_shows_its_offload_points(capsys: pytest.CaptureFixture[str]) 
     assert "codes" not in shown
 
 
-def test_a_shipped_model_shows_its_card_too(capsys: pytest.CaptureFixture[str]) -> None:
-    shown = run(capsys, "digits-movinet/8-Enc-B5", "--clips", "0")
-    assert "digits-movinet/16-Enc-B5" in shown
-    assert "nested_in" in shown
-    assert "digits-movinet/16-Enc-B5" in shown
+def test_a_shipped_model_shows_what_its_card_says(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = run(capsys, "digits-movinet/8-Enc-B5")
+    assert re.search(r"nested_in +digits-movinet/16-Enc-B5\n", shown)
+    assert re.search(r"bytes +5\.9\n", shown)
     assert "sha256" in shown
-    assert "share of FLOPs" in shown
-    assert "100.0 %" not in shown  # a MoViNet's last point still has its head to come
+    assert "share of FLOPs" not in shown
     assert "entropy" not in shown
 
 
-def test_what_is_neither_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_shipped_model_shows_where_its_backbone_can_be_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = run(capsys, "digits-movinet/8-Enc-B5", "--points")
+    assert "share of FLOPs" in shown
+    assert "100.0 %" not in shown  # a MoViNet's last point still has its head to come
+
+
+def test_a_family_shows_its_labels_and_its_models(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = run(capsys, "digits-movinet")
+    assert "240: Moving zero to the left, Moving one to the left, " in shown
+    assert len(re.findall(r"^digits-movinet/\d+-(?:No)?Enc-B[35] ", shown, re.MULTILINE)) == 14
+
+
+def test_a_family_without_a_backbone_shows_its_models(capsys: pytest.CaptureFixture[str]) -> None:
+    facts = json.loads(run(capsys, "digits-movinet-actions", "--json"))
+    assert facts["kind"] == "family"
+    assert facts["models"][0]["model"] == "digits-movinet-actions/1-Enc-B5"
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["movinet_a9"], "or a builder (llava_onevision_0_5b, movinet_a0"),
+        (["digits-movinet/9-Enc-B9"], "has the models digits-movinet/4-Enc-B3"),
+        (["digits-movinet-actions", "--points"], "digits-movinet-actions has codecs only"),
+        (["movinet_a2", "--codes"], "--codes needs a codec such as digits-movinet/16-Enc-B5"),
+        (["digits-movinet/16-Enc-B5", "--out", "a.png"], "--video and --out need --codes"),
+    ],
+)
+def test_what_cannot_be_shown_is_refused(
+    words: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit):
-        main(["inspect", "movinet_a9"])
-    complaint = "found 'movinet_a9'; and there are the builders llava_onevision_0_5b, movinet_a0"
+        main(["inspect", *words])
     assert complaint in capsys.readouterr().err
 
 
@@ -58,6 +86,7 @@ def test_the_codes_of_test_clips_are_shown_as_a_table_a_verdict_and_a_picture(
     picture = tmp_path / "new" / "codes.png"
     words = [
         "digits-movinet-actions/4-Enc-B5",
+        "--codes",
         "--clips",
         "48",
         "--silenced-clips",
@@ -76,7 +105,7 @@ def test_the_codes_of_test_clips_are_shown_as_a_table_a_verdict_and_a_picture(
 
 
 def test_class_tokens_stand_apart_in_table_and_json(capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["digits-mvitv2/16-Enc-B6", "--clips", "24", "--silenced-clips", "2"]
+    words = ["digits-mvitv2/16-Enc-B6", "--codes", "--clips", "24", "--silenced-clips", "2"]
     codes = json.loads(run(capsys, *words, "--json"))["codes"]
     assert codes["num_tokens"] == 1
     assert len(codes["token_ones"]) == len(codes["token_importance"]["changed"]) == 16
@@ -92,7 +121,7 @@ def test_the_codes_of_own_videos_are_named_by_file_and_have_no_accuracy(
 ) -> None:
     paths = write_videos(tmp_path / "own", "test", num_clips=3, num_frames=16)
     videos = [word for path in paths for word in ("--video", str(path))]
-    codes = json.loads(run(capsys, "digits-movinet/16-Enc-B5", *videos, "--json"))["codes"]
+    codes = json.loads(run(capsys, "digits-movinet/16-Enc-B5", "--codes", *videos, "--json"))["codes"]
     assert codes["source"] == "3 videos"
     assert codes["importance"]["accuracy"] is None
     assert [clip["clip"] for clip in codes["nearest"]["examples"]] == [str(path) for path in paths]
@@ -103,17 +132,8 @@ def test_the_codes_of_own_videos_are_named_by_file_and_have_no_accuracy(
 
 def test_a_single_video_has_nothing_near(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     [path] = write_videos(tmp_path / "own", "test", num_clips=1, num_frames=16)
-    words = ["digits-movinet-actions/4-Enc-B5", "--video", str(path), "--out", str(tmp_path / "codes.png")]
+    words = ["digits-movinet-actions/4-Enc-B5", "--codes", "--video", str(path)]
+    words += ["--out", str(tmp_path / "codes.png")]
     codes = json.loads(run(capsys, *words, "--json"))["codes"]
     assert codes["nearest"]["agreement"] == {"answer": None}
     assert codes["nearest"]["examples"][0]["nearest"] == []
-
-
-@pytest.mark.parametrize(
-    "words",
-    [["movinet_a2", "--out", "codes.png"], ["digits-movinet/16-Enc-B5", "--clips", "0", "--out", "a.png"]],
-)
-def test_a_picture_needs_codes(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main(["inspect", *words])
-    assert "--video and --out need a codec such as" in capsys.readouterr().err

@@ -19,11 +19,12 @@ from approxbit.backbones.movinet import MoViNet
 from approxbit.codec import Codec, CodecOptions
 from approxbit.configuration import Configuration
 from approxbit.errors import HashMismatchError, MissingKeyError, WeightsError, WrongShapeError
+from approxbit.families import cards
+from approxbit.families.cards import BackboneCard, CodecCard, load_card
 from approxbit.offload import OffloadedModel
 from approxbit.offload.runners import code_format
 from approxbit.wire import PriorTables
 from approxbit.zoo import weights as zoo_weights
-from approxbit.zoo.cards import BackboneCard, CodecCard, load_card
 
 REPOSITORY = Path(__file__).parents[1]
 ARGUMENTS = {"num_classes": 3, "clip_shape": (3, 4, 32, 32)}
@@ -352,14 +353,14 @@ def test_a_codec_for_another_clip_shape_is_not_saved(checkpoints: Path, trained:
 
 def test_an_interrupted_save_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "file"
-    zoo_weights.write_whole(path, b"old")
+    cards.write_whole(path, b"old")
 
     def interrupt(source: str, target: str) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(zoo_weights.os, "replace", interrupt)
+    monkeypatch.setattr(cards.os, "replace", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        zoo_weights.write_whole(path, b"new")
+        cards.write_whole(path, b"new")
     assert [each.read_bytes() for each in tmp_path.iterdir()] == [b"old"]
 
 

@@ -1,4 +1,4 @@
-"""`approxbit inspect`: where a backbone can be cut, and what the codes of a codec are worth."""
+"""`approxbit inspect`: what a card says, where a backbone can be cut, what the codes of a codec are worth."""
 
 import sys
 from contextlib import redirect_stdout
@@ -8,14 +8,22 @@ from typing import Any, Dict, List, Optional
 import typer
 
 from approxbit.cli.console import JSON, print_json, print_table, print_text
+from approxbit.cli.models import describe_models, print_models
 
 NAME = typer.Argument(
     ..., help="A family (digits-movinet), a model (digits-movinet/16-Enc-B5) or a builder (mvitv2_b)."
 )
-CLIPS = typer.Option(480, min=0, help="Test clips whose codes to look at; 0 shows a codec's card only.")
+POINTS = typer.Option(
+    False, "--points", help="Show where the backbone can be cut; needs torch. Of a builder always shown."
+)
+CODES = typer.Option(
+    False, "--codes", help="Look at the codes of a codec; needs torch, and half a minute at least."
+)
+CLIPS = typer.Option(480, min=1, help="Test clips whose codes to look at.")
 SILENCED = typer.Option(120, min=1, help="Clips, the first of them, to answer again without each bit.")
 VIDEO = typer.Option(None, help="Look at the codes of your own video files instead; may be repeated.")
 OUT = typer.Option(None, help="Where to write the picture of the codes (PNG).")
+NUM_NAMES = 3
 
 EXPLANATION = """
 Entropies in bits: alone, and for who knows the same bit one time step earlier, the same bit to the left and
@@ -27,52 +35,95 @@ and accuracy in points.
 
 def inspect(
     name: str = NAME,
+    shows_points: bool = POINTS,
+    shows_codes: bool = CODES,
     clips: int = CLIPS,
     silenced_clips: int = SILENCED,
     video: Optional[List[Path]] = VIDEO,
     out: Optional[Path] = OUT,
     as_json: bool = JSON,
 ) -> None:
-    """Show where a backbone can be cut, and what each cut costs; of what is shipped, its card too.
+    """Show what is known of a family or a model: labels, figures, how it was made; of a family, its models.
 
-    Of a codec, also its codes: bits in use, entropy and what is redundant in it, what each bit does for the
-    answer, and which clips have codes alike.
-
-    FLOPs are those of convolutions, matrix products and attention for one clip, 2 for each multiply-add.
+    Of each point where a backbone can be cut, what it costs: FLOPs are those of convolutions, matrix
+    products and attention for one clip, 2 for each multiply-add. Of codes, what they are worth: bits in use,
+    entropy and what is redundant in it, what each bit does for the answer, and which clips have codes alike.
     """
-    shows_codes = "/" in name and (clips > 0 or bool(video))
     if (video or out) and not shows_codes:
-        raise ValueError(
-            "--video and --out need a codec such as digits-movinet/16-Enc-B5 and --clips above 0, "
-            f"found {name!r}"
-        )
-    facts, points = _find(name)
-    codes = _inspect_codes(name, clips, silenced_clips, video or [], out) if shows_codes else {}
+        raise ValueError("--video and --out need --codes")
+    if shows_codes and "/" not in name:
+        raise ValueError(f"--codes needs a codec such as digits-movinet/16-Enc-B5, found {name!r}")
+    facts = _find(name)
+    if shows_points or facts["kind"] == "builder":
+        facts["offload_points"] = _find_points(facts)
+    if shows_codes:
+        facts["codes"] = _inspect_codes(name, clips, silenced_clips, video or [], out)
     if as_json:
-        print_json({**facts, "offload_points": points, **({"codes": codes} if codes else {})})
+        print_json(facts)
         return
-    print_table([], [[key, str(value)] for key, value in facts.items()], num_text_columns=2)
-    _print_points(points)
-    if codes:
-        _print_codes(codes)
+    _print_facts(facts)
+    if "offload_points" in facts:
+        _print_points(facts["offload_points"])
+    if "codes" in facts:
+        _print_codes(facts["codes"])
     if out:
         print_text(f"\npicture: {out}")
 
 
-def _find(name: str) -> Any:
-    """What is known of a name, and the offload points of the backbone behind it."""
-    from approxbit.zoo import BUILDERS, card, list_offload_points
+def _find(name: str) -> Dict[str, Any]:
+    """What is known of a name without opening what it names."""
+    from approxbit.families import list_families
 
-    if name in BUILDERS:
-        facts: Dict[str, Any] = {"name": name, "kind": "builder"}
-        builder, arguments = name, {}
-    else:
-        shown: Any = _find_card(name)
-        owner: Any = card(getattr(shown, "backbone", name))
-        builder, arguments = owner.builder, owner.arguments
-        facts = {"name": name, **({"nested_in": shown.name} if shown.name != name else {})}
-        facts.update(_card_facts(shown))
-    points: List[Dict[str, Any]] = [
+    family, slash, _ = name.partition("/")
+    models = describe_models(family) if family in list_families() else []
+    if slash:
+        return _model_facts(name, models)
+    if models or family in list_families():
+        return {**_family_facts(name), "models": models}
+    known = f"the families {', '.join(list_families()) or '(none)'}, a model of one"
+    try:
+        from approxbit.zoo import BUILDERS
+    except ModuleNotFoundError as error:
+        hint = "builders such as mvitv2_b need torch: pip install 'approxbit[serve]'"
+        raise ImportError(f"expected {known} or a builder, found {name!r}; {hint}") from error
+    if name not in BUILDERS:
+        raise ValueError(f"expected {known} or a builder ({', '.join(sorted(BUILDERS))}), found {name!r}")
+    return {"name": name, "kind": "builder", "builder": name, "arguments": {}}
+
+
+def _model_facts(name: str, models: List[Dict[str, Any]]) -> Dict[str, Any]:
+    from approxbit.families import card
+
+    shown = card(name)
+    facts = {"name": name, **({"nested_in": shown.name} if shown.name != name else {}), **_card_facts(shown)}
+    (measured,) = (each for each in models if each["model"] == name)
+    return {**facts, **{key: measured[key] for key in ("bytes", "accuracy", "unsplit")}}
+
+
+def _family_facts(family: str) -> Dict[str, Any]:
+    """Of its backbone; a family of codecs alone has none."""
+    from approxbit.families import card, find_checkpoints
+    from approxbit.families.folder import BACKBONE
+
+    if not (find_checkpoints() / family / f"{BACKBONE}.json").is_file():
+        return {"name": family, "kind": "family"}
+    return {"name": family, **_card_facts(card(family))}
+
+
+def _find_points(facts: Dict[str, Any]) -> List[Dict[str, Any]]:
+    """Where the backbone behind a name can be cut."""
+    from approxbit.families import BackboneCard, card
+    from approxbit.zoo import list_offload_points
+
+    if "builder" not in facts:
+        if "backbone" not in facts:
+            raise ValueError(
+                f"{facts['name']} has codecs only: name one of them to see its backbone's points"
+            )
+        owner = card(facts["backbone"])
+        assert isinstance(owner, BackboneCard)
+        facts = {"builder": owner.builder, "arguments": owner.arguments}
+    return [
         {
             "offload_point": point.name,
             "feature_shape": list(point.feature_shape),
@@ -81,12 +132,24 @@ def _find(name: str) -> Any:
             "edge_flops": point.edge_flops,
             "edge_flops_share": round(point.edge_flops_share, 4),
         }
-        for point in list_offload_points(builder, arguments)
+        for point in list_offload_points(facts["builder"], facts["arguments"])
     ]
-    return facts, points
+
+
+def _print_facts(facts: Dict[str, Any]) -> None:
+    lines = {key: value for key, value in facts.items() if key not in ("models", "offload_points", "codes")}
+    if "label_names" in lines:
+        names = lines["label_names"]
+        shown = ", ".join(names[:NUM_NAMES]) + (", ..." if len(names) > NUM_NAMES else "")
+        lines["label_names"] = f"{len(names)}: {shown}" if names else "not known"
+    print_table([], [[key, str(value)] for key, value in lines.items()], num_text_columns=2)
+    if facts.get("models"):
+        print_text("")
+        print_models(facts["models"])
 
 
 def _print_points(points: List[Dict[str, Any]]) -> None:
+    print_text("")
     header = [
         "offload point",
         "feature [channel, time, height, width]",
@@ -112,23 +175,14 @@ def _print_points(points: List[Dict[str, Any]]) -> None:
     )
 
 
-def _find_card(name: str) -> Any:
-    from approxbit.zoo import BUILDERS, card
-
-    try:
-        return card(name)
-    except ValueError as error:
-        raise ValueError(f"{error}; and there are the builders {', '.join(sorted(BUILDERS))}") from error
-
-
 def _card_facts(card: Any) -> Dict[str, Any]:
-    """A card, flat, without its long lists."""
+    """A card, flat, without the shapes of its tensors."""
     facts = {"kind": card.kind, "label_set": card.label_set}
     for field in ("builder", "backbone"):
         if hasattr(card, field):
             facts[field] = getattr(card, field)
     if hasattr(card, "label_names"):
-        facts["classes"] = len(card.label_names)
+        facts["label_names"] = list(card.label_names)
     facts["arguments"] = dict(card.arguments)
     facts["weights"] = f"{len(card.weights.shapes)} tensors, sha256 {card.weights.sha256}"
     facts["fingerprint"] = card.weights.fingerprint
@@ -147,7 +201,7 @@ def _inspect_codes(
     from approxbit.report import Inspection, draw_inspection, judge
 
     with redirect_stdout(sys.stderr):  # progress bars
-        codes = inspect_codec(name, videos, max(1, clips), silenced_clips)
+        codes = inspect_codec(name, videos, clips, silenced_clips)
     found = Inspection(**codes)
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)

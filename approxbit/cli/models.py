@@ -1,40 +1,60 @@
-"""`approxbit list`."""
+"""`approxbit list`, and what is known of a family's models without opening one."""
 
-from typing import Any, Dict
+from typing import Any, Dict, List
 
 from approxbit.cli.console import JSON, print_json, print_table
 
 
 def list_models(as_json: bool = JSON) -> None:
     """List the models that `approxbit run` and `approxbit.load` know, with their measurements."""
-    from approxbit.zoo import available
+    from approxbit.families import list_families
 
-    rows = [_describe(name) for name in available()]
+    rows = [row for family in list_families() for row in describe_models(family)]
     if as_json:
         print_json(rows)
         return
-    header = ["model", "label set", "bytes", "accuracy %", "unsplit %"]
+    print_models(rows)
+
+
+def describe_models(family: str) -> List[Dict[str, Any]]:
+    """What the cards and, where there is one, the LUT say about the models of a family."""
+    from approxbit.families import find_checkpoints, find_configurations, load_lut
+    from approxbit.families.cards import CodecCard, load_card
+    from approxbit.select import EDGE_ONLY
+
+    try:
+        lut = load_lut(family)
+        measured = {row.arm: row for row in lut.rows}
+    except ValueError:  # not measured yet
+        measured = {}
+    unsplit = measured[EDGE_ONLY].accuracy if EDGE_ONLY in measured else None
+    found = find_configurations(find_checkpoints() / family)
+    cards = {path: load_card(path, f"{family}/{path.stem}", CodecCard) for path in found.values()}
+    rows = []
+    for configuration in sorted(found):
+        row = measured.get(str(configuration))
+        rows.append(
+            {
+                "model": f"{family}/{configuration}",
+                "label_set": cards[found[configuration]].label_set,
+                "bytes": round(row.payload_bytes, 1) if row else None,
+                "accuracy": row.accuracy if row else None,
+                "unsplit": unsplit if row else None,
+            }
+        )
+    return rows
+
+
+def print_models(rows: List[Dict[str, Any]]) -> None:
+    """A line for each model; what was not measured is a dash."""
     print_table(
-        header,
-        [["-" if fact is None else str(fact) for fact in row.values()] for row in rows],
+        ["model", "label set", "bytes", "accuracy %", "unsplit %"],
+        [[_format(fact) for fact in row.values()] for row in rows],
         num_text_columns=2,
     )
 
 
-def _describe(name: str) -> Dict[str, Any]:
-    """What the cards and, where there is one, the LUT say about a model."""
-    from approxbit.select import EDGE_ONLY
-    from approxbit.zoo import card, load_lut
-
-    family, _, configuration = name.partition("/")
-    facts: Dict[str, Any] = {"model": name, "label_set": card(name).label_set}
-    facts.update(bytes=None, accuracy=None, unsplit=None)
-    try:
-        lut = load_lut(family)
-        row = lut.row(configuration)
-    except ValueError:  # not profiled yet
-        return facts
-    facts.update(bytes=int(row.payload_bytes), accuracy=row.accuracy)
-    if EDGE_ONLY in lut.arms:
-        facts["unsplit"] = lut.row(EDGE_ONLY).accuracy
-    return facts
+def _format(fact: Any) -> str:
+    if fact is None:
+        return "-"
+    return fact if isinstance(fact, str) else f"{fact:g}"

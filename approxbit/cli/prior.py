@@ -86,8 +86,8 @@ def prior(
 
 def _check_answers_digits(family: str, checkpoints: Optional[Path]) -> None:
     """Refuse a family of another data set: its codes of clips of Digits-in-Motion say nothing of its own."""
+    from approxbit.families import CodecCard, available, card
     from approxbit.tasks.label_sets import JOINT, MARGINAL
-    from approxbit.zoo import CodecCard, available, card
 
     for name in available(checkpoints):
         if name.partition("/")[0] != family:

@@ -31,8 +31,8 @@ def profile(
     import json
     import sys
 
+    from approxbit.families import find_checkpoints
     from approxbit.profiling import profile_family
-    from approxbit.zoo import find_checkpoints
 
     path = out if out is not None else find_checkpoints() / family / "lut.json"
     say(f"profiling {family}")

@@ -95,7 +95,8 @@ def _read(paths: List[Path], family: str, window_step: int, failures: Dict[str, 
     They are read while they are answered, so that one is held at a time.
     """
     from approxbit.errors import VideoError
-    from approxbit.zoo import build_backbone, card
+    from approxbit.families import card
+    from approxbit.zoo import build_backbone
 
     first = card(f"{family}/{_configurations(family)[0]}")
     owner: Any = card(getattr(first, "backbone", family))
@@ -120,7 +121,7 @@ def _windows(path: Path, num_frames: int, step: int) -> Iterator[Window]:
 
 
 def _configurations(family: str) -> List[str]:
-    from approxbit.zoo import available
+    from approxbit.families import available
 
     names = [name.partition("/")[2] for name in available() if name.partition("/")[0] == family]
     if not names:
@@ -130,7 +131,7 @@ def _configurations(family: str) -> List[str]:
 
 def _most_accurate(family: str) -> str:
     """By the family's LUT; without one, the configuration that the family lists first."""
-    from approxbit.zoo import load_lut
+    from approxbit.families import load_lut
 
     known = _configurations(family)
     try:
@@ -169,10 +170,10 @@ def _answer_all(
     from approxbit.edge.measure import refresh_times
     from approxbit.edge.session import EdgeSession
     from approxbit.edge.transport import GrpcTransport
+    from approxbit.families import load_lut
     from approxbit.link import RelayProcess, Trace
     from approxbit.select import LatencySLA, parse_sla
     from approxbit.server.process import ServerProcess
-    from approxbit.zoo import load_lut
 
     wanted: SLA = parse_sla(sla) if sla else LatencySLA(LOOSE_MS)
     lut = load_lut(family) if sla else _single_arm(device, arms[0])

@@ -30,7 +30,7 @@ def select(
     from approxbit.select import select as choose
 
     if lut_file is None:
-        from approxbit.zoo import load_lut
+        from approxbit.families import load_lut
 
         lut = load_lut(family)
     else:

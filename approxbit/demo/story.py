@@ -24,8 +24,7 @@ from approxbit.report import ClipRecord, Report, summarise
 from approxbit.select import EDGE_ONLY, LUT
 from approxbit.server.process import ServerProcess
 from approxbit.tasks.label_sets import JOINT, MARGINAL
-from approxbit.zoo import find_checkpoints, load_lut
-from approxbit.zoo.cards import describe_machine
+from approxbit.zoo import describe_machine, find_checkpoints, load_lut
 
 DEFAULT_SLOWDOWN = 16.0
 """Edge-only takes 466.9 ms on a Jetson AGX Orin; server-only on an A100 takes 67 ms beside the transfer

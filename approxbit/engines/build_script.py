@@ -25,6 +25,7 @@ DEVICE_ROOMS = (
     "wire",
     "link",
     "select",
+    "families",
     "video",
     "engines",
     "edge",

@@ -34,9 +34,9 @@ from approxbit.errors import ArtefactError
 from approxbit.exporting.export import TOOLS, export_model
 from approxbit.exporting.gate import Profile, load_profile
 from approxbit.exporting.graph import require_export_packages
+from approxbit.families.folder import list_configurations, locate_family
 from approxbit.tasks.label_sets import MARGINAL
 from approxbit.zoo import build_backbone, card, find_checkpoints, load_family
-from approxbit.zoo.folder import list_configurations, locate_family
 
 PROFILE = "onnxruntime"
 FOLDER = "artefacts"

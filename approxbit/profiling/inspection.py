@@ -1,4 +1,4 @@
-"""Looks at the codes that a model makes of clips: what `approxbit inspect` shows, as plain values."""
+"""Looks at the codes that a model makes of clips: what `approxbit inspect --codes` shows, as plain values."""
 
 from __future__ import annotations
 

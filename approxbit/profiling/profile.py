@@ -27,7 +27,7 @@ from approxbit.profiling.accuracy import Outcome, compute_answers
 from approxbit.profiling.timing import PartTimes, Side, WholeTimes, measure_times
 from approxbit.select import EDGE_ONLY, LUT, SERVER_ONLY, LUTRow
 from approxbit.tasks.label_sets import JOINT, MARGINAL, action_logits, action_of
-from approxbit.zoo.cards import describe_machine
+from approxbit.zoo import describe_machine
 
 BACKENDS = ("onnxruntime", "torch")
 

@@ -1,20 +1,20 @@
 """Release cards -> verified, loaded backbones and codecs."""
 
-from approxbit.zoo.builders import BUILDERS, build_backbone, list_offload_points
-from approxbit.zoo.cards import BackboneCard, CodecCard, Provenance
-from approxbit.zoo.folder import available, find_checkpoints
-from approxbit.zoo.paper import PAPER_CONFIGURATIONS, build, build_family
-from approxbit.zoo.store import (
+from approxbit.families import (
+    BackboneCard,
+    CodecCard,
+    Provenance,
+    WeightsRecord,
+    available,
     card,
-    load,
-    load_backbone,
-    load_family,
+    find_checkpoints,
     load_lut,
-    save_backbone,
-    save_codec,
-    save_prior,
 )
-from approxbit.zoo.weights import WeightsRecord, compute_fingerprint
+from approxbit.zoo.builders import BUILDERS, build_backbone, list_offload_points
+from approxbit.zoo.machine import describe_machine
+from approxbit.zoo.paper import PAPER_CONFIGURATIONS, build, build_family
+from approxbit.zoo.store import load, load_backbone, load_family, save_backbone, save_codec, save_prior
+from approxbit.zoo.weights import compute_fingerprint
 
 __all__ = [
     "BUILDERS",
@@ -29,6 +29,7 @@ __all__ = [
     "build_family",
     "card",
     "compute_fingerprint",
+    "describe_machine",
     "find_checkpoints",
     "list_offload_points",
     "load",

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Union
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,31 +14,30 @@ from approxbit.backbones.base import Backbone
 from approxbit.codec import Codec, CodecOptions
 from approxbit.configuration import Configuration
 from approxbit.errors import HashMismatchError, WeightsError, WireError
-from approxbit.offload import OffloadedModel
-from approxbit.select import LUT
-from approxbit.wire import PriorTables
-from approxbit.zoo.builders import build_backbone
-from approxbit.zoo.cards import BackboneCard, Card, CodecCard, Provenance, load_card, save_card
-from approxbit.zoo.folder import (
+from approxbit.families.cards import BackboneCard, CodecCard, Provenance, save_card
+from approxbit.families.folder import (
     BACKBONE,
+    PathLike,
     check_family,
     find_checkpoints,
     list_configurations,
     locate_backbone,
     locate_codec,
     locate_family,
-    locate_lut,
 )
+from approxbit.families.named import read_backbone_card, read_codec_card
+from approxbit.offload import OffloadedModel
+from approxbit.wire import PriorTables
+from approxbit.zoo.builders import build_backbone
+from approxbit.zoo.machine import describe_machine
 from approxbit.zoo.weights import check_fit, load_weights, save_weights
-
-Folder = Union[str, "os.PathLike[str]"]
 
 PRIOR = "prior.tables"
 """Name of the tensor that holds a codec's prior as bytes."""
 
 
 def save_backbone(
-    folder: Folder,
+    folder: PathLike,
     backbone: Backbone,
     builder: str,
     arguments: Mapping[str, Any] | None = None,
@@ -67,14 +65,14 @@ def save_backbone(
     arguments = dict(arguments or {})
     check_fit(_weights_of(path), build_backbone(builder, arguments), backbone.state_dict())
     record = save_weights(_weights_of(path), backbone)
-    made = provenance or Provenance()
+    made = _made_here(provenance)
     card = BackboneCard(family, builder, arguments, label_set, tuple(label_names), record, made)
     save_card(path, card)
     return card
 
 
 def save_codec(
-    folder: Folder,
+    folder: PathLike,
     codec: Codec,
     backbone: str | None = None,
     label_set: str | None = None,
@@ -98,7 +96,7 @@ def save_codec(
     """
     family, configuration = check_family(Path(folder).name), str(codec.configuration)
     root, path = Path(folder).parent, Path(folder) / f"{configuration}.json"
-    backbone_card = _backbone_card(root, backbone or family)
+    backbone_card = read_backbone_card(root, backbone or family)
     backbone_built = build_backbone(backbone_card.builder, backbone_card.arguments)
     rebuilt = _build_codec(backbone_built, codec.configuration, codec.options)
     _check_same_feature(codec, rebuilt)
@@ -114,7 +112,7 @@ def save_codec(
         codec.options.changed(),
         backbone_card.label_set if label_set is None else label_set,
         save_weights(_weights_of(path), codec, configuration, beside),
-        provenance or Provenance(),
+        _made_here(provenance),
     )
     save_card(path, card)
     return card
@@ -124,7 +122,7 @@ def save_prior(
     name: str,
     prior: PriorTables,
     metrics: Mapping[str, float] | None = None,
-    checkpoints: Folder | None = None,
+    checkpoints: PathLike | None = None,
 ) -> CodecCard:
     """Give a saved codec its prior, or another one. Its weights stay, its fingerprint changes.
 
@@ -140,7 +138,7 @@ def save_prior(
         WeightsError: As for `load`.
     """
     root = find_checkpoints(checkpoints)
-    codec, made = load(name, root).codec, _codec_card(root, name)
+    codec, made = load(name, root).codec, read_codec_card(root, name)
     if made.name != name:
         raise ValueError(f"{name} is nested in {made.name}, whose prior it has: name that one")
     provenance = replace(made.provenance, metrics={**made.provenance.metrics, **(metrics or {})})
@@ -148,7 +146,7 @@ def save_prior(
     return save_codec(folder, codec, made.backbone, made.label_set, provenance, prior)
 
 
-def load(name: str, checkpoints: Folder | None = None) -> OffloadedModel:
+def load(name: str, checkpoints: PathLike | None = None) -> OffloadedModel:
     """A verified model, in eval mode and on the CPU.
 
     Args:
@@ -163,12 +161,12 @@ def load(name: str, checkpoints: Folder | None = None) -> OffloadedModel:
         WeightsError: A file cannot be read.
     """
     root = find_checkpoints(checkpoints)
-    codec_card = _codec_card(root, name)
+    codec_card = read_codec_card(root, name)
     model = _assemble(root, codec_card, load_backbone(codec_card.backbone, root))
     return model.first_bits(Configuration.parse(name.partition("/")[2]).codebook_size)
 
 
-def load_family(family: str, checkpoints: Folder | None = None) -> dict[str, OffloadedModel]:
+def load_family(family: str, checkpoints: PathLike | None = None) -> dict[str, OffloadedModel]:
     """All models of a family by their configurations, in eval mode; models of one backbone share it.
 
     Nested codecs share all but their first and last layers.
@@ -179,7 +177,7 @@ def load_family(family: str, checkpoints: Folder | None = None) -> dict[str, Off
     """
     root = find_checkpoints(checkpoints)
     configurations = list_configurations(locate_family(root, family))
-    cards = {each: _codec_card(root, f"{family}/{each}") for each in configurations}
+    cards = {each: read_codec_card(root, f"{family}/{each}") for each in configurations}
     backbones = {each.backbone: load_backbone(each.backbone, root) for each in cards.values()}
     whole = {
         each.name: _assemble(root, each, backbones[each.backbone])
@@ -188,7 +186,7 @@ def load_family(family: str, checkpoints: Folder | None = None) -> dict[str, Off
     return {str(each): whole[card.name].first_bits(each.codebook_size) for each, card in cards.items()}
 
 
-def load_backbone(family: str, checkpoints: Folder | None = None) -> Backbone:
+def load_backbone(family: str, checkpoints: PathLike | None = None) -> Backbone:
     """A verified backbone, frozen and in eval mode.
 
     Raises:
@@ -196,47 +194,21 @@ def load_backbone(family: str, checkpoints: Folder | None = None) -> Backbone:
         WeightsError: As for `load`.
     """
     root = find_checkpoints(checkpoints)
-    backbone_card = _backbone_card(root, family)
+    backbone_card = read_backbone_card(root, family)
     backbone = build_backbone(backbone_card.builder, backbone_card.arguments)
     load_weights(_weights_of(locate_backbone(root, family)), backbone, backbone_card.weights)
     backbone.fingerprint = int(backbone_card.weights.fingerprint, 16)
     return backbone.requires_grad_(False)
 
 
-def load_lut(family: str, checkpoints: Folder | None = None) -> LUT:
-    """The latency, bytes and accuracy that were measured for all models of a family.
-
-    Raises:
-        ValueError: There is no such family, or it has no LUT.
-        LUTError: The file cannot be read.
-    """
-    return LUT.load(locate_lut(find_checkpoints(checkpoints), family))
-
-
-def card(name: str, checkpoints: Folder | None = None) -> Card:
-    """The card of a backbone (`digits-movinet`) or of a codec (`digits-movinet/16-Enc-B5`).
-
-    A nested codec has that of the codec which holds it, whose `name` is another.
-
-    Raises:
-        ValueError: There is no such backbone or codec.
-        WeightsError: The card cannot be read.
-    """
-    root = find_checkpoints(checkpoints)
-    return _codec_card(root, name) if "/" in name else _backbone_card(root, name)
-
-
-def _backbone_card(root: Path, family: str) -> BackboneCard:
-    return load_card(locate_backbone(root, family), family, BackboneCard)
-
-
-def _codec_card(root: Path, name: str) -> CodecCard:
-    path = locate_codec(root, name)
-    return load_card(path, f"{path.parent.name}/{path.stem}", CodecCard)
+def _made_here(provenance: Provenance | None) -> Provenance:
+    """With the kind of this machine, unless it says another."""
+    made = provenance or Provenance()
+    return made if made.machine else replace(made, machine=describe_machine())
 
 
 def _assemble(root: Path, codec_card: CodecCard, backbone: Backbone) -> OffloadedModel:
-    path, backbone_card = locate_codec(root, codec_card.name), _backbone_card(root, codec_card.backbone)
+    path, backbone_card = locate_codec(root, codec_card.name), read_backbone_card(root, codec_card.backbone)
     if codec_card.backbone_fingerprint != backbone_card.weights.fingerprint:
         raise HashMismatchError(
             f"{path}: was trained for the backbone {codec_card.backbone} of the fingerprint "

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import torch
@@ -16,21 +13,7 @@ from safetensors.torch import save as dump_safetensors
 from torch import Tensor, nn
 
 from approxbit.errors import HashMismatchError, MissingKeyError, WeightsError, WrongShapeError
-
-
-@dataclass(frozen=True)
-class WeightsRecord:
-    """What a file of weights must hold.
-
-    Attributes:
-        sha256: Of the whole file, 64 hexadecimal digits.
-        fingerprint: Of its content, 16 hexadecimal digits: see `compute_fingerprint`.
-        shapes: Tensor name -> shape.
-    """
-
-    sha256: str
-    fingerprint: str
-    shapes: Mapping[str, Sequence[int]]
+from approxbit.families.cards import WeightsRecord, write_whole
 
 
 def compute_fingerprint(tensors: Mapping[str, Tensor], label: str = "") -> int:
@@ -136,20 +119,6 @@ def check_fit(path: Path, module: nn.Module, tensors: Mapping[str, Tensor]) -> N
             )
         if found.dtype != expected.dtype:
             raise WeightsError(f"{path}: the tensor {name} must be {expected.dtype}, found {found.dtype}")
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file under another name first, so that a reader never meets half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
 def _read(path: Path, sha256: str) -> dict[str, Tensor]:

@@ -169,21 +169,26 @@ def test_list_names_models_with_their_measurements(family: str, capsys: pytest.C
     assert "digits-tiny/8-Enc-B3" in capsys.readouterr().out
 
 
-def test_inspect_shows_a_card_and_where_the_backbone_can_be_cut(
+def test_inspect_shows_what_a_card_says_and_where_the_backbone_can_be_cut(
     family: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name, kind in ((family, "backbone"), (f"{family}/8-Enc-B3", "codec")):
         assert run("inspect", name, "--json") == 0
         facts = json.loads(capsys.readouterr().out)
-        assert (facts["name"], facts["kind"]) == (name, kind)
+        assert (facts["name"], facts["kind"], facts["license"]) == (name, kind, "Apache-2.0")
+        assert "offload_points" not in facts
+        assert run("inspect", name, "--points", "--json") == 0
+        facts = json.loads(capsys.readouterr().out)
         points = {point["offload_point"]: point for point in facts["offload_points"]}
         assert "B5" in points
         shape = points["B3"]["feature_shape"]
         assert points["B3"]["float32_bytes"] == 4 * int(np.prod(shape))
-    assert run("inspect", family) == 0
+    assert (facts["bytes"], facts["accuracy"], facts["unsplit"]) == (8, 80, 90)
+    assert run("inspect", family, "--points") == 0
     text = capsys.readouterr().out
     assert "Apache-2.0" in text
     assert "B3" in text
+    assert "digits-tiny/4-NoEnc-B5" in text
 
 
 def test_profile_saves_and_prints_the_lut(

@@ -1,33 +1,36 @@
 """What is known about a file of weights: its release card, JSON beside the safetensors file."""
 
-from __future__ import annotations
-
 import dataclasses
 import datetime
 import json
 import os
-import platform
 import re
-from collections.abc import Mapping, Sequence
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
-
-import torch
+from typing import Any, ClassVar, Mapping, Optional, Sequence, Type, TypeVar, Union
 
 from approxbit.configuration import Configuration
 from approxbit.errors import WeightsError
-from approxbit.zoo.weights import WeightsRecord, write_whole
-
-
-def describe_machine() -> str:
-    """The kind of machine this runs on: architecture, cores, accelerator, torch version."""
-    accelerator = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
-    return f"{platform.machine()}, {os.cpu_count()} cores, {accelerator}, torch {torch.__version__}"
 
 
 def _today() -> str:
     return datetime.date.today().isoformat()
+
+
+@dataclass(frozen=True)
+class WeightsRecord:
+    """What a file of weights must hold.
+
+    Attributes:
+        sha256: Of the whole file, 64 hexadecimal digits.
+        fingerprint: Of its content, 16 hexadecimal digits: see `approxbit.zoo.compute_fingerprint`.
+        shapes: Tensor name -> shape.
+    """
+
+    sha256: str
+    fingerprint: str
+    shapes: Mapping[str, Sequence[int]]
 
 
 @dataclass(frozen=True)
@@ -40,16 +43,16 @@ class Provenance:
         seed: What the random numbers started from; None if nothing was random.
         metrics: Name -> value; accuracies in percent.
         date: Day of the measurement, ISO 8601.
-        machine: Kind of machine, never its name.
+        machine: Kind of machine, never its name; `approxbit.zoo` says it of the one that saves.
         license: SPDX identifier.
     """
 
     recipe: str = ""
     command: str = ""
-    seed: int | None = None
+    seed: Optional[int] = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     date: str = field(default_factory=_today)
-    machine: str = field(default_factory=describe_machine)
+    machine: str = ""
     license: str = "Apache-2.0"
 
 
@@ -106,7 +109,7 @@ class CodecCard:
         return Configuration.parse(self.name.partition("/")[2])
 
 
-Card = BackboneCard | CodecCard
+Card = Union[BackboneCard, CodecCard]
 AnyCard = TypeVar("AnyCard", BackboneCard, CodecCard)
 
 
@@ -117,7 +120,7 @@ def save_card(path: Path, card: Card) -> None:
     write_whole(path, (one_line_shapes + "\n").encode())
 
 
-def load_card(path: Path, name: str, card_type: type[AnyCard]) -> AnyCard:
+def load_card(path: Path, name: str, card_type: Type[AnyCard]) -> AnyCard:
     """Read the card of the backbone or codec called `name`.
 
     Raises:
@@ -148,5 +151,19 @@ def _build(path: Path, card_type: Any, fields: Any) -> Any:
     return card_type(**fields)
 
 
-def _join_lines(match: re.Match[str]) -> str:
+def _join_lines(match: "re.Match[str]") -> str:
     return "[" + ", ".join(match[1].replace(",", " ").split()) + "]"
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file under another name first, so that a reader never meets half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise

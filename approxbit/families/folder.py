@@ -14,12 +14,14 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Sequence, Union
 
 from approxbit.configuration import Configuration
+
+PathLike = Union[str, "os.PathLike[str]"]
 
 BACKBONE = "backbone"
 ENVIRONMENT_VARIABLE = "APPROXBIT_CHECKPOINTS"
@@ -27,7 +29,7 @@ _FAMILY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
-def find_checkpoints(checkpoints: str | os.PathLike[str] | None = None) -> Path:
+def find_checkpoints(checkpoints: PathLike | None = None) -> Path:
     """The folder of all families.
 
     Args:
@@ -48,7 +50,7 @@ def find_checkpoints(checkpoints: str | os.PathLike[str] | None = None) -> Path:
     )
 
 
-def available(checkpoints: str | os.PathLike[str] | None = None) -> tuple[str, ...]:
+def available(checkpoints: PathLike | None = None) -> tuple[str, ...]:
     """Names that `load` takes, in the order of their families and configurations.
 
     Raises:
@@ -57,9 +59,19 @@ def available(checkpoints: str | os.PathLike[str] | None = None) -> tuple[str, .
     root = find_checkpoints(checkpoints)
     return tuple(
         f"{family}/{configuration}"
-        for family in _list_families(root)
+        for family in list_families(root)
         for configuration in list_configurations(root / family)
     )
+
+
+def list_families(checkpoints: PathLike | None = None) -> list[str]:
+    """Names of all families, whatever their folders hold.
+
+    Raises:
+        ValueError: There is no folder of checkpoints.
+    """
+    root = find_checkpoints(checkpoints)
+    return sorted(each.name for each in root.iterdir() if each.is_dir() and _FAMILY.fullmatch(each.name))
 
 
 def list_configurations(folder: Path) -> list[Configuration]:
@@ -95,7 +107,7 @@ def locate_family(root: Path, family: str) -> Path:
     Raises:
         ValueError: There is no such family.
     """
-    return root / _choose(root, "families", _list_families(root), family)
+    return root / _choose(root, "families", list_families(root), family)
 
 
 def locate_codec(root: Path, name: str) -> Path:
@@ -139,12 +151,8 @@ def check_family(family: str) -> str:
     return family
 
 
-def _list_families(root: Path) -> list[str]:
-    return sorted(each.name for each in root.iterdir() if each.is_dir() and _FAMILY.fullmatch(each.name))
-
-
 def _locate_in_family(root: Path, what: str, family: str, file_name: str) -> Path:
-    families = [each for each in _list_families(root) if (root / each / file_name).is_file()]
+    families = [each for each in list_families(root) if (root / each / file_name).is_file()]
     return root / _choose(root, what, families, family) / file_name
 
 

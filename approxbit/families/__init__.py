@@ -1,0 +1,19 @@
+"""Families as files: where checkpoints lie, what their cards say, and the LUTs beside them."""
+
+from approxbit.families.cards import BackboneCard, Card, CodecCard, Provenance, WeightsRecord
+from approxbit.families.folder import available, find_checkpoints, find_configurations, list_families
+from approxbit.families.named import card, load_lut
+
+__all__ = [
+    "BackboneCard",
+    "Card",
+    "CodecCard",
+    "Provenance",
+    "WeightsRecord",
+    "available",
+    "card",
+    "find_checkpoints",
+    "find_configurations",
+    "list_families",
+    "load_lut",
+]

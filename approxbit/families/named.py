@@ -1,0 +1,43 @@
+"""What is known of a family or a model by its name: its card, and the LUT that was measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from approxbit.families.cards import BackboneCard, Card, CodecCard, load_card
+from approxbit.families.folder import PathLike, find_checkpoints, locate_backbone, locate_codec, locate_lut
+from approxbit.select import LUT
+
+
+def card(name: str, checkpoints: PathLike | None = None) -> Card:
+    """The card of a backbone (`digits-movinet`) or of a codec (`digits-movinet/16-Enc-B5`).
+
+    A nested codec has that of the codec which holds it, whose `name` is another.
+
+    Raises:
+        ValueError: There is no such backbone or codec.
+        WeightsError: The card cannot be read.
+    """
+    root = find_checkpoints(checkpoints)
+    return read_codec_card(root, name) if "/" in name else read_backbone_card(root, name)
+
+
+def read_backbone_card(root: Path, family: str) -> BackboneCard:
+    """The card of a family's backbone; raises as `card` does."""
+    return load_card(locate_backbone(root, family), family, BackboneCard)
+
+
+def read_codec_card(root: Path, name: str) -> CodecCard:
+    """The card of a codec, or of the one that it is nested in; raises as `card` does."""
+    path = locate_codec(root, name)
+    return load_card(path, f"{path.parent.name}/{path.stem}", CodecCard)
+
+
+def load_lut(family: str, checkpoints: PathLike | None = None) -> LUT:
+    """The latency, bytes and accuracy that were measured for all models of a family.
+
+    Raises:
+        ValueError: There is no such family, or it has no LUT.
+        LUTError: The file cannot be read.
+    """
+    return LUT.load(locate_lut(find_checkpoints(checkpoints), family))
