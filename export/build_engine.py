@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import hashlib
 import sys
 import time
 from pathlib import Path
@@ -44,8 +43,9 @@ from approxbit.engines.tensorrt.library import (  # noqa: E402
     parse_version,
 )
 from approxbit.engines.tensorrt.session import EngineSession  # noqa: E402
-from approxbit.engines.tensorrt.store import EngineKey, EngineRecord, EngineStore, write_bytes  # noqa: E402
+from approxbit.engines.tensorrt.store import EngineKey, EngineRecord, EngineStore  # noqa: E402
 from approxbit.errors import ApproxBitError, EngineError  # noqa: E402
+from approxbit.files import sha256_of, write_whole  # noqa: E402
 
 FAILED, REJECTED = 1, 3
 
@@ -172,8 +172,8 @@ class Workshop:
             built = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
             say(f"{graph}: built in {seconds:.0f} s, {len(plan) / 1e6:.1f} MB")
         accepted, report = self.examine(graph, plan)
-        sha256 = hashlib.sha256(plan).hexdigest()
-        path = self.store.save(plan, EngineRecord(key, sha256, built, seconds, accepted, report))
+        record = EngineRecord(key, sha256_of(plan), built, seconds, accepted, report)
+        path = self.store.save(plan, record)
         say(f"{graph}: {'accepted' if accepted else 'REJECTED, too far from the reference'}: {path}")
         return accepted
 
@@ -190,8 +190,7 @@ class Workshop:
         plan, timings = build_engine(
             self.trt, path, card, self.build, timings, lambda text: say(f"{graph}: {text}")
         )
-        self.timing_cache.parent.mkdir(parents=True, exist_ok=True)
-        write_bytes(self.timing_cache, timings)
+        write_whole(self.timing_cache, timings, make_parents=True)
         return plan
 
     def examine(self, graph: str, plan: bytes) -> tuple[bool, dict[str, Any]]:
@@ -211,7 +210,10 @@ class Workshop:
             say(f"{graph}: {line}")
         words = ", ".join(f"{name} {ms:.2f} ms" for name, ms in times.items())
         say(f"{graph}: {words} (from host memory to host memory, {self.options.timed_runs} runs)")
-        return check.passed, {"check": vars(check), "times_ms": times}
+        facts = {
+            name: value if np.isfinite(value) else None for name, value in vars(check).items()
+        }  # as JSON
+        return check.passed, {"check": facts, "times_ms": times}
 
     def times(self, run: Callable[[int], object]) -> dict[str, float]:
         """Percentiles of the milliseconds of one inference, after a warm-up."""

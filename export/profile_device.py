@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import datetime
 import importlib
-import json
 import sys
 import time
 from contextlib import ExitStack
@@ -37,6 +36,7 @@ from approxbit.edge.offload import make_packet  # noqa: E402
 from approxbit.engines.artefact import Artefact, Card, Reference, load_artefact, load_reference  # noqa: E402
 from approxbit.engines.tensorrt.check import check_edge, check_whole  # noqa: E402
 from approxbit.errors import ApproxBitError, EngineError  # noqa: E402
+from approxbit.files import format_json, write_whole  # noqa: E402
 from approxbit.select import EDGE_ONLY, LUT, SERVER_ONLY, LUTRow  # noqa: E402
 from approxbit.wire import CodeFormat, warm_up  # noqa: E402
 
@@ -57,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
         lut.save(options.out)
         record = {"device": facts, "arms": {arm.row.arm: arm.record for arm in arms}}
         path = options.out.with_suffix(".record.json")
-        path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        write_whole(path, format_json(record))
     except (ApproxBitError, ImportError, ValueError) as error:
         print(f"profile_device: {error}", file=sys.stderr)
         return 1

@@ -38,7 +38,7 @@ from approxbit.exporting.graph import (
 from approxbit.exporting.guide import GUIDE_FILE, write_guide
 from approxbit.exporting.reference import make_clips, make_reference
 from approxbit.exporting.roles import GraphRole, check_agreement, make_roles
-from approxbit.files import sha256_of_file, write_whole
+from approxbit.files import sha256_of_file, to_json, write_whole
 from approxbit.offload import OffloadedModel
 from approxbit.offload.runners import clip_format, code_format
 
@@ -123,7 +123,7 @@ def _make_card(
 ) -> Card:
     return Card(
         name=name,
-        profile=profile.as_dict(),
+        profile=to_json(profile),
         clip_format=clip_format(model.backbone),
         code_format=code_format(model),
         label_names=model.label_names,

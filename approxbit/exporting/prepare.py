@@ -35,6 +35,7 @@ from approxbit.exporting.export import TOOLS, export_model
 from approxbit.exporting.gate import Profile, load_profile
 from approxbit.exporting.graph import require_export_packages
 from approxbit.families.folder import list_configurations, locate_family
+from approxbit.files import to_json
 from approxbit.tasks.label_sets import MARGINAL
 from approxbit.zoo import build_backbone, card, find_checkpoints, load_family
 
@@ -123,7 +124,7 @@ def _want(name: str, root: Path, folder: Path, profile: Profile, first: str) -> 
         "backbone_fingerprint": codec.backbone_fingerprint,
         "codec": codec.arguments,
         "backbone": [backbone.builder, backbone.arguments, list(backbone.label_names)],
-        "profile": profile.as_dict(),
+        "profile": to_json(profile),
         "whole": whole,
         "source": _source_digest(),
     }

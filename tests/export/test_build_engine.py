@@ -10,6 +10,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from approxbit.engines.tensorrt.store import read_record
+
 MakeArtefact = Callable[..., Path]
 Device = Callable[[str], ModuleType]
 
@@ -173,7 +175,12 @@ def test_an_engine_with_a_wrong_answer_is_refused(
     spoilt: float, small_artefact: MakeArtefact, device: Device, build_script: ModuleType
 ) -> None:
     device("8.6.2").spoil = lambda name, array: array * np.float32(spoilt)
-    assert build_script.main([str(small_artefact()), "--graph", "server"]) == 3
+    folder = small_artefact()
+    assert build_script.main([str(folder), "--graph", "server"]) == 3
+    record = read_record(only(folder / "engines", "server-*.json"))
+    error = record.report["check"]["answer_error"]
+    assert error is None if np.isnan(spoilt) else error > 0.02
+    assert not record.accepted
 
 
 def test_an_engine_that_is_there_is_checked_again_and_not_built(

@@ -14,9 +14,11 @@ from torch import Tensor, nn
 from approxbit.backbones.feature import Feature
 from approxbit.engines.artefact import Reference, Tolerance, load_artefact, load_reference
 from approxbit.errors import ExportError, GateError
+from approxbit.exporting import roles
 from approxbit.exporting.export import export_model
 from approxbit.exporting.gate import check_graph, load_profile, measure_agreement
 from approxbit.exporting.views import view_of
+from approxbit.files import to_json
 from approxbit.offload import OffloadedModel
 from approxbit.offload.runners import TorchEdgeRunner, TorchWholeRunner, clip_format, code_format
 from approxbit.zoo import build
@@ -29,7 +31,7 @@ def test_the_card_describes_the_folder(device_artefact: Path, movinet: Offloaded
     assert card.code_format == code_format(movinet)
     assert (card.code_format.fingerprint, card.clip_format.fingerprint) == (0x1234, 0xABCD)
     assert card.label_names == movinet.label_names
-    assert card.profile == load_profile("xavier-jp5").as_dict()
+    assert card.profile == to_json(load_profile("xavier-jp5"))
     assert [card.graphs[half].opset for half in ("edge", "server")] == [16, 16]
     assert card.graphs["server"].float32_layers
     assert card.tools["torch"] == torch.__version__.split("+")[0]
@@ -150,7 +152,7 @@ def test_a_single_bit_far_from_the_threshold_is_refused(
 
     make = export.make_reference
     monkeypatch.setattr(export, "make_reference", with_one_flipped)
-    monkeypatch.setattr(export_roles, "FLOAT32_TOLERANCE", Tolerance(0.5, 1.0))
+    monkeypatch.setattr(roles, "FLOAT32_TOLERANCE", Tolerance(0.5, 1.0))
     with pytest.raises(GateError, match=r"gives wrong bits: .* rounding flips none beyond"):
         export_model(movinet, load_profile("orin-jp6.0"), tmp_path, "small/5-Enc-B2")
 

@@ -4,20 +4,15 @@ An engine runs on one kind of GPU, with one version of TensorRT. Its file's name
 both, of the graph and of the options; the record beside it, in JSON, has them in words.
 """
 
-from __future__ import annotations
-
-import hashlib
 import json
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Dict, Optional, Tuple
 
 from approxbit.errors import EngineError
+from approxbit.files import load_json, save_json, sha256_of, write_whole
 
-FORMAT = "approxbit-engine"
-VERSION = 1
+_HEADER = {"format": "approxbit-engine", "version": 1}
 
 
 @dataclass(frozen=True)
@@ -38,14 +33,14 @@ class EngineKey:
     gpu: str
     compute_capability: str
     tensorrt: str
-    options: dict[str, Any]
+    options: Dict[str, Any]
 
     @property
     def hash(self) -> str:
         """16 hexadecimal digits."""
-        return hashlib.sha256(json.dumps(vars(self), sort_keys=True).encode()).hexdigest()[:16]
+        return sha256_of(json.dumps(vars(self), sort_keys=True).encode())[:16]
 
-    def runs_where(self, other: EngineKey) -> bool:
+    def runs_where(self, other: "EngineKey") -> bool:
         """Whether both are engines of one graph for one machine, built with whatever options."""
         return all(getattr(self, name) == getattr(other, name) for name in vars(self) if name != "options")
 
@@ -68,7 +63,7 @@ class EngineRecord:
     built: str
     build_seconds: float
     accepted: bool
-    report: dict[str, Any]
+    report: Dict[str, Any]
 
 
 class EngineStore:
@@ -85,7 +80,7 @@ class EngineStore:
         """Where the engine of a key lies, or would lie."""
         return self.folder / f"{key.graph}-{key.hash}.engine"
 
-    def load(self, key: EngineKey) -> tuple[bytes, EngineRecord] | None:
+    def load(self, key: EngineKey) -> Optional[Tuple[bytes, EngineRecord]]:
         """The accepted engine of a key; None if there is none, or its file is not the recorded one."""
         path = self.engine_path(key)
         try:
@@ -93,7 +88,7 @@ class EngineStore:
             plan = path.read_bytes()
         except (OSError, EngineError):
             return None
-        whole = record.key == key and record.engine_sha256 == hashlib.sha256(plan).hexdigest()
+        whole = record.key == key and record.engine_sha256 == sha256_of(plan)
         return (plan, record) if whole and record.accepted else None
 
     def save(self, plan: bytes, record: EngineRecord) -> Path:
@@ -105,9 +100,8 @@ class EngineStore:
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.engine_path(record.key)
         rejected = path.with_suffix(".rejected")
-        document = {"format": FORMAT, "version": VERSION, **vars(record), "key": vars(record.key)}
-        write_bytes(path.with_suffix(".json"), (json.dumps(document, indent=2) + "\n").encode())
-        write_bytes(path if record.accepted else rejected, plan)
+        save_json(path.with_suffix(".json"), record, _HEADER)
+        write_whole(path if record.accepted else rejected, plan)
         stale = rejected if record.accepted else path
         if stale.exists():
             stale.unlink()
@@ -136,27 +130,6 @@ def read_record(path: Path) -> EngineRecord:
     """Read what `EngineStore.save` wrote beside an engine.
 
     Raises:
-        EngineError: The file cannot be read or is not a record.
+        EngineError: The file cannot be read or is not a record. The message names the entry.
     """
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        if (document.pop("format"), document.pop("version")) != (FORMAT, VERSION):
-            raise ValueError("another format or version")
-        return EngineRecord(**{**document, "key": EngineKey(**document["key"])})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise EngineError(f"{path}: expected the record of an engine, found {error}") from error
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file that appears whole or not at all: a device may lose power at any time."""
-    handle, temporary = tempfile.mkstemp(dir=str(path.parent), prefix=".")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)  # mkstemp makes private files
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    return load_json(path, EngineRecord, EngineError, _HEADER)

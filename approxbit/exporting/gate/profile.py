@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from approxbit.exporting.gate.operators import OPERATOR_TABLES, OperatorTable
+from approxbit.files import load_json
 
 EXPORTERS = ("torchscript", "dynamo")
 PRECISIONS = ("fp32", "weak-fp16", "strong-fp16")
@@ -25,8 +24,14 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "output_type": OUTPUT_TYPES,
     "operator_table": tuple(OPERATOR_TABLES),
 }
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _VERSION = re.compile(r"[0-9]+(\.[0-9]+)*")
+_FORMS = (
+    ("name", re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*"), "letters, digits, '_', '.' and '-'"),
+    ("device", re.compile(r".+"), "some words"),
+    ("jetpack", re.compile(r".+"), "some words, or null"),
+    ("python", _VERSION, "a version such as '3.8'"),
+    ("tensorrt", _VERSION, "a version such as '8.5.2', or null"),
+)
 _PACKAGE = Path(__file__).resolve().parents[2]
 
 
@@ -71,34 +76,18 @@ class Profile:
     notes: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        self._check_texts()
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise _invalid(name, f"one of {', '.join(allowed)}", getattr(self, name))
         for name in ("opset", "ir", "dynamic_batch"):
             value = getattr(self, name)
-            is_left_out = name == "dynamic_batch" and value is None
-            if not is_left_out and (type(value) is not int or value < 1):
+            if value is not None and value < 1:
                 raise _invalid(name, "a whole number of at least 1", value)
-        self._freeze_notes()
+        for name, form, words in _FORMS:
+            value = getattr(self, name)
+            if value is not None and form.fullmatch(value) is None:
+                raise _invalid(name, words, value)
         self._check_that_the_table_fits()
-
-    def _check_texts(self) -> None:
-        for name in ("name", "device", "jetpack", "python"):
-            value = getattr(self, name)
-            if not (isinstance(value, str) and value) and not (name == "jetpack" and value is None):
-                raise _invalid(name, "text", value)
-        if _NAME.fullmatch(self.name) is None:
-            raise _invalid("name", "letters, digits, '_', '.' and '-'", self.name)
-        for name in ("tensorrt", "python"):
-            value = getattr(self, name)
-            if value is not None and not (isinstance(value, str) and _VERSION.fullmatch(value)):
-                raise _invalid(name, "a version such as '8.5.2'", value)
-
-    def _freeze_notes(self) -> None:
-        if not _is_texts(self.notes):
-            raise _invalid("notes", "a list of texts", self.notes)
-        object.__setattr__(self, "notes", tuple(self.notes))
 
     def _check_that_the_table_fits(self) -> None:
         oldest, newest = self.table.opsets
@@ -124,28 +113,6 @@ class Profile:
         """What reads the graph, such as `TensorRT 8.5.2`."""
         return "ONNX Runtime" if self.tensorrt is None else f"TensorRT {self.tensorrt}"
 
-    @classmethod
-    def from_dict(cls, entries: Mapping[str, Any]) -> Profile:
-        """The profile that `as_dict` wrote.
-
-        Raises:
-            ValueError: Keys are missing or unknown, or a value is wrong.
-        """
-        if not isinstance(entries, Mapping):
-            raise ValueError(f"a profile must be an object with keys, found {type(entries).__name__}")
-        names = [each.name for each in fields(cls)]
-        unknown = sorted(set(entries) - set(names))
-        missing = [name for name in names if name not in entries]
-        if unknown:
-            raise ValueError(f"unknown keys {', '.join(unknown)}; a profile has {', '.join(names)}")
-        if missing:
-            raise ValueError(f"missing keys {', '.join(missing)}")
-        return cls(**entries)
-
-    def as_dict(self) -> dict[str, Any]:
-        """All fields, as JSON writes them: what a card holds, and the inverse of `from_dict`."""
-        return {**asdict(self), "notes": list(self.notes)}
-
 
 def profile_names() -> tuple[str, ...]:
     """Names that `load_profile` takes.
@@ -164,19 +131,15 @@ def load_profile(name_or_path: str | os.PathLike[str]) -> Profile:
 
     Raises:
         ValueError: There is no such profile, or the file holds none. The message names the file and the key.
-        OSError: The file cannot be read.
 
     Example:
         >>> load_profile("xavier-jp5").target
         'TensorRT 8.5.2'
     """
     path = _locate(name_or_path)
-    try:
-        profile = Profile.from_dict(json.loads(path.read_text(encoding="utf-8")))
-        if profile.name != path.stem:
-            raise _invalid("name", f"{path.stem!r}, the name of the file", profile.name)
-    except ValueError as error:  # also what json and the decoder of UTF-8 raise
-        raise ValueError(f"{path}: {error}") from error
+    profile = load_json(path, Profile, ValueError)
+    if profile.name != path.stem:
+        raise ValueError(f"{path}: name: expected {path.stem!r}, as the file is, found {profile.name!r}")
     return profile
 
 
@@ -200,9 +163,5 @@ def _find_profiles() -> Path:
     raise ValueError(f"expected a folder of profiles at {' or '.join(map(str, candidates))}: install again")
 
 
-def _is_texts(value: object) -> bool:
-    return isinstance(value, (list, tuple)) and all(isinstance(each, str) for each in value)
-
-
 def _invalid(name: str, expected: str, found: object) -> ValueError:
-    return ValueError(f"{name} must be {expected}, found {found!r}")
+    return ValueError(f"{name}: expected {expected}, found {found!r}")

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from approxbit.engines.tensorrt import store as store_module
-from approxbit.engines.tensorrt.store import EngineKey, EngineRecord, EngineStore, read_record, write_bytes
+from approxbit.engines.tensorrt.store import EngineKey, EngineRecord, EngineStore, read_record
 from approxbit.errors import EngineError
 
 KEY = EngineKey("edge", "ab" * 32, "Orin", "8.7", "10.3.0", {"precision": "fp32", "max_batch": 1})
@@ -72,18 +71,5 @@ def test_a_refused_engine_has_another_name_and_is_not_loaded(tmp_path: Path) -> 
 @pytest.mark.parametrize("text", ["", "[]", '{"format": "approxbit-engine", "version": 2}', '{"format": 1}'])
 def test_a_file_that_is_no_record_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "edge-1.json").write_text(text)
-    with pytest.raises(EngineError, match=r"edge-1\.json: expected the record of an engine"):
+    with pytest.raises(EngineError, match=r"edge-1\.json: .*expected"):
         read_record(tmp_path / "edge-1.json")
-
-
-def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "timing.cache").write_bytes(b"old")
-
-    def fail(*arguments: object) -> None:
-        raise OSError("no space left")
-
-    monkeypatch.setattr(store_module.os, "replace", fail)
-    with pytest.raises(OSError, match="no space left"):
-        write_bytes(tmp_path / "timing.cache", b"new")
-    assert [path.name for path in tmp_path.iterdir()] == ["timing.cache"]
-    assert (tmp_path / "timing.cache").read_bytes() == b"old"

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from approxbit.exporting.gate import Profile, load_profile, profile, profile_names
+from approxbit.files import from_json, to_json
 
 NAMES = ("onnxruntime", "orin-jp5", "orin-jp6", "orin-jp6.0", "orin-jp7", "server", "xavier-jp5")
 WEAK = {"xavier-jp5", "orin-jp5", "orin-jp6.0"}
@@ -24,7 +25,7 @@ def test_the_profiles_are_these() -> None:
 def test_a_profile_survives_its_dictionary_and_json(name: str) -> None:
     loaded = load_profile(name)
     assert loaded.name == name
-    assert Profile.from_dict(json.loads(json.dumps(loaded.as_dict()))) == loaded
+    assert from_json(Profile, json.loads(json.dumps(to_json(loaded))), "", ValueError) == loaded
     assert hash(loaded) == hash(load_profile(name))
 
 
@@ -48,7 +49,7 @@ def test_the_oldest_targets_get_the_oldest_graphs() -> None:
 def test_a_profile_of_ones_own_is_read_from_its_file(tmp_path: Path) -> None:
     own = replace(load_profile("orin-jp6"), name="my-board", opset=20)
     path = tmp_path / "my-board.json"
-    path.write_text(json.dumps(own.as_dict()))
+    path.write_text(json.dumps(to_json(own)))
     assert load_profile(path) == load_profile(str(path)) == own
 
 
@@ -61,60 +62,60 @@ def test_an_unknown_name_is_refused() -> None:
 
 
 def changed(**changes: Any) -> dict[str, Any]:
-    return {**load_profile("xavier-jp5").as_dict(), **changes}
+    return {**to_json(load_profile("xavier-jp5")), **changes}
 
 
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"exporter": "tracing"}, "exporter must be one of torchscript, dynamo, found 'tracing'"),
-        ({"precision": "fp16"}, "precision must be one of fp32, weak-fp16, strong-fp16, found 'fp16'"),
-        ({"layer_norm": "none"}, "layer_norm must be one of decomposed, native, found 'none'"),
-        ({"output_type": "bool"}, "output_type must be one of uint8, int32, found 'bool'"),
+        ({"exporter": "tracing"}, "exporter: expected one of torchscript, dynamo, found 'tracing'"),
+        ({"precision": "fp16"}, "precision: expected one of fp32, weak-fp16, strong-fp16, found 'fp16'"),
+        ({"layer_norm": "none"}, "layer_norm: expected one of decomposed, native, found 'none'"),
+        ({"output_type": "bool"}, "output_type: expected one of uint8, int32, found 'bool'"),
         (
             {"operator_table": "tensorrt-7"},
-            "operator_table must be one of tensorrt-8.5, .*, found 'tensorrt-7'",
+            "operator_table: expected one of tensorrt-8.5, .*, found 'tensorrt-7'",
         ),
-        ({"operator_table": ["a"]}, r"operator_table must be one of .*, found \['a'\]"),
-        ({"opset": "16"}, "opset must be a whole number of at least 1, found '16'"),
-        ({"opset": True}, "opset must be a whole number of at least 1, found True"),
-        ({"opset": 18}, "opset must be 9 to 17, which onnx-tensorrt 8.5 documents, found 18"),
-        ({"ir": None}, "ir must be a whole number of at least 1, found None"),
-        ({"dynamic_batch": 0}, "dynamic_batch must be a whole number of at least 1, found 0"),
-        ({"device": ""}, "device must be text, found ''"),
-        ({"jetpack": 5}, "jetpack must be text, found 5"),
-        ({"name": "a/b"}, r"name must be letters, digits, '_', '\.' and '-', found 'a/b'"),
-        ({"tensorrt": "new"}, r"tensorrt must be a version such as '8\.5\.2', found 'new'"),
-        ({"tensorrt": None}, "tensorrt must be null with the operator_table 'onnxruntime', else a version"),
-        ({"python": None}, "python must be text, found None"),
-        ({"python": "three"}, "python must be a version"),
+        ({"operator_table": ["a"]}, r"operator_table: expected text, found \['a'\]"),
+        ({"opset": "16"}, "opset: expected a whole number, found '16'"),
+        ({"opset": True}, "opset: expected a whole number, found True"),
+        ({"opset": 18}, "opset: expected 9 to 17, which onnx-tensorrt 8.5 documents, found 18"),
+        ({"ir": None}, "ir: expected a whole number, found None"),
+        ({"dynamic_batch": 0}, "dynamic_batch: expected a whole number of at least 1, found 0"),
+        ({"device": ""}, "device: expected some words, found ''"),
+        ({"jetpack": 5}, "jetpack: expected text, found 5"),
+        ({"name": "a/b"}, r"name: expected letters, digits, '_', '\.' and '-', found 'a/b'"),
+        ({"tensorrt": "new"}, r"tensorrt: expected a version such as '8\.5\.2', or null, found 'new'"),
+        ({"tensorrt": None}, "tensorrt: expected null with the operator_table 'onnxruntime', else a version"),
+        ({"python": None}, "python: expected text, found None"),
+        ({"python": "three"}, "python: expected a version"),
         (
             {"precision": "strong-fp16"},
-            r"precision must be what onnx-tensorrt 8.5 can build \(fp32, weak-fp16\)",
+            r"precision: expected what onnx-tensorrt 8.5 can build \(fp32, weak-fp16\)",
         ),
-        ({"layer_norm": "native"}, "layer_norm must be 'decomposed' below opset 17, found 'native'"),
-        ({"notes": "one"}, "notes must be a list of texts, found 'one'"),
-        ({"speed": 1}, "unknown keys speed; a profile has name, device"),
+        ({"layer_norm": "native"}, "layer_norm: expected 'decomposed' below opset 17, found 'native'"),
+        ({"notes": "one"}, "notes: expected a list, found 'one'"),
+        ({"speed": 1}, "expected the keys name, device, .*; missing: none; unknown: 'speed'"),
     ],
 )
 def test_a_wrong_entry_is_named(changes: dict[str, Any], says: str) -> None:
     with pytest.raises(ValueError, match=says):
-        Profile.from_dict(changed(**changes))
+        from_json(Profile, changed(**changes), "", ValueError)
 
 
 def test_a_missing_entry_is_named() -> None:
     entries = changed()
     del entries["opset"], entries["ir"]
-    with pytest.raises(ValueError, match="missing keys opset, ir"):
-        Profile.from_dict(entries)
+    with pytest.raises(ValueError, match="missing: 'opset', 'ir'; unknown: none"):
+        from_json(Profile, entries, "", ValueError)
 
 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("[]", "a profile must be an object with keys, found list"),
-        ("{", "Expecting property name"),
-        (json.dumps(changed()), "name must be 'board', the name of the file, found 'xavier-jp5'"),
+        ("[]", r"expected a JSON object, found \[\]"),
+        ("{", "expected JSON, found Expecting property name"),
+        (json.dumps(changed()), "name: expected 'board', as the file is, found 'xavier-jp5'"),
     ],
 )
 def test_a_file_that_holds_no_profile_is_named(text: str, says: str, tmp_path: Path) -> None:
@@ -128,7 +129,7 @@ def test_an_installed_package_brings_the_profiles(tmp_path: Path, monkeypatch: p
     installed = tmp_path / "approxbit"
     (installed / "_profiles").mkdir(parents=True)
     own = replace(load_profile("server"), name="only")
-    (installed / "_profiles" / "only.json").write_text(json.dumps(own.as_dict()))
+    (installed / "_profiles" / "only.json").write_text(json.dumps(to_json(own)))
     monkeypatch.setattr(profile, "_PACKAGE", installed)
     assert profile_names() == ("only",)
     assert load_profile("only") == own
