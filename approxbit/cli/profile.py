@@ -2,7 +2,7 @@
 
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Optional
+from typing import Any, Dict, Optional
 
 import typer
 
@@ -28,10 +28,11 @@ def profile(
     as_json: bool = JSON,
 ) -> None:
     """Measure the LUT of a family on this machine: latency parts, bytes and accuracy of every arm."""
-    import json
     import sys
 
+    from approxbit.errors import LUTError
     from approxbit.families import find_checkpoints
+    from approxbit.files import load_json
     from approxbit.profiling import profile_family
 
     path = out if out is not None else find_checkpoints() / family / "lut.json"
@@ -48,7 +49,7 @@ def profile(
     path.parent.mkdir(parents=True, exist_ok=True)
     lut.save(path)
     if as_json:
-        print_json(json.loads(path.read_text(encoding="utf-8")))
+        print_json(load_json(path, Dict[str, Any], LUTError))
         return
     print_lut(lut)
     print_text(f"LUT: {path}")

@@ -8,9 +8,7 @@ same videos: the actions, and the harder action x acting digit (240 classes).
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -28,6 +26,7 @@ from approxbit.datasets import digits_actions, digits_render
 from approxbit.datasets.cache import find_cache
 from approxbit.datasets.digits_actions import ACTIONS
 from approxbit.datasets.digits_render import render_clip
+from approxbit.files import format_json, whole_file, write_whole
 from approxbit.tasks.label_sets import DIGIT_NAMES, JOINT, MARGINAL, joint_label, label_set
 from approxbit.video.reader import write_video
 
@@ -98,9 +97,7 @@ def _generator_version() -> str:
 def _render_to(frames: Path, labels: Path, split: str, num_clips: int, num_frames: int, size: int) -> None:
     draw = partial(render_clip, split, num_frames=num_frames, size=size)
     draw(0)  # a wrong argument shows before any file or process is made
-    handle, scratch = tempfile.mkstemp(dir=frames.parent, suffix=".npy")
-    os.close(handle)
-    try:
+    with whole_file(frames) as scratch:
         shape = (num_clips, num_frames, size, size)
         clips = np.lib.format.open_memmap(scratch, mode="w+", dtype=np.uint8, shape=shape)
         targets = np.empty(num_clips, np.int64)
@@ -115,9 +112,6 @@ def _render_to(frames: Path, labels: Path, split: str, num_clips: int, num_frame
                 clips[i], targets[i] = clip.frames, joint_label(clip.action, clip.digit)
         clips.flush()
         np.save(labels, targets)
-        os.replace(scratch, frames)
-    finally:
-        Path(scratch).unlink(missing_ok=True)
 
 
 def write_videos(
@@ -155,6 +149,6 @@ def write_videos(
             entries[label_name].append({"id": name, "label": label, "template": text, "placeholders": [word]})
     for label_name, classes in ((MARGINAL, ACTION_CLASSES), (JOINT, JOINT_CLASSES)):
         numbered = {label: str(index) for index, label in enumerate(classes)}
-        (folder / f"{label_name}-labels.json").write_text(json.dumps(numbered, indent=1))
-        (folder / f"{label_name}-{split}.json").write_text(json.dumps(entries[label_name], indent=1))
+        write_whole(folder / f"{label_name}-labels.json", format_json(numbered))
+        write_whole(folder / f"{label_name}-{split}.json", format_json(entries[label_name]))
     return paths

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Union
+from typing import Any
 
 from approxbit.errors import DatasetError
-
-PathLike = Union[str, "os.PathLike[str]"]
+from approxbit.files import PathLike
 
 UNLABELED = -1
 """Class index of videos whose annotations carry no class, as in test splits."""
@@ -104,38 +102,15 @@ def check_missing(wanted: Sequence[str], found: dict[str, Path], folder: PathLik
     return absent
 
 
-def read_json(path: PathLike, kind: type, expected: str) -> Any:
-    """Content of a JSON file whose top level is of `kind`.
-
-    Args:
-        path: The file.
-        kind: `list` or `dict`.
-        expected: What the file should be, for messages.
+def get_text(entry: dict[str, Any], key: str, path: PathLike, index: int) -> str:
+    """Text or number `entry[key]` as text, where `entry` is number `index` of the list in a JSON file.
 
     Raises:
-        DatasetError: The file is missing, not JSON, or its top level is of another kind.
+        DatasetError: The entry has no such field, or it is neither.
     """
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DatasetError(f"{os.fspath(path)}: expected {expected}, found {error.strerror}") from error
-    except ValueError as error:
-        raise DatasetError(f"{os.fspath(path)}: expected {expected}, found no JSON: {error}") from error
-    if not isinstance(content, kind):
-        raise DatasetError(
-            f"{os.fspath(path)}: expected {expected}, a {kind.__name__} at the top level, "
-            f"found a {type(content).__name__}"
-        )
-    return content
-
-
-def get_field(entry: Any, key: str, path: PathLike, index: int) -> Any:
-    """`entry[key]`, where `entry` is number `index` of the list in a JSON file.
-
-    Raises:
-        DatasetError: The entry is no object or has no such field.
-    """
-    if not isinstance(entry, dict) or key not in entry:
-        found = ", ".join(map(repr, entry)) if isinstance(entry, dict) else repr(entry)
+    if key not in entry:
+        found = ", ".join(map(repr, entry))
         raise DatasetError(f"{os.fspath(path)}: entry {index}: expected the field {key!r}, found {found}")
-    return entry[key]
+    if not isinstance(entry[key], (str, int)):
+        raise DatasetError(f"{os.fspath(path)}: entry {index}: {key}: expected text, found {entry[key]!r}")
+    return str(entry[key])

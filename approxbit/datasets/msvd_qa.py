@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from approxbit.datasets.listing import PathLike, check_missing, find_videos, get_field, read_json
+from approxbit.datasets.listing import check_missing, find_videos, get_text
 from approxbit.errors import DatasetError
+from approxbit.files import PathLike, load_json
 from approxbit.video.reader import read_clip
 from approxbit.video.sampling import VLM_NUM_FRAMES, evenly_spaced
 
@@ -69,9 +70,9 @@ class MSVDQA(Sequence):
         """
         names = _read_mapping(mapping)
         rows = []
-        for number, entry in enumerate(read_json(questions, list, "MSVD-QA questions")):
+        for number, entry in enumerate(load_json(questions, list[dict[str, Any]], DatasetError)):
             question, answer, video = (
-                str(get_field(entry, key, questions, number)) for key in ("question", "answer", "video_id")
+                get_text(entry, key, questions, number) for key in ("question", "answer", "video_id")
             )
             if f"vid{video}" not in names:
                 raise DatasetError(
@@ -97,8 +98,8 @@ class MSVDQA(Sequence):
             DatasetError: A file is not in its format, the lengths differ, or videos are missing.
             ValueError: `missing` is neither `"raise"` nor `"skip"`.
         """
-        asked = read_json(questions, list, "MSVD-QA questions")
-        answered = read_json(answers, list, "MSVD-QA answers")
+        asked = load_json(questions, list[dict[str, Any]], DatasetError)
+        answered = load_json(answers, list[dict[str, Any]], DatasetError)
         if len(asked) != len(answered):
             raise DatasetError(
                 f"{os.fspath(answers)}: expected {len(asked)} answers, one for each question of "
@@ -106,9 +107,9 @@ class MSVDQA(Sequence):
             )
         rows = [
             (
-                str(get_field(question, "video_name", questions, number)),
-                str(get_field(question, "question", questions, number)),
-                str(get_field(answered[number], "answer", answers, number)),
+                get_text(question, "video_name", questions, number),
+                get_text(question, "question", questions, number),
+                get_text(answered[number], "answer", answers, number),
             )
             for number, question in enumerate(asked)
         ]

@@ -8,13 +8,12 @@ from typing import Any
 from approxbit.datasets.listing import (
     UNLABELED,
     Listing,
-    PathLike,
     check_missing,
     find_videos,
-    get_field,
-    read_json,
+    get_text,
 )
 from approxbit.errors import DatasetError
+from approxbit.files import PathLike, load_json
 
 
 class SomethingSomethingV2(Listing):
@@ -47,9 +46,9 @@ class SomethingSomethingV2(Listing):
         """
         label_names = read_labels(labels)
         indices = {name: index for index, name in enumerate(label_names)}
-        entries = read_json(split, list, "a Something-Something-v2 split")
+        entries = load_json(split, list[dict[str, Any]], DatasetError)
         annotated = [
-            (str(get_field(entry, "id", split, number)), _class_of(entry, indices, split, number))
+            (get_text(entry, "id", split, number), _class_of(entry, indices, split, number))
             for number, entry in enumerate(entries)
         ]
         found = find_videos(videos, (".webm", ".mp4"))
@@ -63,7 +62,7 @@ def read_labels(path: PathLike) -> list[str]:
     Raises:
         DatasetError: The file is not in its format, or its indices are not 0 to n - 1.
     """
-    table = read_json(path, dict, "Something-Something-v2 labels")
+    table = load_json(path, dict[str, Any], DatasetError)
     indices = sorted(str(index) for index in table.values())
     if indices != sorted(str(index) for index in range(len(table))):
         raise DatasetError(
@@ -77,7 +76,7 @@ def _class_of(entry: dict[str, Any], indices: dict[str, int], split: PathLike, n
     """Class index of an entry; entries with nothing but an id belong to the test split."""
     if set(entry) == {"id"}:
         return UNLABELED
-    name = get_field(entry, "template", split, number).replace("[", "").replace("]", "")
+    name = get_text(entry, "template", split, number).replace("[", "").replace("]", "")
     if name not in indices:
         raise DatasetError(
             f"{os.fspath(split)}: entry {number}: expected one of the {len(indices)} classes, found {name!r}"

@@ -6,12 +6,10 @@ and CUDA, so they can travel with the script: Python runs a zip archive of both 
 
 from __future__ import annotations
 
-import os
 import zipfile
 from pathlib import Path
-from typing import Union
 
-PathLike = Union[str, "os.PathLike[str]"]
+from approxbit.files import PathLike
 
 SCRIPT_FILE = "build_engine.pyz"
 

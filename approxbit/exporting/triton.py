@@ -10,14 +10,11 @@ Triton joins the codes of several devices to one batch: codes of one configurati
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
-from typing import Union
 
 from approxbit.engines.artefact import Artefact, Card, TensorCard, load_artefact
-
-PathLike = Union[str, "os.PathLike[str]"]
+from approxbit.files import PathLike, write_whole
 
 CONFIG_FILE, LABELS_FILE, MODEL_FILE = "config.pbtxt", "labels.txt", "model.onnx"
 MAX_QUEUE_DELAY_US = 2000
@@ -51,8 +48,8 @@ def write_triton_repository(
     _copy_graph(artefact, folder / "1")
     if card.label_names:
         lines = "".join(f"{' '.join(name.split())}\n" for name in card.label_names)
-        (folder / LABELS_FILE).write_text(lines, encoding="utf-8")
-    (folder / CONFIG_FILE).write_text(make_config(card, max_batch, with_tensorrt), encoding="utf-8")
+        write_whole(folder / LABELS_FILE, lines)
+    write_whole(folder / CONFIG_FILE, make_config(card, max_batch, with_tensorrt))
     return folder
 
 

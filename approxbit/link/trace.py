@@ -6,9 +6,9 @@ import math
 import os
 import random
 from dataclasses import dataclass
-from typing import Iterator, List, Tuple, Union
+from typing import Iterator, List, Tuple
 
-PathLike = Union[str, "os.PathLike[str]"]
+from approxbit.files import PathLike
 
 _HEADER = "# seconds megabits_per_second"
 _LOOPS = "# loops"

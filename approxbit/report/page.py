@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
+from approxbit.files import write_whole
 from approxbit.report.style import format_bytes
 from approxbit.report.summary import Accuracy, Summary
 from approxbit.select import LUT, latency_ms
@@ -47,12 +48,12 @@ def write_page(
         sections: (plain heading, HTML as the functions of this file make it) in turn.
     """
     body = "\n".join(f"<section><h2>{escape(heading)}</h2>\n{html}\n</section>" for heading, html in sections)
-    Path(path).write_text(
+    write_whole(
+        path,
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(title)}</title>\n<style>{_CSS}</style>\n</head>\n<body>\n"
         f'<h1>{escape(title)}</h1>\n<p class="lead">{escape(lead)}</p>\n{body}\n</body>\n</html>\n',
-        encoding="utf-8",
     )
 
 

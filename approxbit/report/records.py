@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import csv
-import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 
+from approxbit.files import PathLike, format_json, to_json, write_whole
 from approxbit.select import EDGE_ONLY, SERVER_ONLY
-
-PathLike = str | os.PathLike[str]
 
 
 @dataclass(frozen=True)
@@ -115,5 +112,4 @@ def save_records(path: PathLike, records: Sequence[ClipRecord]) -> None:
 
 def save_payloads(path: PathLike, payloads: Sequence[Payload]) -> None:
     """Write a JSON file with one object per way to send a clip."""
-    with open(path, "w", encoding="utf-8") as file:
-        json.dump([asdict(payload) for payload in payloads], file, indent=1)
+    write_whole(path, format_json(to_json(payloads)))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
+from approxbit.files import save_json
 from approxbit.link import Trace
 from approxbit.report import page
 from approxbit.report.pareto import BANDWIDTHS_MBPS, draw_pareto
@@ -70,7 +70,7 @@ def write_report(folder: str | os.PathLike[str], report: Report) -> Path:
     save_payloads(root / "payloads.json", report.payloads)
     report.lut.save(root / "lut.json")
     report.trace.save(root / "trace.txt")
-    (root / "summary.json").write_text(json.dumps(asdict(report.summary), indent=1) + "\n", encoding="utf-8")
+    save_json(root / "summary.json", report.summary)
     title = f"{report.family}: video answers through binary codes"
     lead = f"{report.date}. {report.machine}."
     page.write_page(root / "index.html", title, lead, _sections(root, report))

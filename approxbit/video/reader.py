@@ -17,16 +17,15 @@ from collections import deque
 from contextlib import closing, contextmanager
 from fractions import Fraction
 from itertools import islice
-from typing import Any, Generator, Iterator, NamedTuple, Union
+from typing import Any, Generator, Iterator, NamedTuple
 
 import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from approxbit.errors import VideoError
+from approxbit.files import PathLike, write_whole
 from approxbit.video.sampling import IndexRule, uniform_indices
-
-PathLike = Union[str, "os.PathLike[str]"]
 
 _HELD_BYTES = 256 * 2**20
 """Decoded frames kept while counting; a longer video is decoded a second time for the few that are used."""
@@ -175,10 +174,7 @@ def write_video(
     if extension not in _CONTAINERS:
         raise ValueError(f"{name}: the extension must be one of {', '.join(_CONTAINERS)}")
     data = encode_video(frames, frame_rate, crf, codec, _CONTAINERS[extension])
-    partial = name + ".partial"
-    with open(partial, "wb") as file:
-        file.write(data)
-    os.replace(partial, name)
+    write_whole(path, data)
 
 
 def encode_video(

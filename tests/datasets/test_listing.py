@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from approxbit.datasets.listing import Listing, check_missing, find_videos, get_field, read_json
+from approxbit.datasets.listing import Listing, check_missing, find_videos, get_text
 from approxbit.errors import DatasetError
 
 
@@ -64,34 +64,11 @@ def test_an_unknown_policy_is_refused():
         check_missing([], {}, "videos", "ignore")
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (None, "expected the labels, found No such file or directory"),
-        ("{'a': 1}", "expected the labels, found no JSON: Expecting property name"),
-        ("[1]", "expected the labels, a dict at the top level, found a list"),
-    ],
-)
-def test_a_file_of_another_form_is_named(content, message, tmp_path):
-    path = tmp_path / "labels.json"
-    if content is not None:
-        path.write_text(content)
-    with pytest.raises(DatasetError, match=f"labels.json: {message}"):
-        read_json(path, dict, "the labels")
-
-
-def test_a_file_that_is_no_text_is_named(tmp_path):
-    path = tmp_path / "labels.json"
-    path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(DatasetError, match=r"labels.json: expected the labels, found no JSON"):
-        read_json(path, dict, "the labels")
-
-
 def test_a_missing_field_is_named():
-    assert get_field({"id": 7}, "id", "train.json", 0) == 7
+    assert get_text({"id": 7}, "id", "train.json", 0) == "7"
     with pytest.raises(
         DatasetError, match=r"train.json: entry 3: expected the field 'id', found 'name', 'label'"
     ):
-        get_field({"name": 1, "label": 2}, "id", "train.json", 3)
-    with pytest.raises(DatasetError, match="entry 4: expected the field 'id', found 17"):
-        get_field(17, "id", "train.json", 4)
+        get_text({"name": 1, "label": 2}, "id", "train.json", 3)
+    with pytest.raises(DatasetError, match=r"entry 4: id: expected text, found \[17\]"):
+        get_text({"id": [17]}, "id", "train.json", 4)

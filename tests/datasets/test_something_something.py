@@ -87,6 +87,21 @@ def test_an_entry_without_a_template_is_named(files):
         SomethingSomethingV2(*files)
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{'a': 1}", "expected JSON, found Expecting property name"),
+        ("{}", r"expected a list, found \{\}"),
+        ('[{"id": "1"}, 17]', r"\[1\]: expected a JSON object, found 17"),
+        ('[{"id": "1", "template": null}]', "entry 0: template: expected text, found None"),
+    ],
+)
+def test_a_split_of_another_form_is_named(content, message, files):
+    files[2].write_text(content)
+    with pytest.raises(DatasetError, match=f"validation.json: {message}"):
+        SomethingSomethingV2(*files)
+
+
 def test_indices_may_be_numbers(tmp_path):
     path = tmp_path / "labels.json"
     path.write_text(json.dumps({"push": 1, "pull": 0}))
