@@ -15,7 +15,8 @@ A dataclass is read by its type hints:
     Mapping[str, X], Dict[str, X]   an object                             a dict
     Any                             anything                              what `json` makes of it
 
-A field with a default may be left out, a key that is no field may not be there.
+A field with a default may be left out, unless a function other than `list` or `dict` makes it: the day of
+reading is not that of writing. A key that is no field may not be there.
 
 The running Python must be able to evaluate the hints. In a room that runs on Python 3.8, the module of such a
 dataclass does not postpone its annotations, and uses the names of `typing`.
@@ -360,7 +361,7 @@ def _hints_of(kind: Any) -> dict[str, Any]:
 
 
 def _is_required(field: dataclasses.Field[Any]) -> bool:
-    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    return field.default is dataclasses.MISSING and field.default_factory not in (list, dict)
 
 
 def _below(entry: str, key: str) -> str:

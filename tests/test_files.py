@@ -72,6 +72,11 @@ class Menu:
     length: int = field(default=0, init=False)
 
 
+@dataclass(frozen=True)
+class Dated:
+    day: str = field(default_factory=lambda: "today")
+
+
 HEADER = {"format": "menu", "version": 1}
 DOCUMENT: dict[str, Any] = {**HEADER, "dishes": [{"name": "soup", "price": 3}], "range": [1, 2.5]}
 
@@ -131,6 +136,12 @@ def test_only_lists_of_numbers_are_pulled_onto_one_line() -> None:
     assert json.loads(text) == document
     assert '"shape": [null, 3, -1.5e-07]' in text
     assert '"names": [\n    "1",\n    "2"\n  ]' in text
+
+
+def test_a_default_that_is_made_anew_is_no_default_of_a_file() -> None:
+    assert from_json(Dated, {"day": "yesterday"}, "", MenuError).day == "yesterday"
+    with pytest.raises(MenuError, match="missing: 'day'"):
+        from_json(Dated, {}, "", MenuError)
 
 
 def test_defaults_may_be_left_out_and_whole_numbers_stay_so(tmp_path: Path) -> None:

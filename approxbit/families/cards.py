@@ -1,17 +1,13 @@
 """What is known about a file of weights: its release card, JSON beside the safetensors file."""
 
-import dataclasses
 import datetime
-import json
-import os
-import re
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Mapping, Optional, Sequence, Type, TypeVar, Union
 
 from approxbit.configuration import Configuration
 from approxbit.errors import WeightsError
+from approxbit.files import load_json, save_json
 
 
 def _today() -> str:
@@ -115,55 +111,17 @@ AnyCard = TypeVar("AnyCard", BackboneCard, CodecCard)
 
 def save_card(path: Path, card: Card) -> None:
     """Write a card as JSON, all of it or nothing; the inverse of `load_card`."""
-    text = json.dumps({"kind": card.kind, **dataclasses.asdict(card)}, indent=2, ensure_ascii=False)
-    one_line_shapes = re.sub(r"\[\n\s*((?:\d+,\n\s*)*\d+)\n\s*\]", _join_lines, text)
-    write_whole(path, (one_line_shapes + "\n").encode())
+    save_json(path, card, {"kind": card.kind})
 
 
 def load_card(path: Path, name: str, card_type: Type[AnyCard]) -> AnyCard:
     """Read the card of the backbone or codec called `name`.
 
     Raises:
-        WeightsError: The file cannot be read, is no JSON, is the card of something else, or does not have
-            exactly the fields of a card.
+        WeightsError: The file cannot be read, is no card, or is that of something else. The message names
+            the entry.
     """
-    try:
-        fields = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise WeightsError(f"{path}: cannot be read as a card: {error}") from error
-    kind = fields.pop("kind", None) if isinstance(fields, dict) else None
-    if kind != card_type.kind or fields.get("name") != name:
-        raise WeightsError(f"{path}: expected the card of the {card_type.kind} {name}, found another's")
-    parts = {"weights": WeightsRecord, "provenance": Provenance}
-    built = {part: _build(path, part_type, fields.get(part)) for part, part_type in parts.items()}
-    return _build(path, card_type, {**fields, **built})
-
-
-def _build(path: Path, card_type: Any, fields: Any) -> Any:
-    expected = {each.name for each in dataclasses.fields(card_type)}
-    found = set(fields) if isinstance(fields, dict) else set()
-    if found != expected:
-        raise WeightsError(
-            f"{path}: a {card_type.__name__} has the fields {', '.join(sorted(expected))}; "
-            f"missing: {', '.join(sorted(expected - found)) or 'none'}, "
-            f"unknown: {', '.join(sorted(found - expected)) or 'none'}"
-        )
-    return card_type(**fields)
-
-
-def _join_lines(match: "re.Match[str]") -> str:
-    return "[" + ", ".join(match[1].replace(",", " ").split()) + "]"
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file under another name first, so that a reader never meets half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    card = load_json(path, card_type, WeightsError, {"kind": card_type.kind})
+    if card.name != name:
+        raise WeightsError(f"{path}: name: expected {name!r}, found {card.name!r}")
+    return card

@@ -11,17 +11,16 @@ family that has their backbone.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Sequence, Union
+from typing import Any, Dict, Sequence
 
 from approxbit.configuration import Configuration
-
-PathLike = Union[str, "os.PathLike[str]"]
+from approxbit.errors import WeightsError
+from approxbit.files import PathLike, load_json
 
 BACKBONE = "backbone"
 ENVIRONMENT_VARIABLE = "APPROXBIT_CHECKPOINTS"
@@ -95,8 +94,8 @@ def find_configurations(folder: Path) -> dict[Configuration, Path]:
 def _nested_sizes(card: Path) -> list[int]:
     """What a card says of nested codes; nothing, where it cannot be read: `load_card` says why."""
     try:
-        sizes = json.loads(card.read_bytes())["arguments"]["nested_sizes"]
-    except (OSError, ValueError, LookupError, TypeError):
+        sizes = load_json(card, Dict[str, Any], WeightsError)["arguments"]["nested_sizes"]
+    except (WeightsError, LookupError, TypeError):
         return []
     return [size for size in sizes if isinstance(size, int) and size > 0] if isinstance(sizes, list) else []
 

@@ -13,7 +13,8 @@ from safetensors.torch import save as dump_safetensors
 from torch import Tensor, nn
 
 from approxbit.errors import HashMismatchError, MissingKeyError, WeightsError, WrongShapeError
-from approxbit.families.cards import WeightsRecord, write_whole
+from approxbit.families.cards import WeightsRecord
+from approxbit.files import read_bytes, sha256_of, write_whole
 
 
 def compute_fingerprint(tensors: Mapping[str, Tensor], label: str = "") -> int:
@@ -53,9 +54,9 @@ def save_weights(
         for name, tensor in {**(beside or {}), **module.state_dict()}.items()
     }
     content = dump_safetensors(tensors)
-    write_whole(path, content)
+    write_whole(path, content, make_parents=True)
     return WeightsRecord(
-        hashlib.sha256(content).hexdigest(),
+        sha256_of(content),
         f"{compute_fingerprint(tensors, label):016x}",
         {name: tuple(tensor.shape) for name, tensor in tensors.items()},
     )
@@ -122,11 +123,8 @@ def check_fit(path: Path, module: nn.Module, tensors: Mapping[str, Tensor]) -> N
 
 
 def _read(path: Path, sha256: str) -> dict[str, Tensor]:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise WeightsError(f"{path}: cannot be read: {error.strerror}") from error
-    found = hashlib.sha256(content).hexdigest()
+    content = read_bytes(path, WeightsError)
+    found = sha256_of(content)
     if found != sha256:
         raise HashMismatchError(f"{path}: the card promises a file of SHA-256 {sha256}, found {found}")
     try:

@@ -6,7 +6,6 @@ config.json ------> the whole model without memory (meta device) -> its edge hal
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,8 @@ from torch import Tensor
 from approxbit.backbones.vlm.base import VideoLanguageModel, VisionEdgeHalf, read_config
 from approxbit.backbones.vlm.llava_onevision import LlavaOnevision
 from approxbit.backbones.vlm.video_llava import VideoLlava
-from approxbit.errors import MissingKeyError, WrongShapeError
+from approxbit.errors import MissingKeyError, WeightsError, WrongShapeError
+from approxbit.files import from_json, load_json
 
 FAMILIES: dict[str, type[VideoLanguageModel]] = {
     family.model_type: family for family in (VideoLlava, LlavaOnevision)
@@ -85,9 +85,11 @@ def locate_tensors(folder: Path) -> dict[str, Path]:
 
     Raises:
         FileNotFoundError: There are neither `model.safetensors` nor shards with an index.
+        WeightsError: The index cannot be read.
     """
     if (folder / INDEX).is_file():
-        files: dict[str, str] = json.loads((folder / INDEX).read_text())["weight_map"]
+        index = load_json(folder / INDEX, dict[str, Any], WeightsError)
+        files = from_json(dict[str, str], index.get("weight_map"), str(folder / INDEX), WeightsError)
         return {key: folder / name for key, name in files.items()}
     if not (folder / WEIGHTS).is_file():
         raise FileNotFoundError(f"expected {WEIGHTS} or {INDEX} in {folder}, found neither")

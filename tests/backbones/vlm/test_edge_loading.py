@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from approxbit.backbones.vlm import edge_loading
 from approxbit.backbones.vlm.edge_loading import load_edge_half
-from approxbit.errors import MissingKeyError, WrongShapeError
+from approxbit.errors import MissingKeyError, WeightsError, WrongShapeError
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 
@@ -191,6 +191,21 @@ def test_misshapen_weights_are_named(backbone, folder, tmp_path):
 def test_a_folder_without_safetensors_is_named(folder, tmp_path):
     (tmp_path / "config.json").write_text((folder / "config.json").read_text())
     with pytest.raises(FileNotFoundError, match=r"expected model.safetensors or .*index.json in .*neither"):
+        load_edge_half(tmp_path, "L1")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "expected JSON"),
+        ("{}", "expected a JSON object, found None"),
+        ('{"weight_map": {"a": 1}}', "a: expected text, found 1"),
+    ],
+)
+def test_an_index_of_another_form_is_named(folder, tmp_path, text, message):
+    (tmp_path / "config.json").write_text((folder / "config.json").read_text())
+    (tmp_path / "model.safetensors.index.json").write_text(text)
+    with pytest.raises(WeightsError, match=rf"index\.json: {message}"):
         load_edge_half(tmp_path, "L1")
 
 
