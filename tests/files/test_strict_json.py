@@ -1,8 +1,7 @@
-"""Files that appear whole, and dataclasses as strict JSON."""
+"""Dataclasses as strict JSON."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import os
@@ -25,16 +24,11 @@ from approxbit.files import (
     from_json,
     load_json,
     parse_json,
-    read_bytes,
     save_json,
-    sha256_of,
-    sha256_of_file,
     to_json,
-    whole_file,
-    write_whole,
 )
 
-REPOSITORY = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).parents[2]
 
 
 class MenuError(ApproxBitError):
@@ -246,9 +240,8 @@ def test_a_wrong_value_of_great_depth_is_named() -> None:
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     for path, reason in ((tmp_path / "none", "No such file"), (tmp_path, "Is a directory"), ("a\0b", "null")):
-        for read in (lambda path: load_json(path, Menu, MenuError), lambda path: read_bytes(path, MenuError)):
-            with pytest.raises(MenuError, match=f": cannot be read: .*{reason}"):
-                read(path)
+        with pytest.raises(MenuError, match=f": cannot be read: .*{reason}"):
+            load_json(path, Menu, MenuError)
 
 
 def test_every_truncation_is_refused(tmp_path: Path) -> None:
@@ -363,91 +356,6 @@ def test_a_type_that_is_not_there_is_the_programmers_mistake() -> None:
 
     with pytest.raises(TypeError, match="this Python cannot evaluate the type hints of Odd: name 'Nowhere'"):
         from_json(Odd, {"entry": 1}, "", MenuError)
-
-
-@pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
-def test_the_umask_decides_the_mode(umask: int, tmp_path: Path) -> None:
-    before = os.umask(umask)
-    try:
-        write_whole(tmp_path / "file", b"content")
-    finally:
-        os.umask(before)
-    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o666 & ~umask
-
-
-@pytest.mark.parametrize("failure", [OSError("disk full"), KeyboardInterrupt()])
-@pytest.mark.parametrize("where", ["os.replace", "os.fsync"])
-def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
-    failure: BaseException, where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "file"
-    write_whole(path, "old")
-
-    def fail(*arguments: object) -> None:
-        raise failure
-
-    monkeypatch.setattr(where, fail)
-    with pytest.raises(type(failure)):
-        write_whole(path, "new")
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_block_that_fails_leaves_nothing(tmp_path: Path) -> None:
-    names = []
-    with contextlib.suppress(RuntimeError), whole_file(tmp_path / "clip.mp4") as name:
-        names.append(Path(name))
-        names[0].write_bytes(b"half")
-        raise RuntimeError
-    assert (names[0].parent, names[0].suffix, names[0].exists()) == (tmp_path, ".mp4", False)
-    with pytest.raises(FileNotFoundError), whole_file(tmp_path / "clip.mp4"):
-        pass  # nothing was written
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_folders_are_made_only_where_that_was_asked_for(tmp_path: Path) -> None:
-    path = tmp_path / "a" / "b" / "file"
-    with pytest.raises(FileNotFoundError, match=r"there is no such folder: '.*/a/b'"):
-        write_whole(path, b"")
-    assert list(tmp_path.iterdir()) == []
-    write_whole(path, "Käse", make_parents=True)
-    assert path.read_bytes() == "Käse".encode()
-
-
-def test_a_name_as_long_as_names_can_be_is_written(tmp_path: Path) -> None:
-    write_whole(tmp_path / ("x" * 255), b"content")
-    assert (tmp_path / ("x" * 255)).read_bytes() == b"content"
-
-
-def test_a_link_stays_one_and_a_device_stays_itself(tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(b"old")
-    (tmp_path / "link").symlink_to("file")
-    write_whole(tmp_path / "link", b"new")
-    assert (tmp_path / "link").is_symlink()
-    assert (tmp_path / "file").read_bytes() == b"new"
-    (tmp_path / "null").symlink_to("/dev/null")
-    write_whole(tmp_path / "null", b"gone")
-    assert Path("/dev/null").is_char_device()
-    with pytest.raises(IsADirectoryError):
-        write_whole(tmp_path, b"")
-
-
-def test_text_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(UnicodeEncodeError):
-        write_whole(tmp_path / "file", "\ud800")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_hashes_are_those_of_the_standard(tmp_path: Path) -> None:
-    expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2, B.1
-    (tmp_path / "abc").write_bytes(b"abc")
-    assert sha256_of(b"abc") == sha256_of_file(tmp_path / "abc", MenuError) == expected
-    long = b"a" * 1_000_000  # FIPS 180-2, B.3
-    (tmp_path / "long").write_bytes(long)
-    expected = "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0"
-    assert sha256_of_file(tmp_path / "long", MenuError) == sha256_of(long) == expected
-    with pytest.raises(MenuError, match="none: cannot be read: No such file"):
-        sha256_of_file(tmp_path / "none", MenuError)
 
 
 ON_3_8 = """
