@@ -41,6 +41,44 @@ clip = numpy.load("reference.npz")["clip"][0]
 sys.stdout.write(OnnxEdgeRunner(".").run(clip).payload.hex())
 """
 
+READ_AND_WRITE = """
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from approxbit.files import load_json, save_json
+
+@dataclass(frozen=True)
+class Inner:
+    shape: Tuple[Optional[int], ...]
+    pair: Tuple[int, float] = (1, 2.5)
+
+@dataclass(frozen=True)
+class Outer:
+    inner: Inner
+    rows: Sequence[Inner] = ()
+    names: List[str] = field(default_factory=list)
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    more: Dict[str, Inner] = field(default_factory=dict)
+    text: Optional[str] = None
+
+outer = Outer(Inner((None, 3)), (Inner(()),), ["a"], {"b": [1, None]}, {"c": Inner((1,))}, "d")
+save_json("outer.json", outer, {"version": 1})
+assert load_json("outer.json", Outer, ValueError, {"version": 1}) == outer
+open("outer.json", "w").write('{"inner": {"shape": [true]}}')
+try:
+    load_json("outer.json", Outer, ValueError)
+except ValueError as error:
+    print(error)
+"""
+RELAY = """
+import socket
+from approxbit.link import RelayProcess, Trace
+server = socket.create_server(("127.0.0.1", 0))
+with RelayProcess("127.0.0.1:%d" % server.getsockname()[1], Trace.constant(8)) as relay:
+    relay.restart_clock()
+    child = relay._process
+print(child.returncode)
+"""
+
 
 def run(
     *command: str | Path, folder: Path | None = None, given: str | None = None
@@ -143,6 +181,18 @@ def test_a_clip_becomes_its_code(python: Path, artefact: Path) -> None:
     finished = run(python, "-c", ENCODE, folder=artefact)
     expected = load_reference(load_artefact(artefact)).packed[0].tobytes().hex()
     assert (finished.stdout, finished.returncode) == (expected, 0), finished.stderr
+
+
+@pytest.mark.parametrize("postponed", ["", "from __future__ import annotations\n"])
+def test_a_dataclass_is_read_and_written(postponed: str, python: Path, tmp_path: Path) -> None:
+    finished = run(python, "-c", postponed + READ_AND_WRITE, folder=tmp_path)
+    assert finished.stderr == ""
+    assert finished.stdout == "outer.json: inner.shape[0]: expected a whole number, found True\n"
+
+
+def test_a_relay_starts_takes_orders_and_ends_well(python: Path) -> None:
+    finished = run(python, "-c", RELAY)
+    assert (finished.stdout, finished.stderr) == ("0\n", "")
 
 
 def test_the_command_line_starts(python: Path) -> None:

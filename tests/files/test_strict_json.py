@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, make_dataclass
 from enum import Enum
@@ -27,8 +23,6 @@ from approxbit.files import (
     save_json,
     to_json,
 )
-
-REPOSITORY = Path(__file__).parents[2]
 
 
 class MenuError(ApproxBitError):
@@ -356,46 +350,3 @@ def test_a_type_that_is_not_there_is_the_programmers_mistake() -> None:
 
     with pytest.raises(TypeError, match="this Python cannot evaluate the type hints of Odd: name 'Nowhere'"):
         from_json(Odd, {"entry": 1}, "", MenuError)
-
-
-ON_3_8 = """
-from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
-from approxbit.files import load_json, save_json
-
-@dataclass(frozen=True)
-class Inner:
-    shape: Tuple[Optional[int], ...]
-    pair: Tuple[int, float] = (1, 2.5)
-
-@dataclass(frozen=True)
-class Outer:
-    inner: Inner
-    rows: Sequence[Inner] = ()
-    names: List[str] = field(default_factory=list)
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-    more: Dict[str, Inner] = field(default_factory=dict)
-    text: Optional[str] = None
-
-outer = Outer(Inner((None, 3)), (Inner(()),), ["a"], {"b": [1, None]}, {"c": Inner((1,))}, "d")
-save_json("outer.json", outer, {"version": 1})
-assert load_json("outer.json", Outer, ValueError, {"version": 1}) == outer
-open("outer.json", "w").write('{"inner": {"shape": [true]}}')
-try:
-    load_json("outer.json", Outer, ValueError)
-except ValueError as error:
-    print(error)
-"""
-
-
-@pytest.mark.parametrize("postponed", ["", "from __future__ import annotations\n"])
-def test_python_3_8_reads_and_writes_the_same(postponed: str, tmp_path: Path) -> None:
-    python = shutil.which("python3.8")
-    if python is None or subprocess.run([python, "--version"], capture_output=True).returncode:
-        python = sys.executable  # the names of `typing` must do on every version
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONDONTWRITEBYTECODE": "1"}
-    finished = subprocess.run(
-        [python, "-c", postponed + ON_3_8], cwd=tmp_path, env=environment, capture_output=True, text=True
-    )
-    assert finished.stderr == ""
-    assert finished.stdout == "outer.json: inner.shape[0]: expected a whole number, found True\n"

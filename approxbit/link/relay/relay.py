@@ -127,6 +127,7 @@ class ShapedRelay:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._listener is not None:
+            asyncio.get_running_loop().remove_reader(self._listener)  # Python 3.8 forgets to
             self._listener.close()
         self._listener = self._accepting = None
 
