@@ -73,7 +73,6 @@ ALLOWED_PACKAGES: dict[str, set[str]] = {
         "safetensors",
         "jaxtyping",
         "numpy",
-        "rich",
         "tensorflow",
     },
     "codec": {"torch", "jaxtyping"},

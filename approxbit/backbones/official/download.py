@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 import tempfile
 from http.client import HTTPException
 from pathlib import Path
-from typing import IO
-from urllib.error import HTTPError
+from urllib.error import HTTPError, URLError
 from urllib.parse import unquote, urlsplit
 from urllib.request import Request, urlopen
 
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from torch.hub import download_url_to_file
 
-from approxbit.errors import WeightsError
+from approxbit.errors import HashMismatchError, WeightsError
 
-MAX_BYTES = 4 << 30
-NUM_ATTEMPTS = 4
 TIMEOUT_S = 30.0
-PIECE_BYTES = 1 << 20
-SHOWN_FROM_BYTES = 8 << 20
 
 
 def default_cache() -> Path:
@@ -29,98 +24,52 @@ def default_cache() -> Path:
     return Path(os.environ.get("APPROXBIT_CACHE") or Path.home() / ".cache" / "approxbit") / "official"
 
 
-def download(url: str, cache: Path) -> Path:
+def download(url: str, cache: Path, sha256: str | None = None) -> Path:
     """The file behind a URL, from the cache where it is there already.
 
-    The file is written under another name and renamed when it is complete. A connection that breaks is taken
-    up again where it ended, as long as the server has the same file; a call that breaks leaves nothing.
+    It appears in the cache when it is complete: when it has the hash, or, where none is known, as many bytes
+    as the server announces.
 
     Args:
         url: Of http or https.
         cache: Folder for all downloads. The name of the file in it ends like the URL's path.
+        sha256: What the SHA-256 of the file must begin with, in small letters, if that is known.
 
     Raises:
-        WeightsError: The server cannot be reached, or sends less than it announces or more than 4 GiB.
+        HashMismatchError: The file that arrived has another SHA-256.
+        WeightsError: The server cannot be reached, or sends less than it announces.
     """
     name = unquote(urlsplit(url).path).rpartition("/")[2] or "download"
     target = cache / f"{hashlib.sha256(url.encode()).hexdigest()[:12]}-{name}"
     if target.exists():
         return target
     cache.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=cache)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            _Transfer(url, file).run()
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, target)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=cache) as folder:
+        arrived = Path(folder, "arrived")
+        try:
+            announced = _announced_bytes(url)
+            download_url_to_file(url, str(arrived), hash_prefix=sha256, progress=sys.stderr.isatty())
+        except RuntimeError as error:
+            raise HashMismatchError(f"{url}: another file was expected: {error}") from error
+        except (OSError, HTTPException) as error:
+            reason = error.reason if type(error) is URLError else str(error) or type(error).__name__
+            raise WeightsError(f"{url}: cannot be downloaded: {reason}") from error
+        num_bytes = arrived.stat().st_size
+        if sha256 is None and announced not in (None, num_bytes):
+            raise WeightsError(f"{url}: cannot be downloaded: {num_bytes:,} of {announced:,} bytes arrived")
+        os.replace(arrived, target)
     return target
 
 
-class _Transfer:
-    """One file on its way, over as many connections as it takes."""
+def _announced_bytes(url: str) -> int | None:
+    """How long the server says that the file is, which torch.hub does not compare with what it gets.
 
-    def __init__(self, url: str, file: IO[bytes]) -> None:
-        self.url = url
-        self.file = file
-        self.total: int | None = None
-        self.tag = ""
-
-    def run(self) -> None:
-        """Write all of the file.
-
-        Raises:
-            WeightsError: It did not arrive whole, or is too large.
-        """
-        reason = ""
-        with _progress() as progress:
-            name = urlsplit(self.url).path.rpartition("/")[2]
-            bar = progress.add_task(name, total=None, visible=False)
-            for _ in range(NUM_ATTEMPTS):
-                try:
-                    self._receive(progress, bar)
-                except HTTPError as error:
-                    reason = f"{error.code} {error.reason}"
-                    if error.code < 500:
-                        break  # the server is well, and does not have or does not give the file
-                except (OSError, HTTPException) as error:
-                    reason = str(error) or type(error).__name__
-                else:
-                    if self.total is None or self.file.tell() == self.total:
-                        return
-                    reason = f"{self.file.tell():,} of {self.total:,} bytes arrived"
-        raise WeightsError(f"{self.url}: cannot be downloaded: {reason}")
-
-    def _receive(self, progress: Progress, bar: TaskID) -> None:
-        """Add what one connection brings; a server that cannot continue makes it start again."""
-        start = self.file.tell()
-        headers = {"User-Agent": "approxbit", "Accept-Encoding": "identity"}
-        if start and self.tag:
-            headers |= {"Range": f"bytes={start}-", "If-Range": self.tag}
-        with urlopen(Request(self.url, headers=headers), timeout=TIMEOUT_S) as response:
-            if response.status != 206:
-                start = 0
-                self.file.seek(0)
-                self.file.truncate()
-                self.tag = response.headers.get("ETag", "")
-            length = response.headers.get("Content-Length")
-            self.total = None if length is None else start + int(length)
-            self._check_size(self.total or 0)
-            is_long = self.total is None or self.total >= SHOWN_FROM_BYTES
-            progress.update(bar, total=self.total, completed=start, visible=is_long)
-            while piece := response.read(PIECE_BYTES):
-                self.file.write(piece)
-                self._check_size(self.file.tell())
-                progress.update(bar, completed=self.file.tell())
-
-    def _check_size(self, num_bytes: int) -> None:
-        if num_bytes > MAX_BYTES:
-            raise WeightsError(f"{self.url}: at most {MAX_BYTES:,} bytes were expected, found {num_bytes:,}")
-
-
-def _progress() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    A server that does not answer is noticed here too: torch.hub would wait for it without end.
+    """
+    question = Request(url, headers={"User-Agent": "approxbit"}, method="HEAD")
+    try:
+        with urlopen(question, timeout=TIMEOUT_S) as answer:
+            length = answer.headers["Content-Length"]
+    except HTTPError:
+        return None  # some servers give the file and refuse this question
+    return int(length) if length and length.isdigit() else None

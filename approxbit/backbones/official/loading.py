@@ -10,7 +10,7 @@ from urllib.request import url2pathname
 
 from approxbit.backbones.base import Backbone
 from approxbit.backbones.official.download import default_cache, download
-from approxbit.backbones.official.files import Content, read_content
+from approxbit.backbones.official.files import read_content
 from approxbit.backbones.official.fit import fit
 from approxbit.backbones.official.known import KNOWN_CHECKPOINTS
 from approxbit.backbones.official.origins import convert
@@ -69,7 +69,9 @@ def load_official(
     """
     source = str(path_or_url)
     _check_arguments(backbone, sha256)
-    content, found = _read(source, sha256, Path(cache) if cache is not None else default_cache())
+    path, promised = _locate(source, sha256, Path(cache) if cache is not None else default_cache())
+    found = _check_hash(path, promised)
+    content = read_content(path)
     state = backbone.state_dict()
     converted = convert(source, content, state.keys())
     tensors, left_out = fit(source, converted, state, replace_head)
@@ -77,7 +79,9 @@ def load_official(
     backbone.fingerprint = 0  # that of the weights before
     num_parameters = sum(tensors[name].numel() for name, _ in backbone.named_parameters() if name in tensors)
     left_out = content.left_out + left_out
-    return LoadReport(source, found, converted.origin, len(tensors), num_parameters, left_out)
+    return LoadReport(
+        source, found, promised is not None, converted.origin, len(tensors), num_parameters, left_out
+    )
 
 
 def _check_arguments(backbone: Backbone, sha256: str | None) -> None:
@@ -87,59 +91,43 @@ def _check_arguments(backbone: Backbone, sha256: str | None) -> None:
         raise ValueError(f"a {type(backbone).__name__} with memory was expected, found it on the meta device")
 
 
-def _read(source: str, sha256: str | None, cache: Path) -> tuple[Content, str | None]:
-    """What a source holds, and its SHA-256. A download that is not what was promised leaves the cache."""
-    path, is_download = _locate(source, cache)
-    try:
-        found = _check_hash(path, sha256)
-    except HashMismatchError:
-        if is_download:
-            path.unlink()
-        raise
-    return read_content(path), found
-
-
-def _locate(source: str, cache: Path) -> tuple[Path, bool]:
-    """The local file or folder, and whether it is a download."""
+def _locate(source: str, sha256: str | None, cache: Path) -> tuple[Path, str | None]:
+    """The local file or folder, and what its SHA-256 must begin with, if that is known."""
     url = KNOWN_CHECKPOINTS[source].url if source in KNOWN_CHECKPOINTS else source
     parts = urlsplit(url)
+    named = NAMED_HASH.search(parts.path)
+    promised = sha256.lower() if sha256 else named and named[1]
     if parts.scheme in ("http", "https"):
-        return download(url, cache), True
+        return download(url, cache, promised), promised
     path = Path(url2pathname(parts.path)) if parts.scheme == "file" else Path(source)
     if not path.exists() and not is_tensorflow(path):
         raise ValueError(
             "expected a file, a folder, an address or one of "
             f"{', '.join(KNOWN_CHECKPOINTS)}, found {source!r}"
         )
-    return path, False
+    return path, promised
 
 
-def _check_hash(path: Path, sha256: str | None) -> str | None:
+def _check_hash(path: Path, promised: str | None) -> str | None:
     """The SHA-256 of a file; None for what consists of several files.
 
     Raises:
         ValueError: One was promised for what consists of several files.
-        HashMismatchError: It is not the promised one.
+        HashMismatchError: It does not begin with what was promised.
         WeightsError: The file cannot be read.
     """
     if not path.is_file():
-        if sha256 is not None:
+        if promised is not None:
             raise ValueError(f"sha256 can be checked for one file, found {path}, which is several")
         return None
-    named = NAMED_HASH.search(path.name)
+    digest = hashlib.sha256()
     try:
-        found = _hash(path)
+        with path.open("rb") as file:
+            while piece := file.read(1 << 20):
+                digest.update(piece)
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read: {error.strerror}") from error
-    for promise, expected in (("sha256 is", sha256), ("the file's name promises", named and named[1])):
-        if expected and not found.startswith(expected.lower()):
-            raise HashMismatchError(f"{path}: {promise} {expected}, found a file of SHA-256 {found}")
+    found = digest.hexdigest()
+    if promised and not found.startswith(promised):
+        raise HashMismatchError(f"{path}: the SHA-256 must begin with {promised}, found {found}")
     return found
-
-
-def _hash(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()

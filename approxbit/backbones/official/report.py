@@ -24,6 +24,7 @@ class LoadReport:
     Attributes:
         source: The path, the URL or the name that was asked for.
         sha256: Of the file, 64 hexadecimal digits; None for a TensorFlow checkpoint of several files.
+        is_hash_known: Whether that was compared with a hash that the caller or the file's name promised.
         origin: `slowfast`, `mmaction2`, `torchvision`, `atze00`, `tensorflow` or `approxbit`: whose names
             the keys of the file follow.
         num_tensors: How many tensors were loaded, buffers included.
@@ -33,6 +34,7 @@ class LoadReport:
 
     source: str
     sha256: str | None
+    is_hash_known: bool
     origin: str
     num_tensors: int
     num_parameters: int
@@ -42,10 +44,11 @@ class LoadReport:
         """One paragraph.
 
         Example:
-            >>> print(LoadReport("a.pyth", None, "slowfast", 2, 96, (LeftOut(("cfg",), "a text"),)))
+            >>> print(LoadReport("a.pyth", None, False, "slowfast", 2, 96, (LeftOut(("cfg",), "a text"),)))
             Loaded 2 tensors (96 parameters) of origin slowfast from a.pyth. Left out: 1 key (a text): cfg.
         """
-        digest = f" (SHA-256 {self.sha256})" if self.sha256 else ""
+        found = "as promised" if self.is_hash_known else "found; nobody promises one, so note it"
+        digest = f" (SHA-256 {self.sha256}, {found})" if self.sha256 else ""
         left_out = "; ".join(str(each) for each in self.left_out) or "nothing"
         return (
             f"Loaded {self.num_tensors} tensors ({self.num_parameters:,} parameters) of origin {self.origin} "
