@@ -72,8 +72,6 @@ ALLOWED_PACKAGES: dict[str, set[str]] = {
         "transformers",
         "safetensors",
         "jaxtyping",
-        "numpy",
-        "tensorflow",
     },
     "codec": {"torch", "jaxtyping"},
     "offload": {"torch", "jaxtyping", "numpy"},

@@ -2,7 +2,6 @@
 
 from approxbit.backbones.official.known import KNOWN_CHECKPOINTS, KnownCheckpoint
 from approxbit.backbones.official.loading import load_official
-from approxbit.backbones.official.movinet_tensorflow import convert_tensorflow_variables
 from approxbit.backbones.official.report import LeftOut, LoadReport
 
 __all__ = [
@@ -10,6 +9,5 @@ __all__ = [
     "KnownCheckpoint",
     "LeftOut",
     "LoadReport",
-    "convert_tensorflow_variables",
     "load_official",
 ]

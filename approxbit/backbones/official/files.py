@@ -2,9 +2,7 @@
 
 zip with a pickle     torch.save       SlowFast, mmaction2, torchvision, Atze00
 pickle                torch.save as it was before PyTorch 1.6
-zip of .npy           numpy.savez      variables of a TensorFlow model
-safetensors           ours
-tar, .tar.gz, folder, several files of one prefix    TensorFlow checkpoint or SavedModel
+safetensors           ours, and what `recipes/convert` makes of TensorFlow's
 """
 
 from __future__ import annotations
@@ -15,22 +13,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import Any, NoReturn
 
-import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 from approxbit.backbones.official.report import LeftOut
-from approxbit.backbones.official.tensorflow_files import is_tensorflow, read_tensorflow
 from approxbit.errors import WeightsError
 
 # Where a container keeps its weights: SlowFast and mmaction2.
 WRAPPERS = ("model_state", "state_dict")
 ZIP_START = b"PK\x03\x04"
 PICKLE_START = b"\x80"
+GZIP_START = b"\x1f\x8b"
 
 
 @dataclass(frozen=True)
@@ -38,7 +35,7 @@ class Content:
     """What a file holds.
 
     Attributes:
-        container: `torch`, `numpy`, `safetensors` or `tensorflow`.
+        container: `torch` or `safetensors`.
         tensors: Key -> tensor, as in the file.
         left_out: What lay beside the weights.
     """
@@ -49,29 +46,36 @@ class Content:
 
 
 def read_content(path: Path) -> Content:
-    """The weights in a file or folder, on the CPU. No code of the file is ever run.
-
-    Args:
-        path: A file, a folder, or the prefix of a TensorFlow checkpoint.
+    """The weights in a file, on the CPU. No code of the file is ever run.
 
     Raises:
         WeightsError: It is of no known kind, is damaged, or holds other things than tensors.
-        ImportError: It is a TensorFlow checkpoint, and TensorFlow is not installed.
     """
-    if is_tensorflow(path):
-        variables, left_out = read_tensorflow(path)
-        return Content("tensorflow", _as_tensors(path, variables), left_out)
     with path.open("rb") as file:
-        start = file.read(9)
-    if start.startswith(ZIP_START):
-        return _read_zip(path)
-    if _is_safetensors(start, path.stat().st_size):
-        return _read_safetensors(path)
-    if start.startswith(PICKLE_START):
+        start = file.read(262)
+    if start.startswith(ZIP_START) and not zipfile.is_zipfile(path):
+        raise WeightsError(f"{path}: is a damaged or incomplete zip file")
+    if start.startswith((ZIP_START, PICKLE_START)):
         return _read_torch(path)
+    if _is_safetensors(start[:9], path.stat().st_size):
+        return _read_safetensors(path)
+    if start.startswith(GZIP_START) or start[257:] == b"ustar":
+        refuse_tensorflow(path, "an archive")
     raise WeightsError(
-        f"{path}: a PyTorch, NumPy, safetensors or TensorFlow file was expected, "
-        f"found one that starts with {start!r}"
+        f"{path}: a PyTorch or safetensors file was expected, found one that starts with {start[:9]!r}"
+    )
+
+
+def refuse_tensorflow(path: Path, found: str) -> NoReturn:
+    """Say how a checkpoint of TensorFlow becomes a file that can be read here.
+
+    Raises:
+        WeightsError: Always.
+    """
+    raise WeightsError(
+        f"{path}: a PyTorch or safetensors file was expected, found {found}, as TensorFlow's checkpoints "
+        "are; one of a MoViNet is converted, in a checkout of approxbit and with TensorFlow installed, by\n"
+        f"  python recipes/convert/movinet_tensorflow.py movinet_a2 {path} movinet_a2.safetensors"
     )
 
 
@@ -85,33 +89,6 @@ def _read_safetensors(path: Path) -> Content:
         return Content("safetensors", load_file(path))
     except SafetensorError as error:
         raise WeightsError(f"{path}: is a damaged safetensors file: {error}") from error
-
-
-def _read_zip(path: Path) -> Content:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = archive.namelist()
-    except zipfile.BadZipFile as error:
-        raise WeightsError(f"{path}: is a damaged or incomplete zip file: {error}") from error
-    if members and all(member.endswith(".npy") for member in members):
-        return _read_numpy(path)
-    return _read_torch(path)
-
-
-def _read_numpy(path: Path) -> Content:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            variables = {key: archive[key] for key in archive.files}
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
-        raise WeightsError(f"{path}: cannot be read as arrays of numbers: {error}") from error
-    return Content("numpy", _as_tensors(path, variables))
-
-
-def _as_tensors(path: Path, variables: Mapping[str, Any]) -> dict[str, Tensor]:
-    texts = [key for key, value in variables.items() if value.dtype.kind not in "biuf"]
-    if texts:
-        raise WeightsError(f"{path}: numbers were expected, found others at {', '.join(texts)}")
-    return {key: torch.from_numpy(np.array(value)) for key, value in variables.items()}
 
 
 def _read_torch(path: Path) -> Content:

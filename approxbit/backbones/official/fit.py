@@ -12,8 +12,8 @@ from approxbit.errors import MissingKeyError, WeightsError, WrongShapeError
 
 # The last layer of each family: all of it that depends on the number of classes.
 HEADS = ("head.1.", "classifier.3.")
-# Batch norms count their training steps here and in Atze00's files, not in TensorFlow. Nothing reads it:
-# the momentum is fixed.
+# Batch norms count their training steps here and in Atze00's files, not in what came from elsewhere. Nothing
+# reads it: the momentum is fixed.
 COUNTER = "num_batches_tracked"
 
 

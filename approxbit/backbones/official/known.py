@@ -14,7 +14,6 @@ SLOWFAST_URL = "https://dl.fbaipublicfiles.com/pyslowfast/model_zoo/mvitv2/pysf_
 MMACTION2_URL = "https://download.openmmlab.com/mmaction/v1.0/recognition/mvit/converted/"
 TORCHVISION_URL = "https://download.pytorch.org/models/"
 ATZE00_URL = "https://github.com/Atze00/MoViNet-pytorch/blob/main/weights/"
-TENSORFLOW_URL = "https://storage.googleapis.com/tf_model_garden/vision/movinet/"
 
 
 @dataclass(frozen=True)
@@ -71,33 +70,19 @@ def _mvitv2() -> dict[str, KnownCheckpoint]:
 
 def _movinet() -> dict[str, KnownCheckpoint]:
     base = {"a0": 72.28, "a1": 76.69, "a2": 78.62, "a3": 81.79, "a4": 83.48, "a5": 84.27}
-    base_k400 = {"a0": 69.40, "a1": 74.57, "a2": 75.91, "a3": 79.34, "a4": 80.64, "a5": 81.39}
-    # Stream weights of A3 to A5 exist too, for a model that encodes the position of a frame; ours does not.
-    stream = {"a0": 72.05, "a1": 76.45, "a2": 78.40}
-    table = {}
-    for size, top1 in base.items():
-        atze00, tensorflow = f"model{size.upper()}_statedict_v3?raw=true", f"movinet_{size}_base"
-        builder, name = f"movinet_{size}", f"movinet-{size}"
-        table[f"{name}-k600"] = KnownCheckpoint(ATZE00_URL + atze00, "atze00", builder, 600, top1)
-        for dataset, end, num_classes, figure in (
-            ("k600", ".tar.gz", 600, top1),
-            ("k400", "_k400.tar.gz", 400, base_k400[size]),
-        ):
-            table[f"{name}-{dataset}-tensorflow"] = KnownCheckpoint(
-                TENSORFLOW_URL + tensorflow + end, "tensorflow", builder, num_classes, figure
-            )
-    for size, top1 in stream.items():
-        atze00, tensorflow = (
-            f"model{size.upper()}_stream_statedict_v3?raw=true",
-            f"movinet_{size}_stream.tar.gz",
+    # Stream weights of A3 to A5 are for a model that encodes the position of a frame; ours does not.
+    stream = {"a0_stream": 72.05, "a1_stream": 76.45, "a2_stream": 78.40}
+    return {
+        f"movinet-{variant.replace('_', '-')}-k600": KnownCheckpoint(
+            f"{ATZE00_URL}model{variant.replace('a', 'A', 1)}_statedict_v3?raw=true",
+            "atze00",
+            f"movinet_{variant}",
+            600,
+            top1_percent,
         )
-        builder, name = f"movinet_{size}_stream", f"movinet-{size}-stream-k600"
-        table[name] = KnownCheckpoint(ATZE00_URL + atze00, "atze00", builder, 600, top1)
-        table[f"{name}-tensorflow"] = KnownCheckpoint(
-            TENSORFLOW_URL + tensorflow, "tensorflow", builder, 600, top1
-        )
-    return table
+        for variant, top1_percent in {**base, **stream}.items()
+    }
 
 
 KNOWN_CHECKPOINTS: dict[str, KnownCheckpoint] = _mvitv2() | _movinet()
-"""Short name -> checkpoint, such as `mvitv2-b-ssv2` or `movinet-a2-stream-k600-tensorflow`."""
+"""Short name -> checkpoint, such as `mvitv2-b-ssv2` or `movinet-a2-stream-k600`."""

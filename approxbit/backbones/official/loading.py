@@ -10,12 +10,11 @@ from urllib.request import url2pathname
 
 from approxbit.backbones.base import Backbone
 from approxbit.backbones.official.download import default_cache, download
-from approxbit.backbones.official.files import read_content
+from approxbit.backbones.official.files import read_content, refuse_tensorflow
 from approxbit.backbones.official.fit import fit
 from approxbit.backbones.official.known import KNOWN_CHECKPOINTS
 from approxbit.backbones.official.origins import convert
 from approxbit.backbones.official.report import LoadReport
-from approxbit.backbones.official.tensorflow_files import is_tensorflow
 from approxbit.errors import HashMismatchError, WeightsError
 
 # mmaction2 and torchvision end the names of their files with the start of the SHA-256.
@@ -32,14 +31,15 @@ def load_official(
 ) -> LoadReport:
     """Fill a backbone with published weights: every tensor of it, or none and an error.
 
-    Reads the checkpoints of SlowFast and mmaction2 (MViTv2), torchvision (MViTv2-S), Atze00 and the
-    TensorFlow Model Garden (MoViNet, base and stream), and safetensors files under the backbone's own key
-    names. What a file is shows in its content, not in its name. Pickles are read with `weights_only=True`.
-    Tables of relative positions of another size are refused, and never interpolated.
+    Reads the checkpoints of SlowFast and mmaction2 (MViTv2), torchvision (MViTv2-S) and Atze00 (MoViNet, base
+    and stream), and safetensors files under the backbone's own key names. What a file is shows in its
+    content, not in its name. Pickles are read with `weights_only=True`. Tables of relative positions of
+    another size are refused, and never interpolated. Checkpoints of TensorFlow are refused with the command
+    that converts them.
 
     Args:
         backbone: What to fill. Parameters keep their dtype and device.
-        path_or_url: A file or folder; an address of http, https or file; or a name in `KNOWN_CHECKPOINTS`,
+        path_or_url: A file; an address of http, https or file; or a name in `KNOWN_CHECKPOINTS`,
             such as `mvitv2-b-ssv2`. A local file with such a name is reached as `./name`.
         sha256: What the file's SHA-256 must be, 64 hexadecimal digits. Where the name of a file ends like
             `-d5de5da6.pth`, as mmaction2's and torchvision's do, those 8 digits are checked in any case.
@@ -56,7 +56,6 @@ def load_official(
         MissingKeyError: A tensor of the backbone is missing, or a key is not the backbone's.
         WrongShapeError: A tensor has another shape than the backbone's.
         WeightsError: The file cannot be downloaded or read.
-        ImportError: It is a TensorFlow checkpoint, and TensorFlow is not installed.
 
     Example:
         >>> import tempfile, torch
@@ -92,7 +91,7 @@ def _check_arguments(backbone: Backbone, sha256: str | None) -> None:
 
 
 def _locate(source: str, sha256: str | None, cache: Path) -> tuple[Path, str | None]:
-    """The local file or folder, and what its SHA-256 must begin with, if that is known."""
+    """The local file, and what its SHA-256 must begin with, if that is known."""
     url = KNOWN_CHECKPOINTS[source].url if source in KNOWN_CHECKPOINTS else source
     parts = urlsplit(url)
     named = NAMED_HASH.search(parts.path)
@@ -100,26 +99,22 @@ def _locate(source: str, sha256: str | None, cache: Path) -> tuple[Path, str | N
     if parts.scheme in ("http", "https"):
         return download(url, cache, promised), promised
     path = Path(url2pathname(parts.path)) if parts.scheme == "file" else Path(source)
-    if not path.exists() and not is_tensorflow(path):
+    if path.is_dir() or path.with_name(path.name + ".index").is_file():
+        refuse_tensorflow(path, "a folder, or the prefix of several files")
+    if not path.exists():
         raise ValueError(
-            "expected a file, a folder, an address or one of "
-            f"{', '.join(KNOWN_CHECKPOINTS)}, found {source!r}"
+            f"expected a file, an address or one of {', '.join(KNOWN_CHECKPOINTS)}, found {source!r}"
         )
     return path, promised
 
 
-def _check_hash(path: Path, promised: str | None) -> str | None:
-    """The SHA-256 of a file; None for what consists of several files.
+def _check_hash(path: Path, promised: str | None) -> str:
+    """The SHA-256 of a file.
 
     Raises:
-        ValueError: One was promised for what consists of several files.
         HashMismatchError: It does not begin with what was promised.
         WeightsError: The file cannot be read.
     """
-    if not path.is_file():
-        if promised is not None:
-            raise ValueError(f"sha256 can be checked for one file, found {path}, which is several")
-        return None
     digest = hashlib.sha256()
     try:
         with path.open("rb") as file:

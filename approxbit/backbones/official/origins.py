@@ -9,7 +9,6 @@ from torch import Tensor
 
 from approxbit.backbones.mvitv2_keys import CLASS_TOKEN, rename_mmaction2, rename_slowfast
 from approxbit.backbones.official.files import Content
-from approxbit.backbones.official.movinet_tensorflow import rename_tensorflow, reshape_tensorflow
 from approxbit.errors import MissingKeyError
 
 
@@ -19,13 +18,13 @@ class Origin:
 
     Attributes:
         name: As `LoadReport.origin` has it.
-        rename: From a key and the names of the backbone to one of the names, or to anything else.
-        reshape: From a key, its name here and its tensor to the tensor in our layout, where it has theirs.
+        rename: From a key to one of the backbone's names, or to anything else.
+        reshape: From a name here and its tensor to the tensor in our layout, where it has theirs.
     """
 
     name: str
-    rename: Callable[[str, Collection[str]], str | None]
-    reshape: Callable[[str, str, Tensor], Tensor] = lambda _key, _name, tensor: tensor
+    rename: Callable[[str], str | None]
+    reshape: Callable[[str, Tensor], Tensor] = lambda _name, tensor: tensor
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ def convert(source: str, content: Content, names: Collection[str]) -> Converted:
     if not best.tensors:
         raise MissingKeyError(
             f"{source}: weights of the backbone were expected under the names of SlowFast, mmaction2, "
-            "torchvision, Atze00, TensorFlow or approxbit; "
+            "torchvision, Atze00 or approxbit; "
             f"none of the {len(content.tensors)} keys is one: {', '.join(content.tensors)}"
         )
     if best.origin != OWN.name or content.container == "safetensors":
@@ -73,23 +72,22 @@ def _read_as(origin: Origin, tensors: Mapping[str, Tensor], names: Collection[st
     converted: dict[str, Tensor] = {}
     unexpected = []
     for key, tensor in tensors.items():
-        name = origin.rename(key, names)
+        name = origin.rename(key)
         if name is None or name not in names or name in converted:
             unexpected.append(key)
         else:
-            converted[name] = origin.reshape(key, name, tensor)
+            converted[name] = origin.reshape(name, tensor)
     return Converted(origin.name, converted, tuple(unexpected))
 
 
-def _flatten_class_token(_key: str, name: str, tensor: Tensor) -> Tensor:
+def _flatten_class_token(name: str, tensor: Tensor) -> Tensor:
     """(1, 1, channel) becomes (channel,); any other shape is left for the check of shapes to name."""
     return tensor[0, 0] if name == CLASS_TOKEN and tensor.ndim == 3 and tensor.shape[:2] == (1, 1) else tensor
 
 
-OWN = Origin("approxbit", lambda key, _names: key)
+OWN = Origin("approxbit", lambda key: key)
 ORIGINS = (
     OWN,
-    Origin("slowfast", lambda key, _names: rename_slowfast(key), _flatten_class_token),
-    Origin("mmaction2", lambda key, _names: rename_mmaction2(key), _flatten_class_token),
-    Origin("tensorflow", rename_tensorflow, reshape_tensorflow),
+    Origin("slowfast", rename_slowfast, _flatten_class_token),
+    Origin("mmaction2", rename_mmaction2, _flatten_class_token),
 )

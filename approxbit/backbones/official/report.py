@@ -23,17 +23,17 @@ class LoadReport:
 
     Attributes:
         source: The path, the URL or the name that was asked for.
-        sha256: Of the file, 64 hexadecimal digits; None for a TensorFlow checkpoint of several files.
+        sha256: Of the file, 64 hexadecimal digits.
         is_hash_known: Whether that was compared with a hash that the caller or the file's name promised.
-        origin: `slowfast`, `mmaction2`, `torchvision`, `atze00`, `tensorflow` or `approxbit`: whose names
-            the keys of the file follow.
+        origin: `slowfast`, `mmaction2`, `torchvision`, `atze00` or `approxbit`: whose names the keys of
+            the file follow.
         num_tensors: How many tensors were loaded, buffers included.
         num_parameters: How many numbers the parameters among them hold.
         left_out: All keys of the file or of the backbone that this leaves.
     """
 
     source: str
-    sha256: str | None
+    sha256: str
     is_hash_known: bool
     origin: str
     num_tensors: int
@@ -44,13 +44,13 @@ class LoadReport:
         """One paragraph.
 
         Example:
-            >>> print(LoadReport("a.pyth", None, False, "slowfast", 2, 96, (LeftOut(("cfg",), "a text"),)))
-            Loaded 2 tensors (96 parameters) of origin slowfast from a.pyth. Left out: 1 key (a text): cfg.
+            >>> print(LoadReport("a.pyth", "fe8d", True, "slowfast", 2, 96, (LeftOut(("cfg",), "a text"),)))
+            Loaded 2 tensors (96 parameters) of origin slowfast from a.pyth (SHA-256 fe8d, as promised). \
+Left out: 1 key (a text): cfg.
         """
         found = "as promised" if self.is_hash_known else "found; nobody promises one, so note it"
-        digest = f" (SHA-256 {self.sha256}, {found})" if self.sha256 else ""
         left_out = "; ".join(str(each) for each in self.left_out) or "nothing"
         return (
             f"Loaded {self.num_tensors} tensors ({self.num_parameters:,} parameters) of origin {self.origin} "
-            f"from {self.source}{digest}. Left out: {left_out}."
+            f"from {self.source} (SHA-256 {self.sha256}, {found}). Left out: {left_out}."
         )

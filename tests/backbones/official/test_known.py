@@ -18,14 +18,14 @@ def test_a_known_checkpoint_is_for_a_backbone_that_can_be_built(name):
     assert backbone.num_classes == known.num_classes
     assert known.builder.replace("_", "-") in name
     assert (known.num_classes == 174) == ("ssv2" in name)
-    assert known.origin in ("slowfast", "mmaction2", "torchvision", "atze00", "tensorflow")
+    assert known.origin in ("slowfast", "mmaction2", "torchvision", "atze00")
     assert urlsplit(known.url).scheme == "https"
     assert 60 < known.top1_percent < 90
 
 
 def test_every_published_size_is_there_once():
     urls = [known.url for known in KNOWN_CHECKPOINTS.values()]
-    assert len(urls) == len(set(urls)) == 9 + 18 + 6
+    assert len(urls) == len(set(urls)) == 9 + 6 + 3
     for size in ("a0", "a1", "a2", "a3", "a4", "a5"):
         assert KNOWN_CHECKPOINTS[f"movinet-{size}-k600"].builder == f"movinet_{size}"
 
@@ -41,4 +41,3 @@ def test_the_checkpoints_of_the_paper_have_short_names():
     assert KNOWN_CHECKPOINTS["mvitv2-b-ssv2-mmaction2"].top1_percent == 70.8
     assert KNOWN_CHECKPOINTS["movinet-a2-k600"].url.endswith("/weights/modelA2_statedict_v3?raw=true")
     assert KNOWN_CHECKPOINTS["movinet-a2-stream-k600"].top1_percent == 78.40
-    assert KNOWN_CHECKPOINTS["movinet-a2-k600-tensorflow"].url.endswith("/movinet_a2_base.tar.gz")

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import hashlib
+import re
+import shutil
 import struct
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -92,19 +93,6 @@ def test_a_safetensors_file_of_ours_fills_any_backbone(samples, tmp_path, varian
     assert ours.fingerprint == 0
 
 
-@pytest.mark.parametrize(
-    ("variant", "generation"), [("movinet", 1), ("movinet", 2), ("stream", 1), ("stream", 2), ("stream", 3)]
-)
-def test_variables_of_tensorflow_fill_a_movinet(samples, tmp_path, variant, generation):
-    build = getattr(samples, variant)
-    theirs, ours = build(seed=1), build(seed=2)
-    variables = samples.tensorflow_variables(theirs, generation)
-    np.savez(tmp_path / "variables.npz", **{name: value.numpy() for name, value in variables.items()})
-    report = load_official(ours, tmp_path / "variables.npz")
-    assert torch.equal(samples.answer(ours), samples.answer(theirs))
-    assert (report.origin, report.num_tensors) == ("tensorflow", len(variables))
-
-
 def test_tensors_take_the_dtype_of_the_backbone(samples, tmp_path):
     theirs, ours = samples.mvit(seed=1), samples.mvit(seed=2)
     load_official(ours, save(tmp_path / "m", {k: v.double() for k, v in theirs.state_dict().items()}))
@@ -160,19 +148,15 @@ def test_a_class_token_of_another_shape_is_refused(samples, tmp_path):
 def test_one_variant_does_not_load_into_the_other(samples, tmp_path):
     ours = samples.stream(seed=2)
     before = samples.copy_of(ours)
-    variables = samples.tensorflow_variables(samples.movinet(), generation=1)
-    np.savez(tmp_path / "base.npz", **{name: value.numpy() for name, value in variables.items()})
     with pytest.raises(MissingKeyError, match=r"missing: .*deep.conv_2.conv2d.weight"):
-        load_official(ours, tmp_path / "base.npz")
+        load_official(ours, save(tmp_path / "m", samples.movinet().state_dict()))
     assert samples.is_as_before(ours, before)
 
 
 def test_two_keys_for_one_tensor_are_refused(samples, tmp_path):
-    model = samples.movinet()
-    variables = samples.tensorflow_variables(model, 1) | samples.tensorflow_variables(model, 2)
-    np.savez(tmp_path / "twice.npz", **{name: value.numpy() for name, value in variables.items()})
-    with pytest.raises(MissingKeyError, match=r"unexpected: block0_layer0/scale:0, "):
-        load_official(model, tmp_path / "twice.npz")
+    state = samples.slowfast_state(samples.mvit()) | samples.mmaction2_state(samples.mvit())
+    with pytest.raises(MissingKeyError, match=r"unexpected: backbone\."):
+        load_official(samples.mvit(), save(tmp_path / "twice", state))
 
 
 def test_weights_of_another_model_are_refused(samples, tmp_path):
@@ -270,17 +254,15 @@ def test_a_pytorch_file_of_something_else_is_refused(samples, tmp_path, content,
         load_official(samples.mvit(), save(tmp_path / "m", content))
 
 
-@pytest.mark.parametrize(
-    ("value", "message"),
-    [
-        (np.array(["text"]), "numbers were expected, found others at stem"),
-        (np.array([{}]), "cannot be read as arrays of numbers"),
-    ],
-)
-def test_an_npz_file_of_something_else_is_refused(samples, tmp_path, value, message):
-    np.savez(tmp_path / "m.npz", stem=value)
-    with pytest.raises(WeightsError, match=message):
-        load_official(samples.movinet(), tmp_path / "m.npz")
+@pytest.mark.parametrize("form", ["folder", "prefix", "tar", "gztar"])
+def test_a_checkpoint_of_tensorflow_is_refused_with_the_command_that_converts_it(samples, tmp_path, form):
+    (tmp_path / "movinet").mkdir()
+    (tmp_path / "movinet/ckpt-1.index").touch()
+    path = {"folder": tmp_path / "movinet", "prefix": tmp_path / "movinet/ckpt-1"}.get(form)
+    path = path or shutil.make_archive(str(tmp_path / "movinet"), form, tmp_path, "movinet")
+    command = f"python recipes/convert/movinet_tensorflow.py movinet_a2 {path} movinet_a2.safetensors"
+    with pytest.raises(WeightsError, match=f"as TensorFlow's checkpoints are; .*\n  {re.escape(command)}$"):
+        load_official(samples.movinet(), path)
 
 
 def test_the_hash_of_a_file_is_checked_before_it_is_read(samples, tmp_path):
