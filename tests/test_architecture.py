@@ -41,7 +41,7 @@ ALLOWED_ROOMS: dict[str, set[str]] = {
     "zoo": MODELS | {"families"},
     "exporting": MODELS | {"tasks", "families", "engines", "datasets", "zoo"},
     "server": MODELS | {"engines", "zoo"},
-    "training": MODELS | {"tasks", "datasets", "zoo"},
+    "training": MODELS | {"tasks", "video", "datasets", "zoo"},
     "profiling": MODELS | DEVICE | {"datasets", "zoo", "exporting", "server"},
     "baselines": MODELS | DEVICE | {"datasets", "zoo", "exporting", "training", "profiling"},
     "report": FOUNDATION | {"link", "select"},

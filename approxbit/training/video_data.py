@@ -6,6 +6,7 @@ from abc import abstractmethod
 from typing import Any
 
 import lightning as L
+import torch
 from torch.utils.data import DataLoader
 
 from approxbit.datasets.dataset import VideoDataset
@@ -13,12 +14,16 @@ from approxbit.datasets.kinetics import Kinetics600
 from approxbit.datasets.listing import Listing
 from approxbit.datasets.something_something import SomethingSomethingV2
 from approxbit.datasets.transforms import clip_transform
+from approxbit.video.sampling import random_in_segments, uniform_indices
 
 _NO_MEAN, _UNIT_STD = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
 
 
 class VideoData(L.LightningDataModule):
     """The paper's protocol: one clip for each video, random crop in training, centre crop otherwise.
+
+    A clip has a frame of each of `num_frames` equal segments of its video: a random one in training, as
+    SlowFast takes it, the middle one otherwise.
 
     Batches are `(clip [batch, 3, time, height, width] of RGB in [0, 1], class indices)`; the training
     module normalises them for its backbone. Bad files are skipped with a counted warning in training, and
@@ -49,13 +54,17 @@ class VideoData(L.LightningDataModule):
 
     @abstractmethod
     def listing(self, split: str) -> Listing:
-        """Videos and class indices of `train` or `validation`."""
+        """Videos and class indices of `train`, `validation` or `test`."""
 
     def loader(self, split: str, shuffle: bool = False) -> DataLoader[Any]:
         """Batches of one split; with `shuffle`, as training wants them."""
         transform = clip_transform(self.size, _NO_MEAN, _UNIT_STD, shuffle, self.short_side)
         dataset = VideoDataset(
-            self.listing(split), self.num_frames, transform, on_error="skip" if shuffle else "raise"
+            self.listing(split),
+            self.num_frames,
+            transform,
+            on_error="skip" if shuffle else "raise",
+            index_rule=random_in_segments if shuffle else uniform_indices,
         )
         return DataLoader(
             dataset,
@@ -63,7 +72,7 @@ class VideoData(L.LightningDataModule):
             shuffle=shuffle,
             drop_last=shuffle,
             num_workers=self.num_workers,
-            pin_memory=True,
+            pin_memory=torch.cuda.is_available(),
         )
 
     def train_dataloader(self) -> DataLoader[Any]:
@@ -76,7 +85,7 @@ class VideoData(L.LightningDataModule):
 
     def test_dataloader(self) -> DataLoader[Any]:
         """The validation clips: what the paper calls its test."""
-        return self.loader("validation")
+        return self.loader("test")
 
 
 class SomethingSomethingData(VideoData):
@@ -107,10 +116,10 @@ class SomethingSomethingData(VideoData):
         super().__init__(num_frames, size, batch_size, num_workers)
         self.videos = videos
         self.labels = labels
-        self.splits = {"train": train, "validation": validation}
+        self.splits = {"train": train, "validation": validation, "test": validation}
 
     def listing(self, split: str) -> Listing:
-        """Videos and class indices of `train` or `validation`."""
+        """Videos and class indices of `train`, `validation` or `test`."""
         missing = "skip" if split == "train" else "raise"
         return SomethingSomethingV2(self.videos, self.labels, self.splits[split], missing)
 
@@ -140,9 +149,9 @@ class KineticsData(VideoData):
     ) -> None:
         super().__init__(num_frames, size, batch_size, num_workers)
         self.videos = videos
-        self.splits = {"train": train, "validation": validation}
+        self.splits = {"train": train, "validation": validation, "test": validation}
 
     def listing(self, split: str) -> Listing:
-        """Videos and class indices of `train` or `validation`."""
+        """Videos and class indices of `train`, `validation` or `test`."""
         # Years after its release, many of the videos are gone from the web.
         return Kinetics600(self.videos, self.splits[split], self.splits["train"], missing="skip")
