@@ -1,8 +1,10 @@
-"""Several clips of each long video, through pytorchvideo's clip samplers and `LabeledVideoDataset`.
+"""Several clips of each long video, for those who have pytorchvideo: its clip samplers and its data set.
 
 pytorchvideo decides where the clips lie and in which order videos come. Decoding stays with
 `approxbit.video.reader`, because pytorchvideo's own loads whole files into memory and drops bad ones without
-a word; transforms are ours, because `pytorchvideo.transforms` cannot be imported with today's torchvision.
+a word; transforms are ours. The extra `pytorchvideo` installs it. Version 0.1.5, its last, works beside
+torchvision 0.29 as far as `pytorchvideo.data` and `pytorchvideo.models` go; `pytorchvideo.transforms` needs a
+torchvision before 0.17, and nothing here imports it.
 """
 
 from __future__ import annotations
@@ -46,7 +48,7 @@ def labeled_video_dataset(
 
     Raises:
         ValueError: `on_error` is neither `"raise"` nor `"skip"`.
-        ImportError: pytorchvideo is not installed.
+        ImportError: pytorchvideo is not installed, or does not fit what is.
 
     Example:
         >>> sampler = make_clip_sampler("constant_clips_per_video", 2.0, 4)
@@ -77,7 +79,7 @@ def make_clip_sampler(kind: str, *args: Any) -> Any:
 
     Raises:
         ValueError: Another kind.
-        ImportError: pytorchvideo is not installed.
+        ImportError: pytorchvideo is not installed, or does not fit what is.
     """
     kinds = ("uniform", "random", "constant_clips_per_video")
     if kind not in kinds:
@@ -92,7 +94,10 @@ def _pytorchvideo() -> Any:
             warnings.filterwarnings("ignore", message=r".*invalid escape sequence")
             import pytorchvideo.data
     except ImportError as error:
-        raise ImportError("clip samplers need pytorchvideo: pip install 'approxbit[train]'") from error
+        raise ImportError(
+            "clip samplers need pytorchvideo 0.1.5: pip install 'approxbit[pytorchvideo]' "
+            f"(its import says: {error})"
+        ) from error
     return pytorchvideo.data
 
 

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import re
 import sys
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from approxbit.datasets.long_videos import labeled_video_dataset, make_clip_sampler
+import approxbit
+from approxbit.datasets.pytorchvideo import labeled_video_dataset, make_clip_sampler
 from approxbit.datasets.transforms import clip_transform
 from approxbit.errors import VideoError
 
@@ -95,10 +98,17 @@ def test_arguments_are_checked(samples):
         make_clip_sampler("all", 1.0)
 
 
-def test_a_missing_pytorchvideo_names_the_extra_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "pytorchvideo", None)
-    monkeypatch.setitem(sys.modules, "pytorchvideo.data", None)
-    with pytest.raises(
-        ImportError, match=r"clip samplers need pytorchvideo: pip install 'approxbit\[train\]'"
-    ):
+@pytest.mark.parametrize("absent", ["pytorchvideo", "pytorchvideo.data.utils"])
+def test_a_missing_pytorchvideo_or_part_of_it_names_the_extra_to_install(monkeypatch, absent):
+    for name in [name for name in sys.modules if name.split(".")[0] == "pytorchvideo"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, absent, None)
+    with pytest.raises(ImportError, match=r"0\.1\.5: pip install 'approxbit\[pytorchvideo\]' .*" + absent):
         make_clip_sampler("uniform", 1.0)
+
+
+def test_nothing_else_of_the_package_names_pytorchvideo_in_an_import():
+    package = Path(approxbit.__file__).parent
+    pattern = re.compile(r"^\s*(import|from) pytorchvideo\b", re.MULTILINE)
+    found = [path for path in package.rglob("*.py") if pattern.search(path.read_text())]
+    assert [path.relative_to(package).as_posix() for path in found] == ["datasets/pytorchvideo.py"]
