@@ -18,12 +18,12 @@ Two generations of names are known: `b0/l1/bneck/...` of the published checkpoin
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import sys
 import tarfile
 import tempfile
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ from torch import Tensor
 from approxbit import zoo
 from approxbit.backbones import LoadReport, load_official
 from approxbit.errors import WeightsError
+from approxbit.files import whole_file
 
 Variables = Mapping[str, NDArray[Any]]
 
@@ -89,12 +90,10 @@ def convert_checkpoint(builder: str, checkpoint: Path, target: Path) -> LoadRepo
     tensors = convert_variables(variables, names)
     heads = [tensors[CLASSIFIER.format(n)] for n in (2, 3) if CLASSIFIER.format(n) in tensors]
     backbone = zoo.build_backbone(builder, {"num_classes": len(heads[0])} if heads else {})
-    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-        written = Path(folder, target.name)
+    with whole_file(target) as written:
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, written)
         report = load_official(backbone, written)
-        os.replace(written, target)
-    return report
+    return replace(report, source=str(target))
 
 
 def convert_variables(variables: Variables, names: Collection[str]) -> dict[str, Tensor]:

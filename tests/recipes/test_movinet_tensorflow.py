@@ -206,7 +206,7 @@ def test_variables_become_a_file_that_fills_a_backbone(script, tmp_path, builder
     variables = tensorflow_variables(theirs, generation)
     np.savez(tmp_path / "variables.npz", **{name: value.numpy() for name, value in variables.items()})
     report = script.convert_checkpoint(builder, tmp_path / "variables.npz", tmp_path / "ours.safetensors")
-    assert report.num_tensors == len(variables)
+    assert (report.num_tensors, report.source) == (len(variables), str(tmp_path / "ours.safetensors"))
     assert load_official(ours, tmp_path / "ours.safetensors").origin == "approxbit"
     for name, value in theirs.state_dict().items():
         assert name.endswith("num_batches_tracked") or torch.equal(ours.state_dict()[name], value), name

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
-import tempfile
 from http.client import HTTPException
 from pathlib import Path
 from urllib.error import HTTPError, URLError
@@ -15,6 +13,7 @@ from urllib.request import Request, urlopen
 from torch.hub import download_url_to_file
 
 from approxbit.errors import HashMismatchError, WeightsError
+from approxbit.files import sha256_of, whole_file
 
 TIMEOUT_S = 30.0
 
@@ -40,24 +39,21 @@ def download(url: str, cache: Path, sha256: str | None = None) -> Path:
         WeightsError: The server cannot be reached, or sends less than it announces.
     """
     name = unquote(urlsplit(url).path).rpartition("/")[2] or "download"
-    target = cache / f"{hashlib.sha256(url.encode()).hexdigest()[:12]}-{name}"
+    target = cache / f"{sha256_of(url.encode())[:12]}-{name}"
     if target.exists():
         return target
-    cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=cache) as folder:
-        arrived = Path(folder, "arrived")
+    with whole_file(target, make_parents=True) as arrived:
         try:
             announced = _announced_bytes(url)
-            download_url_to_file(url, str(arrived), hash_prefix=sha256, progress=sys.stderr.isatty())
+            download_url_to_file(url, arrived, hash_prefix=sha256, progress=sys.stderr.isatty())
         except RuntimeError as error:
             raise HashMismatchError(f"{url}: another file was expected: {error}") from error
         except (OSError, HTTPException) as error:
             reason = error.reason if type(error) is URLError else str(error) or type(error).__name__
             raise WeightsError(f"{url}: cannot be downloaded: {reason}") from error
-        num_bytes = arrived.stat().st_size
+        num_bytes = os.path.getsize(arrived)
         if sha256 is None and announced not in (None, num_bytes):
             raise WeightsError(f"{url}: cannot be downloaded: {num_bytes:,} of {announced:,} bytes arrived")
-        os.replace(arrived, target)
     return target
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -16,6 +15,7 @@ from approxbit.backbones.official.known import KNOWN_CHECKPOINTS
 from approxbit.backbones.official.origins import convert
 from approxbit.backbones.official.report import LoadReport
 from approxbit.errors import HashMismatchError, WeightsError
+from approxbit.files import sha256_of_file
 
 # mmaction2 and torchvision end the names of their files with the start of the SHA-256.
 NAMED_HASH = re.compile(r"-([0-9a-f]{8})\.pth$")
@@ -109,20 +109,8 @@ def _locate(source: str, sha256: str | None, cache: Path) -> tuple[Path, str | N
 
 
 def _check_hash(path: Path, promised: str | None) -> str:
-    """The SHA-256 of a file.
-
-    Raises:
-        HashMismatchError: It does not begin with what was promised.
-        WeightsError: The file cannot be read.
-    """
-    digest = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            while piece := file.read(1 << 20):
-                digest.update(piece)
-    except OSError as error:
-        raise WeightsError(f"{path}: cannot be read: {error.strerror}") from error
-    found = digest.hexdigest()
+    """The SHA-256 of a file, which begins with what was promised."""
+    found = sha256_of_file(path, WeightsError)
     if promised and not found.startswith(promised):
         raise HashMismatchError(f"{path}: the SHA-256 must begin with {promised}, found {found}")
     return found

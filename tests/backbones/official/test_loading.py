@@ -301,6 +301,6 @@ def test_a_file_that_cannot_be_opened_is_refused(samples, tmp_path, monkeypatch)
     def refuse(*_arguments, **_options):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr("builtins.open", refuse)
     with pytest.raises(WeightsError, match="cannot be read: Permission denied"):
         load_official(samples.mvit(), path)
