@@ -32,7 +32,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from device_facts import describe, device_facts  # noqa: E402
 from power import find_meter  # noqa: E402
 
-from approxbit.edge.offload import make_packet  # noqa: E402
 from approxbit.engines.artefact import Artefact, Card, Reference, load_artefact, load_reference  # noqa: E402
 from approxbit.engines.tensorrt.check import check_edge, check_whole  # noqa: E402
 from approxbit.errors import ApproxBitError, EngineError  # noqa: E402
@@ -124,7 +123,7 @@ class Arm:
         """Milliseconds from a packed code to its packet: the entropy coding."""
         assert self.code_format is not None
         start = time.perf_counter()
-        make_packet(self.code_format, payload)
+        self.code_format.packet(payload)
         return 1000 * (time.perf_counter() - start)
 
     def __enter__(self) -> Arm:

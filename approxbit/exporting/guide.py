@@ -41,7 +41,7 @@ def _contents(card: Card, profile: Profile) -> str:
         f"A code is {card.code_format.payload_bytes} bytes.",
     ]
     if card.code_format.prior is not None:
-        lines.append("With prior.tables, `make_packet` of approxbit.edge.offload codes it in fewer.")
+        lines.append("With prior.tables, `packet` of its code format codes it in fewer.")
     return "\n".join(lines)
 
 
