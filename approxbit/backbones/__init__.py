@@ -6,7 +6,6 @@ from approxbit.backbones.movinet import MoViNet, movinet, movinet_digits
 from approxbit.backbones.movinet_stream import MoViNetStream
 from approxbit.backbones.movinet_stream_state import StreamState
 from approxbit.backbones.mvitv2 import MViTv2, mvitv2_b, mvitv2_digits, mvitv2_s
-from approxbit.backbones.mvitv2_keys import convert_slowfast_keys
 from approxbit.backbones.official import KNOWN_CHECKPOINTS, LoadReport, load_official
 from approxbit.backbones.splitting import (
     GridLayout,
@@ -52,7 +51,6 @@ __all__ = [
     "VideoLlava",
     "VisionTower",
     "choose_offload_points",
-    "convert_slowfast_keys",
     "llava_onevision",
     "load_edge_half",
     "load_official",

@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-
-from torch import Tensor
-
-from approxbit.errors import MissingKeyError, WrongShapeError
 
 CLASS_TOKEN = "pos_encoding.class_token"
 
@@ -62,50 +57,3 @@ def rename_mmaction2(key: str) -> str | None:
         if key.startswith(theirs):
             return rename_slowfast(slowfast + key.removeprefix(theirs))
     return None
-
-
-def convert_slowfast_keys(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """SlowFast's state dict of an MViTv2 under the keys of `MViTv2`. The tensors are not copied.
-
-    Only the class token changes its shape, from (1, 1, channel) to (channel,). That nothing is missing is for
-    the strict `load_state_dict` to say: the mapping alone does not know how many blocks there must be.
-    `load_official` reads whole checkpoints, and checks that too.
-
-    Args:
-        state_dict: The entry `model_state` of a SlowFast checkpoint.
-
-    Raises:
-        MissingKeyError: A key is none of SlowFast's MViTv2 with relative positions and a class token.
-        WrongShapeError: The class token is not of shape (1, 1, channel).
-
-    Example:
-        >>> import torch
-        >>> list(convert_slowfast_keys({"blocks.7.mlp.fc2.bias": torch.zeros(384)}))
-        ['blocks.7.mlp.3.bias']
-    """
-    names = {key: rename_slowfast(key) for key in state_dict}
-    unknown = [key for key, name in names.items() if name is None]
-    if unknown:
-        raise MissingKeyError(
-            "a state dict of SlowFast's MViTv2 (the entry 'model_state' of its checkpoint) was expected, "
-            f"found {len(unknown)} unknown keys: {_shortened(unknown)}"
-        )
-    converted = {str(name): state_dict[key] for key, name in names.items()}
-    if CLASS_TOKEN in converted:
-        converted[CLASS_TOKEN] = flatten_class_token(converted[CLASS_TOKEN])
-    return converted
-
-
-def flatten_class_token(token: Tensor) -> Tensor:
-    """The class token of SlowFast and mmaction2, (1, 1, channel), as the (channel,) of torchvision.
-
-    Raises:
-        WrongShapeError: It has another shape.
-    """
-    if token.ndim != 3 or token.shape[:2] != (1, 1):
-        raise WrongShapeError(f"cls_token must be of shape (1, 1, channel), found {tuple(token.shape)}")
-    return token.flatten()
-
-
-def _shortened(keys: list[str], num_shown: int = 5) -> str:
-    return ", ".join(keys[:num_shown]) + (", ..." if len(keys) > num_shown else "")

@@ -20,7 +20,8 @@ from approxbit.backbones.mvitv2 import (
     to_feature,
     to_tokens,
 )
-from approxbit.backbones.mvitv2_keys import convert_slowfast_keys
+from approxbit.backbones.official.files import Content
+from approxbit.backbones.official.origins import convert
 
 CLIP_SHAPES = [(3, 16, 64, 64), (3, 15, 61, 67), (3, 3, 33, 90), (3, 1, 17, 17)]
 
@@ -49,7 +50,9 @@ def test_mvitv2_b_answers_what_slowfast_answers(golden):
     case = golden.load_case("mvit_b_112")
     model = on_meta(mvitv2_b, 174, (3, 8, 112, 112)).eval()
     weights = {key: torch.from_numpy(value) for key, value in case.weights.items()}
-    model.load_state_dict(convert_slowfast_keys(weights), assign=True)
+    converted = convert("the golden weights", Content("torch", weights), model.state_dict().keys())
+    assert (converted.origin, converted.unexpected) == ("slowfast", ())
+    model.load_state_dict(converted.tensors, assign=True)
 
     tokens, size = embed(torch.from_numpy(case.clip), model.conv_proj, model.pos_encoding)
     grids = {"patch_embed": to_feature(tokens, size).grid}
