@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.fx import Graph, GraphModule, Interpreter, Node
 
@@ -159,13 +160,20 @@ def trace_model(
             are looked into.
 
     Raises:
-        ValueError: The model is not in eval mode or cannot be traced, or the example is not one tensor.
+        ValueError: The model is not in eval mode, is wrapped or cannot be traced, or the example is not one
+            tensor.
     """
     if not isinstance(example, Tensor) or example.dim() not in (4, 5):
         raise ValueError(
             "the example must be one tensor, a batch of clips [batch, 3, time, height, width] or of images "
             f"[batch, 3, height, width], found {_shown(example)}; a model that takes several inputs (such as "
             "the two pathways of SlowFast) has no single tensor that could cross a cut"
+        )
+    wrappers = (nn.DataParallel, nn.parallel.DistributedDataParallel, torch.jit.ScriptModule)
+    if isinstance(model, wrappers) or hasattr(model, "_orig_mod"):  # the latter is torch.compile's
+        raise ValueError(
+            f"the model must be the module that its author wrote, found a {type(model).__name__} made of it: "
+            "pass the original"
         )
     check_eval_mode(model)
     around = None if cuts is None else frozenset(_prefixes(cuts))

@@ -182,6 +182,14 @@ def test_a_tensor_used_after_a_change_through_a_view_keeps_its_module_whole(net)
     split(model, "blocks.0", torch.rand(CLIP))
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning")
+@pytest.mark.parametrize("wrap", [nn.DataParallel, torch.compile, torch.jit.script])
+def test_a_wrapped_model_is_refused(wrap):
+    model = wrap(nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 5)).eval()).eval()
+    with pytest.raises(ValueError, match=r"found a \w+ made of it: pass the original"):
+        split(model, "0", torch.rand(1, 3, 8, 8))
+
+
 def test_training_mode_is_refused(net, residual):
     model = net(residual(4)).eval()
     model.blocks[0].norm.train()
