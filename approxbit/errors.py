@@ -13,7 +13,7 @@
     ├── ArtefactError           an exported folder that is broken, or is not the one its card describes
     ├── EngineError             a TensorRT engine that cannot be built, read or run
     │   └── CudaError           CUDA is missing, or reports a failure
-    ├── ExportError             a model that cannot become the graphs that its profile asks for
+    ├── ExportError             a model that cannot become the graphs that its target asks for
     │   └── GateError           a graph that its target would refuse, or that gives other numbers
     └── WeightsError            weights that do not match what they are loaded into
         ├── HashMismatchError   the file is not the one that its card describes
@@ -78,7 +78,7 @@ class CudaError(EngineError):
 
 
 class ExportError(ApproxBitError):
-    """A model that cannot become the graphs that its profile asks for."""
+    """A model that cannot become the graphs that its target asks for."""
 
 
 class GateError(ExportError):

@@ -72,7 +72,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "shipped recipe, not nested": {
         **with_weights(temperature=4, rate=18, rate_warmup=0.5),
         "options": CodecOptions(encoder_attention=True),
-        "prior_profile": "global",
+        "prior_preset": "global",
         "clip": 1.0,
     },
 }

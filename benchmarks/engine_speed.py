@@ -35,7 +35,7 @@ from torch import Tensor, nn
 
 import approxbit
 from approxbit.backbones.feature import Feature
-from approxbit.exporting.gate import load_profile
+from approxbit.exporting.gate import load_target
 from approxbit.exporting.graph import GraphInterface, export_graph
 from approxbit.exporting.views import EdgeView
 from approxbit.offload import OffloadedModel
@@ -106,8 +106,8 @@ class Encoder(nn.Module):
 
 def to_onnx(view: nn.Module, example: Tensor, input_name: str) -> bytes:
     """The float32 graph of a view, by the exporter that takes a tenth of the time."""
-    profile = replace(load_profile("onnxruntime"), exporter="torchscript", opset=17)
-    model = export_graph(view.eval(), example, GraphInterface(input_name, "packed"), profile)
+    target = replace(load_target("onnxruntime"), exporter="torchscript", opset=17)
+    model = export_graph(view.eval(), example, GraphInterface(input_name, "packed"), target)
     graph: bytes = model.SerializeToString()
     return graph
 

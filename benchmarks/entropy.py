@@ -10,7 +10,7 @@ and is not done again, so the command can be stopped at any time. Times are thos
 thread, so that other work on the machine does not count; medians over codes.
 
 The exit status is 1 if a code did not come back, or a bar of the project is missed: 55 % fewer bytes on
-average; with the profile `fast`, 5 ms to code and decode 3,136 bytes, and 50 ms for 50,176 bytes.
+average; with the preset `fast`, 5 ms to code and decode 3,136 bytes, and 50 ms for 50,176 bytes.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from approxbit.wire.entropy import coder
 from approxbit.wire.entropy.compiled import plain_kernels
 
 PAPER, OURS = "the paper's recipe", "our recipe"
-PROFILES = ("fast", "small", "global")
+PRESETS = ("fast", "small", "global")
 NUM_TRAIN, NUM_TEST, NUM_CODES, MIN_FLIPPED = 8000, 2400, 100_000, 20_000
 SAVED_BAR = 55.0
 FULL_SIZES = {"Enc 64 x 8x7x7": (64, (8, 7, 7), 5.0), "NoEnc 128 x 16x14x14": (128, (16, 14, 14), 50.0)}
@@ -54,11 +54,11 @@ FULL_SIZES = {"Enc 64 x 8x7x7": (64, (8, 7, 7), 5.0), "NoEnc 128 x 16x14x14": (1
 
 @dataclass
 class Row:
-    """One codec under one profile.
+    """One codec under one preset.
 
     Attributes:
         name: Family and configuration.
-        profile: `fast`, `small` or `global`.
+        preset: `fast`, `small` or `global`.
         raw_bytes: Of a packed code.
         ideal_bytes: Mean by the probabilities of the prior before rounding.
         coded_bytes: Mean of real payloads.
@@ -69,7 +69,7 @@ class Row:
     """
 
     name: str
-    profile: str
+    preset: str
     raw_bytes: int
     ideal_bytes: float
     coded_bytes: float
@@ -149,33 +149,33 @@ def measure_family(family: str, folder: Path, num_steps: int) -> tuple[list[Row]
     rows, kept = [], []
     for configuration, model in models.items():
         codes = train[configuration], test[configuration]
-        for profile in PROFILES:
-            path = folder / f"{family}-{configuration}-{profile}-{model.fingerprint:08x}-{num_steps}.json"
+        for preset in PRESETS:
+            path = folder / f"{family}-{configuration}-{preset}-{model.fingerprint:08x}-{num_steps}.json"
             if not path.exists():
-                row, tables = measure(f"{family}/{configuration}", model, codes, profile, num_steps)
+                row, tables = measure(f"{family}/{configuration}", model, codes, preset, num_steps)
                 path.with_suffix(".tables").write_bytes(tables.to_bytes())
                 path.write_text(json.dumps(asdict(row)))
             row = Row(**json.loads(path.read_text()))
             tables = PriorTables.from_bytes(path.with_suffix(".tables").read_bytes())
             saved = f"{row.raw_bytes} -> {row.coded_bytes:.1f} ({row.saved_percent:.1f} %)"
-            print(f"{row.name} {profile}: {saved}", file=sys.stderr)
+            print(f"{row.name} {preset}: {saved}", file=sys.stderr)
             rows.append(row)
             kept.append((codes[1].to_planes().numpy(), tables))
     return rows, kept
 
 
 def measure(
-    name: str, model: OffloadedModel, codes: tuple[Code, Code], profile: str, num_steps: int
+    name: str, model: OffloadedModel, codes: tuple[Code, Code], preset: str, num_steps: int
 ) -> tuple[Row, PriorTables]:
-    """One codec under one profile: tables trained on its training codes, and all test codes coded by them."""
+    """One codec under one preset: tables trained on its training codes, and all test codes coded by them."""
     train, test = codes
     planes = test.to_planes().numpy()
-    prior, fit_ms = timed_ms(fit_prior, model, train, profile, num_steps)
+    prior, fit_ms = timed_ms(fit_prior, model, train, preset, num_steps)
     tables = prior.freeze()
     coded, encode_ms, decode_ms = code_all(planes, tables)
     ideal, size = compute_ideal_bytes(prior, test), len(tables.to_bytes())
     raw = packed_bytes(*planes.shape[1:])
-    row = Row(name, profile, raw, ideal, coded, size, encode_ms, decode_ms, fit_ms / 1000)
+    row = Row(name, preset, raw, ideal, coded, size, encode_ms, decode_ms, fit_ms / 1000)
     return row, tables
 
 
@@ -210,48 +210,48 @@ def measure_full_sizes(repeats: int) -> list[Row]:
     for name, (bits, grid_size, _) in FULL_SIZES.items():
         codes = correlated_codes(bits, grid_size, 24)
         planes = codes.to_planes().numpy()
-        for profile in PROFILES:
+        for preset in PRESETS:
             torch.manual_seed(0)
-            prior = CodePrior(bits, grid_size, 0, profile)
+            prior = CodePrior(bits, grid_size, 0, preset)
             _, fit_ms = timed_ms(prior.fit, codes, 8 if bits > 64 else 40, 4)
             tables = prior.freeze()
             coded, encode_ms, decode_ms = code_all(np.concatenate([planes] * repeats)[: 8 * repeats], tables)
             raw, size = packed_bytes(*planes.shape[1:]), len(tables.to_bytes())
-            rows.append(Row(name, profile, raw, 0, coded, size, encode_ms, decode_ms, fit_ms / 1000))
-            print(f"{name} {profile}: {encode_ms:.2f} + {decode_ms:.2f} ms", file=sys.stderr)
-            if profile != "fast":
+            rows.append(Row(name, preset, raw, 0, coded, size, encode_ms, decode_ms, fit_ms / 1000))
+            print(f"{name} {preset}: {encode_ms:.2f} + {decode_ms:.2f} ms", file=sys.stderr)
+            if preset != "fast":
                 continue  # minutes for each code
             coder.load_kernels, compiled = plain_kernels, coder.load_kernels
             coded, encode_ms, decode_ms = code_all(planes[:1], tables)
             coder.load_kernels = compiled
-            plain = Row(name, f"{profile}, no numba", raw, 0, coded, size, encode_ms, decode_ms, 0)
+            plain = Row(name, f"{preset}, no numba", raw, 0, coded, size, encode_ms, decode_ms, 0)
             rows.append(plain)
     return rows
 
 
 def print_rows(rows: list[Row]) -> None:
     names = "raw B | coded B | saved % | ideal B | tables B | encode ms | decode ms | fit s"
-    print(f"| codec | profile | {names} |\n" + "|---" * 10 + "|")
+    print(f"| codec | preset | {names} |\n" + "|---" * 10 + "|")
     for row in rows:
         bytes_part = (
             f"{row.raw_bytes} | {row.coded_bytes:.1f} | {row.saved_percent:.1f} | {row.ideal_bytes:.1f}"
         )
         times = f"{row.encode_ms:.3f} | {row.decode_ms:.3f} | {row.fit_s:.0f}"
-        print(f"| {row.name} | {row.profile} | {bytes_part} | {row.tables_bytes} | {times} |")
+        print(f"| {row.name} | {row.preset} | {bytes_part} | {row.tables_bytes} | {times} |")
 
 
 def check_bars(shipped: list[Row], full: list[Row]) -> bool:
     is_met = True
-    for profile, recipe in itertools.product(PROFILES, (PAPER, OURS)):
-        chosen = [row for row in shipped if row.profile == profile and row.recipe == recipe]
+    for preset, recipe in itertools.product(PRESETS, (PAPER, OURS)):
+        chosen = [row for row in shipped if row.preset == preset and row.recipe == recipe]
         if not chosen:
             continue
         saved = statistics.mean(row.saved_percent for row in chosen)
-        name = f"{profile}, {len(chosen)} codecs of {recipe}"
+        name = f"{preset}, {len(chosen)} codecs of {recipe}"
         print(f"{name}: {saved:.1f} % fewer bytes on average, bar {SAVED_BAR} %")
         is_met &= saved >= SAVED_BAR
     for row in full:
-        if row.profile == "fast":
+        if row.preset == "fast":
             spent, bar = row.encode_ms + row.decode_ms, FULL_SIZES[row.name][2]
             print(f"{row.name}: {spent:.2f} ms to encode and decode, bar {bar} ms")
             is_met &= spent < bar

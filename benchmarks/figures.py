@@ -3,7 +3,7 @@
     python benchmarks/figures.py            # prints them
     python benchmarks/figures.py --write    # puts them between the markers in README.md
 
-The accuracies were measured by `approxbit profile`, which says so in the LUTs.
+The accuracies were measured by `approxbit measure`, which says so in the LUTs.
 """
 
 from __future__ import annotations

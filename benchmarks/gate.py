@@ -1,4 +1,4 @@
-"""Every shipped and every full-size configuration through the gate of every profile.
+"""Every shipped and every full-size configuration through the gate of every target.
 
     python benchmarks/gate.py --only 'digits-*'           # the shipped ones: minutes
     python benchmarks/gate.py --only 'mvitv2_b/*' --resume
@@ -7,7 +7,7 @@
 
 What full size is here, `full_size.py` says: random weights, and of a video-language model only its tower.
 
-Each graph is exported once for all profiles that share exporter, opset, precision and batch. What is done
+Each graph is exported once for all targets that share exporter, opset, precision and batch. What is done
 is kept in `--results` after every graph: Ctrl-C stops, `--resume` goes on.
 """
 
@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 
 import torch
 from full_size import full_size
-from gate_results import RTX_PROFILE, Item, Results, print_table, write_figures
+from gate_results import RTX_TARGET, Item, Results, print_table, write_figures
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -34,7 +34,7 @@ import approxbit
 from approxbit.configuration import Configuration
 from approxbit.engines.artefact import Reference
 from approxbit.errors import ExportError
-from approxbit.exporting.gate import Profile, check_graph, load_profile, profile_names
+from approxbit.exporting.gate import Target, check_graph, load_target, target_names
 from approxbit.exporting.graph import finish_graph, save_graph, trace_graph
 from approxbit.exporting.reference import make_clips, make_reference
 from approxbit.exporting.roles import GraphRole, check_agreement, make_roles
@@ -75,10 +75,10 @@ class Variant(NamedTuple):
 
 @dataclass
 class Job:
-    """One graph, and the profiles that share it."""
+    """One graph, and the targets that share it."""
 
     variant: Variant
-    profiles: list[Profile]
+    targets: list[Target]
 
 
 def subjects() -> list[Subject]:
@@ -106,20 +106,20 @@ def new_kinds_first(given: list[Subject]) -> list[Subject]:
     return [*first, *rest]
 
 
-def make_jobs(profiles: list[Profile]) -> list[Job]:
-    """The distinct graphs of all profiles; those that share a trace follow each other."""
+def make_jobs(targets: list[Target]) -> list[Job]:
+    """The distinct graphs of all targets; those that share a trace follow each other."""
     jobs: dict[Variant, Job] = {}
     for role in ("edge", "server"):
-        for profile in profiles:
+        for target in targets:
             variant = Variant(
                 role,
-                profile.exporter,
-                profile.opset,
-                profile.precision == "strong-fp16",
-                role == "server" and profile.dynamic_batch is not None,
-                profile.output_type if role == "edge" else "uint8",
+                target.exporter,
+                target.opset,
+                target.precision == "strong-fp16",
+                role == "server" and target.dynamic_batch is not None,
+                target.output_type if role == "edge" else "uint8",
             )
-            jobs.setdefault(variant, Job(variant, [])).profiles.append(profile)
+            jobs.setdefault(variant, Job(variant, [])).targets.append(target)
     return sorted(jobs.values(), key=lambda job: (job.variant[:3], job.variant.open_batch, job.variant.mixed))
 
 
@@ -134,19 +134,19 @@ class Workshop:
         self._trace: tuple[object, bytes] | None = None
 
     def examine(self, job: Job) -> Item:
-        """Export a graph, and ask every profile and ONNX Runtime about it."""
+        """Export a graph, and ask every target and ONNX Runtime about it."""
         start = time.perf_counter()
         path = self.folder / "graph.onnx"
         item = Item(
-            self.subject.name, job.variant.role, str(job.variant), [each.name for each in job.profiles]
+            self.subject.name, job.variant.role, str(job.variant), [each.name for each in job.targets]
         )
         try:
             self._write(job, path)
-            for profile in job.profiles:
-                report = check_graph(path, profile, job.variant.role)  # type: ignore[arg-type]
+            for target in job.targets:
+                report = check_graph(path, target, job.variant.role)  # type: ignore[arg-type]
                 item.num_nodes = sum(report.operators.values())
-                item.violations[profile.name] = [str(each) for each in report.violations]
-            precision = job.profiles[0].precision
+                item.violations[target.name] = [str(each) for each in report.violations]
+            precision = job.targets[0].precision
             item.agreement = check_agreement(path, job.variant.role, self.reference, precision).as_dict()  # type: ignore[arg-type]
         except (ExportError, ValueError) as error:
             item.error = f"{type(error).__name__}: {error}"
@@ -166,22 +166,22 @@ class Workshop:
             graph = trace_graph(role.view, role.example, role.interface, variant.exporter, variant.opset)
             self._trace = key, graph.SerializeToString()
         graph = onnx.load_from_string(self._trace[1])
-        save_graph(finish_graph(graph, job.profiles[0].precision), path)
+        save_graph(finish_graph(graph, job.targets[0].precision), path)
 
     def _role(self, job: Job) -> GraphRole:
-        roles = make_roles(self.model, job.profiles[0], self.reference.clip)
+        roles = make_roles(self.model, job.targets[0], self.reference.clip)
         return next(role for role in roles if role.name == job.variant.role)
 
 
 def is_for_rtx(job: Job) -> bool:
-    return any(profile.name == RTX_PROFILE for profile in job.profiles)
+    return any(target.name == RTX_TARGET for target in job.targets)
 
 
 def build_with_rtx(path: Path, job: Job) -> dict[str, Any]:
     """Build with TensorRT-RTX in a process of its own: a graph that it cannot take may end it."""
     rtx = load_script(RTX_SCRIPT)
     start = time.perf_counter()
-    max_batch = job.profiles[0].dynamic_batch or 1
+    max_batch = job.targets[0].dynamic_batch or 1
     try:
         built = rtx.build_with_rtx(path, "strong-fp16", max_batch)
     except RuntimeError as error:
@@ -212,7 +212,7 @@ def pending(
             if not results.has(
                 subject.name,
                 str(job.variant),
-                [profile.name for profile in job.profiles],
+                [target.name for target in job.targets],
                 needs_rtx=with_rtx and is_for_rtx(job),
             )
         ]
@@ -244,10 +244,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     add = parser.add_argument
     add("--only", nargs="+", default=["*"], metavar="PATTERN", help="such as 'digits-*' or '*-Enc-B8'")
-    add("--profile", nargs="+", choices=profile_names(), default=list(profile_names()))
+    add("--target", nargs="+", choices=target_names(), default=list(target_names()))
     add("--results", type=Path, default=Path("build/gate.json"), help="default: build/gate.json")
     add("--resume", action="store_true", help="keep the results that are there")
-    add("--rtx", action="store_true", help=f"also build the graphs of {RTX_PROFILE} with TensorRT-RTX")
+    add("--rtx", action="store_true", help=f"also build the graphs of {RTX_TARGET} with TensorRT-RTX")
     add("--threads", type=int, default=1, help="of torch (default: 1)")
     add("--write", action="store_true", help="put the table into export/README.md")
     options = parser.parse_args()
@@ -257,10 +257,10 @@ def main() -> int:
         parser.error(f"no configuration is called {' or '.join(options.only)}")
     results = Results.open(options.results, options.resume)
     try:
-        run(chosen, make_jobs([load_profile(name) for name in options.profile]), results, options.rtx)
+        run(chosen, make_jobs([load_target(name) for name in options.target]), results, options.rtx)
     except KeyboardInterrupt:
         console.print(f"stopped; --resume goes on with what {options.results} has")
-    print_table(results, [each.name for each in chosen], options.profile)
+    print_table(results, [each.name for each in chosen], options.target)
     if options.write:
         write_figures(results)
     return 0 if results.all_pass else 1

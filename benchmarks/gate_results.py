@@ -16,7 +16,7 @@ from rich.table import Table
 from approxbit.zoo import describe_machine
 
 README = Path(__file__).parents[1] / "export" / "README.md"
-RTX_PROFILE = "server"  # TensorRT-RTX is of the generation of its TensorRT
+RTX_TARGET = "server"  # TensorRT-RTX is of the generation of its TensorRT
 BEGIN, END = "<!-- gate: python benchmarks/gate.py --resume --write -->", "<!-- end of gate -->"
 HEADER = (
     "configuration",
@@ -37,7 +37,7 @@ class Item:
         subject: The configuration.
         role: `edge` or `server`.
         variant: How the graph was exported, in words.
-        profiles: That share it.
+        targets: That share it.
         violations: What each of them has against it.
         agreement: With the modules, as a card has it; None where it was not reached.
         error: Why the export or the comparison failed; None if neither did.
@@ -49,7 +49,7 @@ class Item:
     subject: str
     role: str
     variant: str
-    profiles: list[str]
+    targets: list[str]
     violations: dict[str, list[str]] = field(default_factory=dict)
     agreement: dict[str, float] | None = None
     error: str | None = None
@@ -69,21 +69,21 @@ class Item:
             return None
         return self.agreement["answer_error"] / self.agreement["largest_answer"]
 
-    def passes(self, profile: str) -> bool:
-        """Whether the profile takes the graph and the graph computes what the modules do."""
-        return not self.problems(profile)
+    def passes(self, target: str) -> bool:
+        """Whether the target takes the graph and the graph computes what the modules do."""
+        return not self.problems(target)
 
-    def problems(self, profile: str) -> list[str]:
-        """What is wrong with the graph for a profile, in words."""
+    def problems(self, target: str) -> list[str]:
+        """What is wrong with the graph for a target, in words."""
         if self.error:
             return [self.error]
-        refusal = (self.rtx or {}).get("error") if profile == RTX_PROFILE else None
-        return [*self.violations[profile], *([refusal] if refusal else [])]
+        refusal = (self.rtx or {}).get("error") if target == RTX_TARGET else None
+        return [*self.violations[target], *([refusal] if refusal else [])]
 
     def line(self) -> str:
         """One line of progress."""
-        bad = [name for name in self.profiles if not self.passes(name)]
-        verdict = f"FAILS {', '.join(bad)}" if bad else f"passes {', '.join(self.profiles)}"
+        bad = [name for name in self.targets if not self.passes(name)]
+        verdict = f"FAILS {', '.join(bad)}" if bad else f"passes {', '.join(self.targets)}"
         built = f", RTX {self.rtx.get('seconds', 0):.1f} s" if self.rtx else ""
         return f"{self.subject} {self.variant}: {verdict} ({self.numbers()}; {self.seconds:.1f} s{built})"
 
@@ -112,13 +112,13 @@ class Results:
         items = {key: Item(**values) for key, values in document["items"].items()}
         return cls(path, items, {**document["made"], **made})
 
-    def has(self, subject: str, variant: str, profiles: list[str], needs_rtx: bool) -> bool:
-        """Whether a graph was exported, judged for these profiles, and built if that is asked for.
+    def has(self, subject: str, variant: str, targets: list[str], needs_rtx: bool) -> bool:
+        """Whether a graph was exported, judged for these targets, and built if that is asked for.
 
         What broke down is to do again.
         """
         item = self.items.get(f"{subject} {variant}")
-        if item is None or item.error or not set(profiles) <= set(item.profiles):
+        if item is None or item.error or not set(targets) <= set(item.targets):
             return False
         return not needs_rtx or (item.rtx is not None and "error" not in item.rtx)
 
@@ -131,42 +131,40 @@ class Results:
         temporary.write_text(json.dumps(document, indent=1))
         os.replace(temporary, self.path)
 
-    def of(self, subject: str, profile: str | None = None) -> list[Item]:
-        """The graphs of a configuration, those of all profiles or of one."""
+    def of(self, subject: str, target: str | None = None) -> list[Item]:
+        """The graphs of a configuration, those of all targets or of one."""
         return [
             item
             for item in self.items.values()
-            if item.subject == subject and (profile is None or profile in item.profiles)
+            if item.subject == subject and (target is None or target in item.targets)
         ]
 
     @property
     def all_pass(self) -> bool:
-        """Whether no graph has a problem for any profile."""
-        return all(item.passes(profile) for item in self.items.values() for profile in item.profiles)
+        """Whether no graph has a problem for any target."""
+        return all(item.passes(target) for item in self.items.values() for target in item.targets)
 
 
-def print_table(results: Results, subjects: list[str], profiles: list[str]) -> None:
-    """Configuration x profile, and below it what is wrong."""
+def print_table(results: Results, subjects: list[str], targets: list[str]) -> None:
+    """Configuration x target, and below it what is wrong."""
     console = Console(width=140, highlight=False)
     title = f"{results.made['date']}, {results.made['machine']}; random weights where not digits-*"
     table = Table(title=title, box=None, title_justify="left")
-    for column in ("configuration", "profile", "gate", "flipped bits", "answer error", "of", "seconds"):
-        table.add_column(
-            column, justify="left" if column in ("configuration", "profile", "gate") else "right"
-        )
+    for column in ("configuration", "target", "gate", "flipped bits", "answer error", "of", "seconds"):
+        table.add_column(column, justify="left" if column in ("configuration", "target", "gate") else "right")
     problems = []
     for subject in subjects:
-        for profile in profiles:
-            items = results.of(subject, profile)
+        for target in targets:
+            items = results.of(subject, target)
             if not items:
                 continue
-            found = [text for item in items for text in item.problems(profile)]
-            problems += [f"{subject}, {profile}: {text}" for text in found]
+            found = [text for item in items for text in item.problems(target)]
+            problems += [f"{subject}, {target}: {text}" for text in found]
             numbers = {key: value for item in items for key, value in (item.agreement or {}).items()}
             cells = (numbers.get(key) for key in ("flipped_share", "answer_error", "largest_answer"))
             verdict = f"{len(found)} violations" if found else "passes"
             seconds = f"{sum(item.seconds for item in items):.1f}"
-            table.add_row(subject, profile, verdict, *map(as_text, cells), seconds)
+            table.add_row(subject, target, verdict, *map(as_text, cells), seconds)
     console.print(table)
     for problem in problems:
         console.print(problem, markup=False)
@@ -194,12 +192,12 @@ def markdown(results: Results) -> str:
 
 def row_of(results: Results, subject: str) -> list[str]:
     items = results.of(subject)
-    profiles = sorted({profile for item in items for profile in item.profiles})
-    passed = [name for name in profiles if all(item.passes(name) for item in results.of(subject, name))]
-    failed = [name for name in profiles if name not in passed]
+    targets = sorted({target for item in items for target in item.targets})
+    passed = [name for name in targets if all(item.passes(name) for item in results.of(subject, name))]
+    failed = [name for name in targets if name not in passed]
     cells = [
         f"`{subject}`",
-        f"{len(passed)} of {len(profiles)}" + (f", not {', '.join(failed)}" * bool(failed)),
+        f"{len(passed)} of {len(targets)}" + (f", not {', '.join(failed)}" * bool(failed)),
     ]
     for mixed in (False, True):
         kind = [item for item in items if item.mixed is mixed and item.agreement]

@@ -75,7 +75,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     add(
         "--graph",
         choices=("edge", "server", "whole", "both", "all"),
-        help="both: the two halves; all: whole.onnx as well; default: the half that the profile is for",
+        help="both: the two halves; all: whole.onnx as well; default: the half that the target is for",
     )
     add(
         "--fp32", action="store_true", help="build a weak-fp16 graph in FP32: slower, closer to the reference"
@@ -97,13 +97,13 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def chosen_graphs(asked: str | None, artefact: Artefact) -> list[str]:
-    """The graphs to build: those asked for, or the half that runs where the profile is for.
+    """The graphs to build: those asked for, or the half that runs where the target is for.
 
     Raises:
         ArtefactError: The artefact lacks the unsplit model, which is asked for.
     """
     several = {"both": ["edge", "server"], "all": ["edge", "server", "whole"]}
-    default = "server" if artefact.card.profile.get("name") == "server" else "edge"
+    default = "server" if artefact.card.target.get("name") == "server" else "edge"
     graphs = several.get(asked or "", [asked or default])
     for graph in graphs:
         artefact.graph_card(graph)
@@ -119,9 +119,9 @@ def build_options(artefact: Artefact, options: argparse.Namespace, features: Fea
 
 def print_commands(artefact: Artefact, graphs: list[str], options: argparse.Namespace) -> None:
     """Print what to type where this script cannot run: stdout takes the commands, stderr the rest."""
-    version = options.tensorrt or _version_at_hand() or artefact.card.profile.get("tensorrt")
+    version = options.tensorrt or _version_at_hand() or artefact.card.target.get("tensorrt")
     if version is None:
-        raise EngineError("neither this machine nor the profile has a TensorRT: say which with --tensorrt")
+        raise EngineError("neither this machine nor the target has a TensorRT: say which with --tensorrt")
     numbers = parse_version(version)
     build = build_options(artefact, options, Features.of_version(numbers))
     print(f"for TensorRT {version}; nothing is compared with the reference", file=sys.stderr)
@@ -151,7 +151,7 @@ class Workshop:
         self.store = EngineStore(folder)
         self.timing_cache: Path = options.timing_cache or folder / "timing.cache"
         self.reference = load_reference(artefact)
-        say(f"{artefact.card.name}, exported for {artefact.card.profile.get('name')}")
+        say(f"{artefact.card.name}, exported for {artefact.card.target.get('name')}")
         say(f"{self.gpu.name}, compute capability {self.gpu.compute_capability}")
         say(f"TensorRT {self.trt.__version__}, {self.build.precision}")
         for fault in known_faults(parse_version(self.trt.__version__)):

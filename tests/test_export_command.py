@@ -26,7 +26,7 @@ def test_a_shipped_model_is_exported_checked_and_runs(
     assert OnnxServerRunner(folder).run(code).logits.shape == (240,)
 
 
-def test_an_unknown_profile_is_refused_before_anything_is_built(tmp_path: Path) -> None:
+def test_an_unknown_target_is_refused_before_anything_is_built(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="orin-jp6"):
         export("digits-movinet/16-Enc-B5", "orin-jp9", tmp_path / "artefact", whole=False, triton=None)
     assert not (tmp_path / "artefact").exists()

@@ -25,14 +25,14 @@ def results() -> ModuleType:
 
 def items(results: ModuleType) -> list[object]:
     """The two mixed graphs of one configuration; the second is refused by TensorRT-RTX."""
-    profiles = ["orin-jp7", "server"]
-    fine: dict[str, list[str]] = {name: [] for name in profiles}
+    targets = ["orin-jp7", "server"]
+    fine: dict[str, list[str]] = {name: [] for name in targets}
     flips = {"flipped_share": 0.0004, "largest_flipped_margin": 0.01}
     error = {"answer_error": 0.01, "largest_answer": 2.0}
     edge, server = "edge dynamo 18 mixed", "server dynamo 18 mixed open"
     return [
-        results.Item("a/8-Enc-B2", "edge", edge, profiles, fine, flips, None, 9, 1.5, {"seconds": 2.0}),
-        results.Item("a/8-Enc-B2", "server", server, profiles, fine, error, None, 9, 1.5, {"error": "no"}),
+        results.Item("a/8-Enc-B2", "edge", edge, targets, fine, flips, None, 9, 1.5, {"seconds": 2.0}),
+        results.Item("a/8-Enc-B2", "server", server, targets, fine, error, None, 9, 1.5, {"error": "no"}),
     ]
 
 
@@ -49,7 +49,7 @@ def test_what_is_kept_is_what_is_resumed(results: ModuleType, tmp_path: Path) ->
     assert results.Results.open(path, resume=False).items == {}
 
 
-def test_a_refusal_of_rtx_counts_for_the_profile_of_its_generation_only(results: ModuleType) -> None:
+def test_a_refusal_of_rtx_counts_for_the_target_of_its_generation_only(results: ModuleType) -> None:
     edge, server = items(results)
     assert (edge.passes("server"), edge.passes("orin-jp7")) == (True, True)
     assert (server.passes("server"), server.passes("orin-jp7")) == (False, True)

@@ -13,9 +13,9 @@ from approxbit.cli.console import fail
 from approxbit.cli.demo import demo
 from approxbit.cli.export import export
 from approxbit.cli.inspect import inspect
+from approxbit.cli.measure import measure
 from approxbit.cli.models import list_models
 from approxbit.cli.prior import prior
-from approxbit.cli.profile import profile
 from approxbit.cli.run import run
 from approxbit.cli.select import select
 from approxbit.cli.serve import serve
@@ -32,7 +32,7 @@ app.command()(demo)
 app.command()(run)
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(train)
 app.command()(prior)
-app.command()(profile)
+app.command()(measure)
 app.command()(export)
 app.command()(serve)
 app.command()(select)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 CONFIG = typer.Option(
     ..., "--config", help="Such as digits-movinet/16-Enc-B5; mvitv2_b/64-Enc-B8 is a builder's, untrained."
 )
-PROFILE = typer.Option("onnxruntime", help="The target: a name under export/profiles, or a JSON file.")
+TARGET = typer.Option("onnxruntime", help="The target: a name under export/targets, or a JSON file.")
 OUT = typer.Option(..., help="Folder for the artefact; an older export in it is replaced.")
 WHOLE = typer.Option(False, "--whole", help="Also write whole.onnx, for a device that falls back to itself.")
 TRITON = typer.Option(None, help="Also write a model repository of the Triton Inference Server here.")
@@ -21,20 +21,20 @@ TRITON = typer.Option(None, help="Also write a model repository of the Triton In
 
 def export(
     config: str = CONFIG,
-    profile: str = PROFILE,
+    target: str = TARGET,
     out: Path = OUT,
     whole: bool = WHOLE,
     triton: Path = TRITON,
 ) -> None:
     """Write both halves of a model as ONNX, check them against the target, say what to do on the device."""
     from approxbit.exporting.export import export_model
-    from approxbit.exporting.gate import load_profile
+    from approxbit.exporting.gate import load_target
     from approxbit.exporting.triton import write_triton_repository
 
-    target = load_profile(profile)
+    chosen = load_target(target)
     model = _find_model(config)
-    progress().print(f"exporting {config} for {target.name}", highlight=False, markup=False)
-    folder = export_model(model, target, out, config, whole=whole)
+    progress().print(f"exporting {config} for {chosen.name}", highlight=False, markup=False)
+    folder = export_model(model, chosen, out, config, whole=whole)
     typer.echo(f"{folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
     if triton is not None:
         typer.echo(f"{write_triton_repository(folder, triton)}: the server half for Triton")

@@ -12,7 +12,7 @@ from approxbit.cli.console import FAMILY, JSON, print_json, print_table, progres
 CHECKPOINTS = typer.Option(None, help="Folder of all families; by default the one that the zoo finds.")
 CLIPS = typer.Option(8000, min=1, help="Training clips whose codes the priors learn from.")
 TEST_CLIPS = typer.Option(2400, min=1, help="Test clips whose codes are coded to measure them.")
-PROFILE = typer.Option(
+PRESET = typer.Option(
     "small",
     help="fast, or small: fewer bytes, about four times the time; or global: the fewest bytes for codes of "
     "few bits.",
@@ -36,7 +36,7 @@ def prior(
     checkpoints: Optional[Path] = CHECKPOINTS,
     clips: int = CLIPS,
     test_clips: int = TEST_CLIPS,
-    profile: str = PROFILE,
+    preset: str = PRESET,
     windows: int = WINDOWS,
     steps: int = STEPS,
     seed: int = SEED,
@@ -58,7 +58,7 @@ def prior(
     results = []
     with redirect_stdout(sys.stderr):  # progress bars
         for each in train_priors(
-            family, data, checkpoints, profile, steps, seed, of_stream, tuple(configuration)
+            family, data, checkpoints, preset, steps, seed, of_stream, tuple(configuration)
         ):
             results.append(each)
             text = f"{each.name}: {each.raw_bytes} -> {each.coded_bytes:.1f} bytes"

@@ -119,7 +119,7 @@ class Card:
 
     Attributes:
         name: Checkpoint, such as `digits-movinet/16-Enc-B5`.
-        profile: The whole device profile that the graphs were exported for, as in `export/profiles`.
+        target: The whole target that the graphs were exported for, as in `export/targets`.
         clip_format: What `clip` is; its fingerprint is the backbone's.
         code_format: What `packed` is; its fingerprint is the codec's.
         label_names: Of the answer's classes; empty for a model that does not end in classes.
@@ -134,7 +134,7 @@ class Card:
     """
 
     name: str
-    profile: Dict[str, Any]
+    target: Dict[str, Any]
     clip_format: ClipFormat
     code_format: CodeFormat
     label_names: Tuple[str, ...]
@@ -150,7 +150,7 @@ class Card:
     @property
     def precision(self) -> str:
         """`fp32`, `weak-fp16` (TensorRT chooses types) or `strong-fp16` (the graph says them)."""
-        return str(self.profile["precision"])
+        return str(self.target["precision"])
 
     @property
     def has_whole(self) -> bool:
@@ -160,13 +160,13 @@ class Card:
     @property
     def max_batch(self) -> int:
         """Largest batch of the server half."""
-        return int(self.profile.get("dynamic_batch") or 1)
+        return int(self.target.get("dynamic_batch") or 1)
 
 
 def _check_card(card: Card) -> None:
     if set(card.graphs) not in (set(HALVES), set(GRAPHS)):
         raise ArtefactError(f"graphs: expected edge, server and perhaps whole, found {sorted(card.graphs)}")
-    _check_profile(card.profile)
+    _check_target(card.target)
     tolerance = card.tolerance
     if not 0 <= tolerance.max_flipped_share <= 1 or not tolerance.max_answer_error >= 0:
         expected = "a share from 0 to 1 and an error of at least 0"
@@ -179,25 +179,25 @@ def _check_card(card: Card) -> None:
             raise ArtefactError(f"graphs.{entry}: expected {expected_tensor}, found {text}")
 
 
-def _check_profile(profile: Dict[str, Any]) -> None:
+def _check_target(target: Dict[str, Any]) -> None:
     for key, choices in (("precision", PRECISIONS), ("output_type", CODE_TYPES)):
-        if profile.get(key) not in choices:
-            found = repr(profile[key]) if key in profile else "nothing"
-            raise ArtefactError(f"profile.{key}: expected one of {', '.join(choices)}, found {found}")
-    batch = profile.get("dynamic_batch")
+        if target.get(key) not in choices:
+            found = repr(target[key]) if key in target else "nothing"
+            raise ArtefactError(f"target.{key}: expected one of {', '.join(choices)}, found {found}")
+    batch = target.get("dynamic_batch")
     if batch is not None and (type(batch) is not int or batch < 1):
-        raise ArtefactError(f"profile.dynamic_batch: expected at least 1, or null, found {batch!r}")
+        raise ArtefactError(f"target.dynamic_batch: expected at least 1, or null, found {batch!r}")
 
 
 def _expected_tensors(card: Card) -> Dict[str, TensorCard]:
     clip, payload_bytes = card.clip_format, card.code_format.payload_bytes
     outputs = card.graphs["server"].outputs
     answer_shape = outputs[0].shape[1:] if outputs else ()  # classes, or tokens and channels
-    batch = None if card.profile.get("dynamic_batch") else 1
+    batch = None if card.target.get("dynamic_batch") else 1
     clip_card = TensorCard("clip", "float32", (1, 3, clip.num_frames, clip.size, clip.size))
     expected = {
         "edge.inputs": clip_card,
-        "edge.outputs": TensorCard("packed", card.profile["output_type"], (1, payload_bytes)),
+        "edge.outputs": TensorCard("packed", card.target["output_type"], (1, payload_bytes)),
         "server.inputs": TensorCard("packed", "uint8", (batch, payload_bytes)),
         "server.outputs": TensorCard("answer", "float32", (batch, *answer_shape)),
     }

@@ -64,7 +64,7 @@ class _CardFile:
     label_names: Tuple[str, ...]
     graphs: Dict[str, GraphCard]
     tolerance: Tolerance
-    profile: Dict[str, Any]
+    target: Dict[str, Any]
     gate: Dict[str, Any]
     tools: Dict[str, str]
 
@@ -95,7 +95,7 @@ def write(path: Path, card: Card) -> None:
         label_names=card.label_names,
         graphs=card.graphs,
         tolerance=card.tolerance,
-        profile=card.profile,
+        target=card.target,
         gate=card.gate,
         tools=card.tools,
     )
@@ -119,7 +119,7 @@ def _make_card(file: _CardFile, folder: Path) -> Card:
     clip, code = file.clip_format, file.code_format
     return Card(
         name=file.name,
-        profile=file.profile,
+        target=file.target,
         clip_format=ClipFormat(
             clip.num_frames, clip.size, clip.mean, clip.std, int(file.backbone_fingerprint, 16)
         ),

@@ -1,6 +1,6 @@
 """A trained model -> the folder that travels to a device: both halves as ONNX, references, a card.
 
-model + profile -> views -> exporter -> onnxslim -> [mixed precision] -> file -> gate -> ONNX Runtime
+model + target -> views -> exporter -> onnxslim -> [mixed precision] -> file -> gate -> ONNX Runtime
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from approxbit.engines.artefact_file import PRIOR_FILE
 from approxbit.engines.build_script import write_build_script
 from approxbit.engines.runner import ClipFormat
 from approxbit.errors import ExportError
-from approxbit.exporting.gate import Profile, check_graph, find_float32_layers
+from approxbit.exporting.gate import Target, check_graph, find_float32_layers
 from approxbit.exporting.graph import (
     DATA_SUFFIX,
     export_graph,
@@ -48,7 +48,7 @@ TOOLS = ("approxbit", "torch", "onnx", "onnxruntime", "onnxscript", "onnxslim")
 
 def export_model(
     model: OffloadedModel,
-    profile: Profile,
+    target: Target,
     folder: str | os.PathLike[str],
     name: str,
     clips: np.ndarray | None = None,
@@ -58,7 +58,7 @@ def export_model(
 
     Args:
         model: In eval mode, on the CPU.
-        profile: The target.
+        target: What the graphs are for.
         folder: Made if it is not there. An older export in it is replaced; a card is written last, so that
             a folder with a card is a whole one.
         name: What the card calls the model, such as `digits-movinet/16-Enc-B5`.
@@ -79,51 +79,51 @@ def export_model(
         ImportError: A package of `approxbit[export]` is missing.
 
     Example:
-        >>> export_model(model, load_profile("orin-jp6"), "out", "mine/16-Enc-B5")  # doctest: +SKIP
+        >>> export_model(model, load_target("orin-jp6"), "out", "mine/16-Enc-B5")  # doctest: +SKIP
     """
     require_export_packages()
     _check_device(model)
     expected = clip_format(model.backbone)
     clips = make_clips(expected, NUM_REFERENCES) if clips is None else clips
     _check_clips(clips, expected)
-    roles = make_roles(model, profile, clips, whole)
+    roles = make_roles(model, target, clips, whole)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     _remove_older_export(folder)
     reference = make_reference(model, clips, whole)
-    graphs, gate = _write_graphs(roles, profile, folder, reference)
-    card = _make_card(model, profile, name, graphs, gate)
+    graphs, gate = _write_graphs(roles, target, folder, reference)
+    card = _make_card(model, target, name, graphs, gate)
     save_reference(reference, folder)
-    write_whole(folder / GUIDE_FILE, write_guide(card, profile))
-    if profile.tensorrt is not None:
+    write_whole(folder / GUIDE_FILE, write_guide(card, target))
+    if target.tensorrt is not None:
         write_build_script(folder)
     save_card(card, folder)
     return folder
 
 
 def _write_graphs(
-    roles: list[GraphRole], profile: Profile, folder: Path, reference: Reference
+    roles: list[GraphRole], target: Target, folder: Path, reference: Reference
 ) -> tuple[dict[str, GraphCard], dict[str, Any]]:
     """Write each graph and check it; its card, and what the gate and the comparison reported."""
     graphs: dict[str, GraphCard] = {}
     gate: dict[str, Any] = {}
     for role in roles:
         path = folder / f"{role.name}.onnx"
-        beside = save_graph(export_graph(role.view, role.example, role.interface, profile), path)
-        report = check_graph(path, profile, role.name)
+        beside = save_graph(export_graph(role.view, role.example, role.interface, target), path)
+        report = check_graph(path, target, role.name)
         report.raise_for_violations()
-        agreement = check_agreement(path, role.name, reference, profile.precision)
-        graphs[role.name] = _describe(path, beside, profile)
+        agreement = check_agreement(path, role.name, reference, target.precision)
+        graphs[role.name] = _describe(path, beside, target)
         gate[role.name] = {**report.as_dict(), "agreement": agreement.as_dict()}
     return graphs, gate
 
 
 def _make_card(
-    model: OffloadedModel, profile: Profile, name: str, graphs: dict[str, GraphCard], gate: dict[str, Any]
+    model: OffloadedModel, target: Target, name: str, graphs: dict[str, GraphCard], gate: dict[str, Any]
 ) -> Card:
     return Card(
         name=name,
-        profile=to_json(profile),
+        target=to_json(target),
         clip_format=clip_format(model.backbone),
         code_format=code_format(model),
         label_names=model.label_names,
@@ -144,7 +144,7 @@ def _remove_older_export(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _describe(path: Path, beside: tuple[str, ...], profile: Profile) -> GraphCard:
+def _describe(path: Path, beside: tuple[str, ...], target: Target) -> GraphCard:
     """The card of a graph, as read from its file."""
     import onnx
 
@@ -156,7 +156,7 @@ def _describe(path: Path, beside: tuple[str, ...], profile: Profile) -> GraphCar
         ir=model.ir_version,
         inputs=tuple(_tensor_card(value) for value in model.graph.input),
         outputs=tuple(_tensor_card(value) for value in model.graph.output),
-        float32_layers=find_float32_layers(path) if profile.precision == "weak-fp16" else (),
+        float32_layers=find_float32_layers(path) if target.precision == "weak-fp16" else (),
         external_data={name: sha256_of_file(path.parent / name, ExportError) for name in beside},
     )
 

@@ -1,4 +1,4 @@
-"""One view -> one ONNX file, by the exporter and at the opset that a profile names."""
+"""One view -> one ONNX file, by the exporter and at the opset that a target names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from approxbit.errors import ExportError
-from approxbit.exporting.gate import Profile
+from approxbit.exporting.gate import Target
 from approxbit.exporting.gate.structure_rules import LARGEST_INLINE_BYTES
 from approxbit.exporting.precision import to_mixed_precision
 
@@ -41,14 +41,14 @@ class GraphInterface:
     has_open_batch: bool = False
 
 
-def export_graph(view: nn.Module, example: Tensor, interface: GraphInterface, profile: Profile) -> Any:
-    """The ONNX model of a view, made smaller and brought to the profile's precision; not yet checked.
+def export_graph(view: nn.Module, example: Tensor, interface: GraphInterface, target: Target) -> Any:
+    """The ONNX model of a view, made smaller and brought to the target's precision; not yet checked.
 
     Args:
         view: In eval mode, with one input and one output.
         example: An input with a batch of 1.
         interface: What the file calls them.
-        profile: Names exporter, opset and precision.
+        target: Names exporter, opset and precision.
 
     Returns:
         An `onnx.ModelProto`. The same view gives the same bytes.
@@ -57,8 +57,8 @@ def export_graph(view: nn.Module, example: Tensor, interface: GraphInterface, pr
         ExportError: The exporter fails, or a weight does not fit the precision.
         ImportError: A package of `approxbit[export]` is missing.
     """
-    model = trace_graph(view, example, interface, profile.exporter, profile.opset)
-    return finish_graph(model, profile.precision)
+    model = trace_graph(view, example, interface, target.exporter, target.opset)
+    return finish_graph(model, target.precision)
 
 
 def trace_graph(
@@ -66,7 +66,7 @@ def trace_graph(
 ) -> Any:
     """The float32 graph of a view as the exporter gives it, made smaller: the part that takes long.
 
-    Profiles that differ in their precision only share it: see `finish_graph`.
+    Targets that differ in their precision only share it: see `finish_graph`.
 
     Args:
         view: In eval mode, with one input and one output.
@@ -97,7 +97,7 @@ def trace_graph(
 
 
 def finish_graph(model: Any, precision: str) -> Any:
-    """A traced graph in the precision of a profile, without anything that varies from run to run.
+    """A traced graph in the precision of a target, without anything that varies from run to run.
 
     Args:
         model: What `trace_graph` gave; it is left as it was only where the graph becomes a mixed one.

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from approxbit.engines.artefact import Card
 from approxbit.engines.build_script import SCRIPT_FILE
-from approxbit.exporting.gate import Profile
+from approxbit.exporting.gate import Target
 
 GUIDE_FILE = "README.txt"
 
 
-def write_guide(card: Card, profile: Profile) -> str:
+def write_guide(card: Card, target: Target) -> str:
     """The text of `README.txt`."""
-    sections = [_contents(card, profile)]
-    sections += [_with_onnxruntime(card)] if profile.tensorrt is None else [_with_tensorrt(card, profile)]
-    if profile.dynamic_batch is not None:
-        sections.append(_with_triton(profile.dynamic_batch))
-    if profile.notes:
-        sections.append("To know\n\n" + "\n".join(f"- {note}" for note in profile.notes))
+    sections = [_contents(card, target)]
+    sections += [_with_onnxruntime(card)] if target.tensorrt is None else [_with_tensorrt(card, target)]
+    if target.dynamic_batch is not None:
+        sections.append(_with_triton(target.dynamic_batch))
+    if target.notes:
+        sections.append("To know\n\n" + "\n".join(f"- {note}" for note in target.notes))
     return "\n\n".join(sections) + "\n"
 
 
-def _contents(card: Card, profile: Profile) -> str:
+def _contents(card: Card, target: Target) -> str:
     edge, server = card.graphs["edge"], card.graphs["server"]
     clip = card.clip_format
     lines = [
-        f"{card.name}, exported for {profile.name}: {profile.device}, {profile.target}",
+        f"{card.name}, exported for {target.name}: {target.device}, {target.reader}",
         "",
         f"edge.onnx      {edge.inputs[0]} -> {edge.outputs[0]}",
         f"server.onnx    {server.inputs[0]} -> {server.outputs[0]}",
@@ -45,15 +45,15 @@ def _contents(card: Card, profile: Profile) -> str:
     return "\n".join(lines)
 
 
-def _with_tensorrt(card: Card, profile: Profile) -> str:
-    if profile.name == "server":
+def _with_tensorrt(card: Card, target: Target) -> str:
+    if target.name == "server":
         half, run = "server", 'TensorRTServerRunner(".").run(payload).logits'
     else:
         half, run = "edge", 'TensorRTEdgeRunner(".").run(clip).payload'
     runner = run.partition("(")[0]
-    where = "the server" if profile.jetpack is None else f"the device (JetPack {profile.jetpack})"
+    where = "the server" if target.jetpack is None else f"the device (JetPack {target.jetpack})"
     return f"""\
-On {where}, with TensorRT's Python API, numpy, and Python {profile.python} or newer
+On {where}, with TensorRT's Python API, numpy, and Python {target.python} or newer
 
     python3 {SCRIPT_FILE} . --graph {half}
 

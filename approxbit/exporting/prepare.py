@@ -2,7 +2,7 @@
 
     <cache>/artefacts/<family>--<configuration>-<what it is>-<which tools made it>/
 
-The name holds a hash of everything that an artefact depends on: weights, builder and labels, profile, the
+The name holds a hash of everything that an artefact depends on: weights, builder and labels, target, the
 source that makes the graphs, and the versions of the exporters. Whatever of it changes, another name is
 looked for, so that no artefact is ever stale; one that is there is a whole one.
 """
@@ -32,14 +32,14 @@ from approxbit.engines.artefact import load_artefact
 from approxbit.engines.prepared import PreparedFamily, save_prepared
 from approxbit.errors import ArtefactError
 from approxbit.exporting.export import TOOLS, export_model
-from approxbit.exporting.gate import Profile, load_profile
+from approxbit.exporting.gate import Target, load_target
 from approxbit.exporting.graph import require_export_packages
 from approxbit.families.folder import list_configurations, locate_family
 from approxbit.files import to_json
 from approxbit.tasks.label_sets import MARGINAL
 from approxbit.zoo import build_backbone, card, find_checkpoints, load_family
 
-PROFILE = "onnxruntime"
+TARGET = "onnxruntime"
 FOLDER = "artefacts"
 FLOAT32_BYTES = 4
 
@@ -93,9 +93,9 @@ def prepare_family(
     if not chosen or not set(chosen) <= set(known):
         raise ValueError(f"expected configurations among {', '.join(known)}, found {', '.join(chosen)}")
     folder.mkdir(parents=True, exist_ok=True)
-    profile = load_profile(PROFILE)
+    target = load_target(TARGET)
     wanted = {
-        name: _want(f"{family}/{name}", root, folder, profile, f"{family}/{known[0]}")
+        name: _want(f"{family}/{name}", root, folder, target, f"{family}/{known[0]}")
         for name in dict.fromkeys((known[0], *chosen))
     }
     distinct = {each.folder: each for each in wanted.values()}.values()
@@ -106,11 +106,11 @@ def prepare_family(
             f"exporting {len(missing)} models of {family} to ONNX, some seconds each; "
             f"they are kept in {folder}"
         )
-        _export(missing, family, root, profile)
+        _export(missing, family, root, target)
     return _write(family, root, folder, wanted[known[0]], {name: wanted[name] for name in chosen})
 
 
-def _want(name: str, root: Path, folder: Path, profile: Profile, first: str) -> _Wanted:
+def _want(name: str, root: Path, folder: Path, target: Target, first: str) -> _Wanted:
     """The artefact by the name that everything it depends on gives it.
 
     A nested configuration is in the artefact of the codec which holds it. The artefact of the family's
@@ -124,7 +124,7 @@ def _want(name: str, root: Path, folder: Path, profile: Profile, first: str) -> 
         "backbone_fingerprint": codec.backbone_fingerprint,
         "codec": codec.arguments,
         "backbone": [backbone.builder, backbone.arguments, list(backbone.label_names)],
-        "profile": to_json(profile),
+        "target": to_json(target),
         "whole": whole,
         "source": _source_digest(),
     }
@@ -146,12 +146,12 @@ def _is_whole(folder: Path) -> bool:
     return True
 
 
-def _export(missing: Iterable[_Wanted], family: str, root: Path, profile: Profile) -> None:
+def _export(missing: Iterable[_Wanted], family: str, root: Path, target: Target) -> None:
     models = load_family(family, root)
     for each in track(list(missing), "exporting", console=Console(stderr=True), transient=True):
         with tempfile.TemporaryDirectory(dir=each.folder.parent, prefix=".") as scratch:
             model = models[each.name.partition("/")[2]]
-            made = export_model(model, profile, Path(scratch) / "new", each.name, whole=each.whole)
+            made = export_model(model, target, Path(scratch) / "new", each.name, whole=each.whole)
             _publish(made, each.folder)
 
 

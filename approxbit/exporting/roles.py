@@ -11,7 +11,7 @@ from torch import nn
 
 from approxbit.engines.artefact import Reference, Tolerance
 from approxbit.errors import GateError
-from approxbit.exporting.gate import Agreement, CodeAgreement, Profile, measure_agreement
+from approxbit.exporting.gate import Agreement, CodeAgreement, Target, measure_agreement
 from approxbit.exporting.gate.rule import Role
 from approxbit.exporting.graph import GraphInterface
 from approxbit.exporting.views import EdgeView, ServerView, WholeView
@@ -42,13 +42,13 @@ class GraphRole(NamedTuple):
 
 
 def make_roles(
-    model: OffloadedModel, profile: Profile, clips: np.ndarray, whole: bool = False
+    model: OffloadedModel, target: Target, clips: np.ndarray, whole: bool = False
 ) -> list[GraphRole]:
     """The edge's graph, the server's, and that of the unsplit model if it is asked for.
 
     Args:
         model: In eval mode; the views share its parameters.
-        profile: Says the type of the code, and whether the server's batch is open.
+        target: Says the type of the code, and whether the server's batch is open.
         clips: Prepared clips, float32 `[n, 3, time, height, width]`.
         whole: Whether to export the unsplit backbone as well.
 
@@ -58,9 +58,9 @@ def make_roles(
     """
     clip = torch.from_numpy(clips[:1])
     code = torch.zeros(1, code_format(model).payload_bytes, dtype=torch.uint8)
-    has_open_batch = profile.dynamic_batch is not None
+    has_open_batch = target.dynamic_batch is not None
     roles = [
-        GraphRole("edge", EdgeView(model, profile.output_type), clip, GraphInterface("clip", "packed")),
+        GraphRole("edge", EdgeView(model, target.output_type), clip, GraphInterface("clip", "packed")),
         GraphRole("server", ServerView(model), code, GraphInterface("packed", "answer", has_open_batch)),
     ]
     if whole:
@@ -77,7 +77,7 @@ def check_agreement(
         path: The graph.
         role: Which of the graphs it is.
         reference: With `whole_answer` for the graph `whole`.
-        precision: The profile's. A mixed graph may be as far off as an engine, a float32 graph only rounds.
+        precision: The target's. A mixed graph may be as far off as an engine, a float32 graph only rounds.
 
     Raises:
         GateError: ONNX Runtime refuses the graph, or it computes something else.

@@ -27,7 +27,7 @@ def write_triton_repository(
     """Write one model of a repository; other models in it stay.
 
     Args:
-        artefact_folder: What `export_model` wrote, for a profile with a dynamic batch.
+        artefact_folder: What `export_model` wrote, for a target with a dynamic batch.
         out: The repository; made if it is not there.
         max_batch: Largest batch that Triton may make, at least 1.
         with_tensorrt: Whether ONNX Runtime shall hand the graph to TensorRT. The first call then builds an
@@ -134,7 +134,7 @@ def _check_batch(card: Card, max_batch: int) -> None:
         raise ValueError(f"max_batch must be at least 1, found {max_batch}")
     if card.graphs["server"].inputs[0].shape[0] is not None:
         raise ValueError(
-            f"the server graph for {card.profile.get('name')} has a fixed batch of 1: export with a profile "
+            f"the server graph for {card.target.get('name')} has a fixed batch of 1: export with a target "
             "whose dynamic_batch is set, such as server or onnxruntime"
         )
     if max_batch > card.max_batch:

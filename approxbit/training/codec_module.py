@@ -61,7 +61,7 @@ class CodecModule(L.LightningModule):
         optimization: Optimizer and schedule; the paper's by default.
         statistics_batches: How many training batches the per-channel statistics, and what the codec starts
             from, are measured on.
-        prior_profile: Of the prior that the rate term learns: `fast`, `small` or `global`.
+        prior_preset: Of the prior that the rate term learns: `fast`, `small` or `global`.
 
     Raises:
         ValueError: A value is none of these.
@@ -82,7 +82,7 @@ class CodecModule(L.LightningModule):
         objective: ObjectiveWeights = ObjectiveWeights(),  # noqa: B008 - frozen
         optimization: Optimization = Optimization(),  # noqa: B008 - frozen
         statistics_batches: int = 32,
-        prior_profile: str = "fast",
+        prior_preset: str = "fast",
     ) -> None:
         super().__init__()
         if label_set not in LABEL_SETS:
@@ -100,7 +100,7 @@ class CodecModule(L.LightningModule):
         self._num_bits = self.configuration.codebook_size * self.configuration.num_positions(
             shape.size, num_tokens
         )
-        self.prior = CodePrior.for_codec(codec, prior_profile) if objective.rate else None
+        self.prior = CodePrior.for_codec(codec, prior_preset) if objective.rate else None
         mean_std = torch.tensor([frozen.mean, frozen.std]).view(2, 1, 3, 1, 1, 1)
         self.register_buffer("mean_std", mean_std, persistent=False)
         self.register_buffer("has_statistics", torch.tensor(False))

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from approxbit.codec.code import Code
 from approxbit.codec.codec import Codec
-from approxbit.wire.entropy import PROFILES, PriorTables
+from approxbit.wire.entropy import PRESETS, PriorTables
 from approxbit.wire.entropy.context import AROUND, BEFORE, Offset
 from approxbit.wire.entropy.global_units import MAX_WEIGHTS, GlobalUnits
 from approxbit.wire.entropy.kernels import OUTPUT_SHIFT
@@ -53,18 +53,18 @@ class CodePrior(nn.Module):
         of the position      its time, height and width, each with a bias
 
     and their weighted sum is the logit. Neighbours are +1, -1, or 0 beyond the border. A class token sees the
-    earlier bits of itself. Global units, where the profile has them, see every bit that is coded before,
+    earlier bits of itself. Global units, where the preset has them, see every bit that is coded before,
     wherever it is (NADE: Larochelle and Murray, 2011), and add to all logits.
 
     Args:
         codebook_size: Bits per position, K.
         grid_size: Time, height and width of the code's grid.
         num_tokens: Class tokens beside the grid.
-        profile: `fast`, `small` or `global`; see `approxbit.wire.entropy.PROFILES`.
+        preset: `fast`, `small` or `global`; see `approxbit.wire.entropy.PRESETS`.
         num_reference: How many positions of a reference are looked at: 0 (none), 1, 7, 19 or 27.
 
     Raises:
-        ValueError: There is no such profile.
+        ValueError: There is no such preset.
     """
 
     def __init__(
@@ -72,13 +72,13 @@ class CodePrior(nn.Module):
         codebook_size: int,
         grid_size: Shape3,
         num_tokens: int = 0,
-        profile: str = "fast",
+        preset: str = "fast",
         num_reference: int = 0,
     ):
         super().__init__()
-        if profile not in PROFILES:
-            raise ValueError(f"profile must be one of {', '.join(PROFILES)}, found {profile!r}")
-        num_earlier, num_hidden, num_global = PROFILES[profile]
+        if preset not in PRESETS:
+            raise ValueError(f"preset must be one of {', '.join(PRESETS)}, found {preset!r}")
+        num_earlier, num_hidden, num_global = PRESETS[preset]
         bits, units = codebook_size, 1 + num_hidden
         num_bits = bits * (math.prod(grid_size) + num_tokens)
         num_global = min(num_global, MAX_WEIGHTS // num_bits)
@@ -99,10 +99,10 @@ class CodePrior(nn.Module):
     is_earlier: Tensor
 
     @classmethod
-    def for_codec(cls, codec: Codec, profile: str = "fast", num_reference: int = 0) -> CodePrior:
+    def for_codec(cls, codec: Codec, preset: str = "fast", num_reference: int = 0) -> CodePrior:
         """An untrained prior of a codec's codes; arguments as in the class."""
         bits = codec.configuration.codebook_size
-        return cls(bits, codec.grid_size, codec.num_tokens, profile, num_reference)
+        return cls(bits, codec.grid_size, codec.num_tokens, preset, num_reference)
 
     def logits(self, code: Code, reference: Code | None = None) -> Code:
         """Logits: of the grid [batch, bit, time, height, width] and of the tokens [batch, token, bit].

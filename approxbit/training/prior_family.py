@@ -28,7 +28,7 @@ from approxbit.wire import (
     packed_bytes,
 )
 from approxbit.wire.coding import decode_payload, encode_planes
-from approxbit.wire.entropy import PROFILES
+from approxbit.wire.entropy import PRESETS
 
 NUM_REFERENCE = 7
 """Positions of an earlier code that the tables of updates look at."""
@@ -98,11 +98,11 @@ def compute_codes(models: Mapping[str, OffloadedModel], batches: Iterable[Any], 
 
 
 def fit_prior(
-    model: OffloadedModel, codes: Code, profile: str = "small", num_steps: int = 400, seed: int = 0
+    model: OffloadedModel, codes: Code, preset: str = "small", num_steps: int = 400, seed: int = 0
 ) -> CodePrior:
     """A prior of a model's codec, trained on codes of training clips."""
     torch.manual_seed(seed)
-    prior = CodePrior.for_codec(model.codec, profile)
+    prior = CodePrior.for_codec(model.codec, preset)
     prior.fit(codes, num_steps, seed=seed)
     return prior
 
@@ -110,13 +110,13 @@ def fit_prior(
 def fit_update_prior(
     model: OffloadedModel,
     pairs: Sequence[WindowPairs],
-    profile: str = "small",
+    preset: str = "small",
     num_steps: int = 400,
     seed: int = 0,
 ) -> CodePrior:
     """The prior of a model's codes whose first time steps an earlier code has seen, trained on windows."""
     torch.manual_seed(seed)
-    prior = CodePrior.for_codec(model.codec, profile, NUM_REFERENCE)
+    prior = CodePrior.for_codec(model.codec, preset, NUM_REFERENCE)
     prior.fit_updates(pairs, num_steps, seed=seed)
     return prior
 
@@ -210,7 +210,7 @@ def train_priors(
     family: str,
     data: Any,
     checkpoints: str | os.PathLike[str] | None = None,
-    profile: str = "small",
+    preset: str = "small",
     num_steps: int = 400,
     seed: int = 0,
     windows: DigitsWindows | None = None,
@@ -222,7 +222,7 @@ def train_priors(
         family: Such as `digits-movinet`.
         data: Whose `loader("train")` and `loader("test")` give the clips, such as `DigitsData`.
         checkpoints: Folder of all families; by default as `find_checkpoints` says.
-        profile: `fast`, `small` or `global`.
+        preset: `fast`, `small` or `global`.
         num_steps: Steps of training for each prior.
         seed: For all random numbers.
         windows: Of long videos, for tables of updates; by default there are none.
@@ -233,10 +233,10 @@ def train_priors(
         One result for each codec, once it is saved.
 
     Raises:
-        ValueError: There is no such family, profile or codec.
+        ValueError: There is no such family, preset or codec.
     """
-    if profile not in PROFILES:
-        raise ValueError(f"profile must be one of {', '.join(PROFILES)}, found {profile!r}")
+    if preset not in PRESETS:
+        raise ValueError(f"preset must be one of {', '.join(PRESETS)}, found {preset!r}")
     root = zoo.find_checkpoints(checkpoints)
     models = load_outermost(family, root)
     if unknown := set(configurations) - set(models):
@@ -248,12 +248,12 @@ def train_priors(
     of_windows = {} if windows is None else _codes_of_windows(models, windows)
     for configuration, model in models.items():
         name = f"{family}/{configuration}"
-        trained = fit_prior(model, train[configuration], profile, num_steps, seed)
+        trained = fit_prior(model, train[configuration], preset, num_steps, seed)
         prior = trained.freeze()
         update_bytes = {}
         if windows is not None:
             train_pairs, test_pairs = (pair_windows(each[configuration], windows) for each in of_windows)
-            update = fit_update_prior(model, list(train_pairs.values()), profile, num_steps, seed)
+            update = fit_update_prior(model, list(train_pairs.values()), preset, num_steps, seed)
             prior = replace(prior, update=update.freeze())
             update_bytes = {shift: measure_updates(name, prior, pairs) for shift, pairs in test_pairs.items()}
         result = replace(measure_prior(name, prior, test[configuration], trained), update_bytes=update_bytes)

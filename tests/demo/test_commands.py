@@ -1,4 +1,4 @@
-"""Commands that need a model: `run`, `list`, `inspect`, `profile` and `serve`."""
+"""Commands that need a model: `run`, `list`, `inspect`, `measure` and `serve`."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ def test_inspect_shows_what_a_card_says_and_where_the_backbone_can_be_cut(
     assert "digits-tiny/4-NoEnc-B5" in text
 
 
-def test_profile_saves_and_prints_the_lut(
+def test_measure_saves_and_prints_the_lut(
     family: str, lut: LUT, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked: dict[str, object] = {}
@@ -204,7 +204,7 @@ def test_profile_saves_and_prints_the_lut(
     monkeypatch.setattr(profiling, "profile_family", fake)
     path = tmp_path / "new" / "lut.json"
     words = ["--family", family, "--clips", 7, "--timed-clips", 5, "--threads", 2, "--out", path]
-    assert run("profile", *words) == 0
+    assert run("measure", *words) == 0
     output, errors = capsys.readouterr()
     assert callable(asked.pop("announce"))
     assert asked == {
@@ -217,7 +217,7 @@ def test_profile_saves_and_prints_the_lut(
     assert LUT.load(path) == lut
     assert "8-Enc-B3" in output
     assert "a progress bar" in errors
-    assert run("profile", *words, "--json") == 0
+    assert run("measure", *words, "--json") == 0
     assert json.loads(capsys.readouterr().out)["family"] == family
 
 

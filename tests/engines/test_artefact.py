@@ -27,7 +27,7 @@ from approxbit.training.prior import CodePrior
 from approxbit.wire import PriorTables
 
 MakeArtefact = Callable[..., Path]
-PROFILES = sorted((Path(__file__).parents[2] / "export" / "profiles").glob("*.json"))
+TARGETS = sorted((Path(__file__).parents[2] / "export" / "targets").glob("*.json"))
 
 
 @pytest.mark.parametrize(
@@ -98,13 +98,13 @@ def test_the_card_says_what_a_runner_needs(small_artefact: MakeArtefact) -> None
     assert str(card.graphs["server"].inputs[0]) == "packed uint8 [batch, 8]"
 
 
-@pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.stem)
-def test_every_shipped_profile_can_stand_in_a_card(path: Path, small_artefact: MakeArtefact) -> None:
-    profile = json.loads(path.read_text())
-    folder = small_artefact(output_type=profile["output_type"], dynamic_batch=profile["dynamic_batch"])
-    card = replace(load_card(folder), profile=profile)
+@pytest.mark.parametrize("path", TARGETS, ids=lambda path: path.stem)
+def test_every_shipped_target_can_stand_in_a_card(path: Path, small_artefact: MakeArtefact) -> None:
+    target = json.loads(path.read_text())
+    folder = small_artefact(output_type=target["output_type"], dynamic_batch=target["dynamic_batch"])
+    card = replace(load_card(folder), target=target)
     save_card(card, folder)
-    assert load_card(folder).profile == profile
+    assert load_card(folder).target == target
 
 
 def test_the_unsplit_model_has_a_card_as_the_halves_have(small_artefact: MakeArtefact) -> None:
@@ -214,12 +214,12 @@ def put(value: Any, *keys: Any) -> Callable[[Any], None]:
         (put("int8", "graphs", "edge", "outputs", 0, "dtype"), "expected packed uint8 .* found packed int8"),
         (put([], "graphs", "server", "outputs"), "graphs.server.outputs: expected answer .* found nothing"),
         (put([1, 9], "graphs", "server", "inputs", 0, "shape"), r"expected packed uint8 \[1, 8\]"),
-        (put("fp8", "profile", "precision"), "profile.precision: expected one of fp32, weak-fp16"),
+        (put("fp8", "target", "precision"), "target.precision: expected one of fp32, weak-fp16"),
         (
-            remove("profile", "output_type"),
-            "profile.output_type: expected one of uint8, int32, found nothing",
+            remove("target", "output_type"),
+            "target.output_type: expected one of uint8, int32, found nothing",
         ),
-        (put(0, "profile", "dynamic_batch"), "profile.dynamic_batch: expected at least 1, or null, found 0"),
+        (put(0, "target", "dynamic_batch"), "target.dynamic_batch: expected at least 1, or null, found 0"),
     ],
 )
 def test_a_card_that_is_not_well_formed_says_where(

@@ -35,7 +35,7 @@ def write_small_artefact(
     precision: str = "weak-fp16",
     output_type: str = "uint8",
     dynamic_batch: int | None = None,
-    profile_name: str = "orin-jp6.0",
+    target_name: str = "orin-jp6.0",
     configuration: str = "8-NoEnc-B5",
     num_clips: int = 4,
     seed: int = 0,
@@ -64,8 +64,8 @@ def write_small_artefact(
         TensorCard("answer", "float32", (batch, CLASSES)),
     )
     pinned = FLOAT32_LAYERS if precision == "weak-fp16" else ()
-    profile: dict[str, Any] = {
-        "name": profile_name,
+    target: dict[str, Any] = {
+        "name": target_name,
         "tensorrt": "8.6.2",
         "precision": precision,
         "output_type": output_type,
@@ -82,7 +82,7 @@ def write_small_artefact(
         graphs["whole"] = GraphCard("whole.onnx", sha, 16, 8, (clip,), (one_answer,))
     card = Card(
         name=f"digits-movinet/{configuration}",
-        profile=profile,
+        target=target,
         clip_format=CLIP_FORMAT,
         code_format=code,
         label_names=tuple(f"class {index}" for index in range(CLASSES)),

@@ -114,7 +114,7 @@ def test_a_server_graph_is_built_for_batches_and_checked_in_batches(
 ) -> None:
     trt = device("10.3.0")
     folder = small_artefact(
-        precision="strong-fp16", dynamic_batch=3, profile_name="server", num_clips=7
+        precision="strong-fp16", dynamic_batch=3, target_name="server", num_clips=7
     )  # batches of 3, 3 and 1
     assert build_script.main([str(folder), "--optimization-level", "3"]) == 0
     assert trt.asked["profiles"] == [{"packed": ((1, 8), (1, 8), (3, 8))}]
@@ -286,15 +286,15 @@ def test_a_dry_run_prints_the_commands_of_the_version(
 ) -> None:
     folder = small_artefact()
     assert build_script.main([str(folder), "--dry-run", "--tensorrt", "8.5.2"]) == 0
-    build, profile = capsys.readouterr().out.splitlines()
+    build, layers = capsys.readouterr().out.splitlines()
     assert build.startswith(f"trtexec --onnx={folder}/edge.onnx --saveEngine={folder}/edge.engine")
     assert "--buildOnly" in build
     assert "--fp16 --precisionConstraints=obey" in build
     assert "--layerPrecisions=/norm/ReduceMean:fp32,/norm/Sub:fp32" in build
-    assert "--separateProfileRun" in profile
+    assert "--separateProfileRun" in layers
 
 
-def test_a_dry_run_needs_a_version_when_the_profile_has_none(
+def test_a_dry_run_needs_a_version_when_the_target_has_none(
     small_artefact: MakeArtefact,
     build_script: ModuleType,
     capsys: pytest.CaptureFixture[str],
@@ -303,7 +303,7 @@ def test_a_dry_run_needs_a_version_when_the_profile_has_none(
     monkeypatch.setitem(__import__("sys").modules, "tensorrt", None)
     folder = small_artefact()
     card = json.loads((folder / "card.json").read_text())
-    card["profile"]["tensorrt"] = None
+    card["target"]["tensorrt"] = None
     (folder / "card.json").write_text(json.dumps(card))
     assert build_script.main([str(folder), "--dry-run"]) == 1
     assert "say which with --tensorrt" in capsys.readouterr().err

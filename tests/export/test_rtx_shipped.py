@@ -16,7 +16,7 @@ from approxbit import zoo
 from approxbit.configuration import Configuration
 from approxbit.engines.artefact import load_artefact
 from approxbit.exporting.export import export_model
-from approxbit.exporting.gate import load_profile
+from approxbit.exporting.gate import load_target
 
 
 def one_of_each_kind() -> list[str]:
@@ -33,7 +33,7 @@ def one_of_each_kind() -> list[str]:
 @pytest.mark.parametrize("name", one_of_each_kind())
 def test_both_halves_of_a_shipped_configuration_build(name: str, rtx: ModuleType, tmp_path: Path) -> None:
     rtx.import_rtx()  # skips before anything is exported
-    folder = export_model(approxbit.load(name), load_profile("server"), tmp_path, name)
+    folder = export_model(approxbit.load(name), load_target("server"), tmp_path, name)
     artefact = load_artefact(folder)
     max_batch = artefact.card.max_batch
     edge = rtx.build_with_rtx(artefact.graph_path("edge"))

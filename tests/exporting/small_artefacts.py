@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 
 from approxbit.exporting.export import export_model
-from approxbit.exporting.gate import load_profile
+from approxbit.exporting.gate import load_target
 from approxbit.offload import OffloadedModel
 
 
@@ -36,11 +36,11 @@ def movinet(small: ModuleType) -> OffloadedModel:
 def device_artefact(movinet: OffloadedModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """For a Xavier, by the torchscript exporter, with the unsplit model."""
     folder = tmp_path_factory.mktemp("device")
-    return export_model(movinet, load_profile("xavier-jp5"), folder, "small/5-Enc-B2", whole=True)
+    return export_model(movinet, load_target("xavier-jp5"), folder, "small/5-Enc-B2", whole=True)
 
 
 @pytest.fixture(scope="session")
 def server_artefact(movinet: OffloadedModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """For ONNX Runtime, by the dynamo exporter, with an open batch."""
     folder = tmp_path_factory.mktemp("server")
-    return export_model(movinet, load_profile("onnxruntime"), folder, "small/5-Enc-B2")
+    return export_model(movinet, load_target("onnxruntime"), folder, "small/5-Enc-B2")

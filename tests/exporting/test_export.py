@@ -16,7 +16,7 @@ from approxbit.engines.artefact import Reference, Tolerance, load_artefact, load
 from approxbit.errors import ExportError, GateError
 from approxbit.exporting import roles
 from approxbit.exporting.export import export_model
-from approxbit.exporting.gate import check_graph, load_profile, measure_agreement
+from approxbit.exporting.gate import check_graph, load_target, measure_agreement
 from approxbit.exporting.views import view_of
 from approxbit.files import to_json
 from approxbit.offload import OffloadedModel
@@ -31,7 +31,7 @@ def test_the_card_describes_the_folder(device_artefact: Path, movinet: Offloaded
     assert card.code_format == code_format(movinet)
     assert (card.code_format.fingerprint, card.clip_format.fingerprint) == (0x1234, 0xABCD)
     assert card.label_names == movinet.label_names
-    assert card.profile == to_json(load_profile("xavier-jp5"))
+    assert card.target == to_json(load_target("xavier-jp5"))
     assert [card.graphs[half].opset for half in ("edge", "server")] == [16, 16]
     assert card.graphs["server"].float32_layers
     assert card.tools["torch"] == torch.__version__.split("+")[0]
@@ -55,17 +55,17 @@ def test_the_reference_is_what_torch_gives(device_artefact: Path, movinet: Offlo
 @pytest.mark.parametrize("artefact", ["device_artefact", "server_artefact"])
 def test_the_graphs_pass_their_gate_and_agree(artefact: str, request: pytest.FixtureRequest) -> None:
     loaded = load_artefact(request.getfixturevalue(artefact))
-    profile = load_profile(loaded.card.profile["name"])
+    target = load_target(loaded.card.target["name"])
     reference = load_reference(loaded)
     assert loaded.card.has_whole == (artefact == "device_artefact")
     for graph in loaded.card.graphs:
-        assert check_graph(loaded.graph_path(graph), profile, graph).passes  # type: ignore[arg-type]
+        assert check_graph(loaded.graph_path(graph), target, graph).passes  # type: ignore[arg-type]
         measure_agreement(loaded.graph_path(graph), reference.arrays_of(graph))
 
 
 def test_mvitv2_passes_the_gate_of_a_xavier(small: ModuleType, tmp_path: Path) -> None:
     model = small.make_model(small.make_mvitv2(), "5-Enc-B2")
-    folder = export_model(model, load_profile("xavier-jp5"), tmp_path, "small/5-Enc-B2")
+    folder = export_model(model, load_target("xavier-jp5"), tmp_path, "small/5-Enc-B2")
     card = load_artefact(folder).card
     assert card.gate["edge"]["agreement"]["flipped_share"] == 0
     assert card.gate["server"]["agreement"]["answer_error"] < 1e-4
@@ -92,7 +92,7 @@ def test_a_device_with_onnxruntime_gets_other_commands(server_artefact: Path) ->
 
 def test_clips_of_ones_own_become_the_reference(movinet: OffloadedModel, tmp_path: Path) -> None:
     clips = np.random.default_rng(1).random((2, *movinet.backbone.clip_shape), dtype=np.float32)
-    folder = export_model(movinet, load_profile("orin-jp6.0"), tmp_path, "small/5-Enc-B2", clips)
+    folder = export_model(movinet, load_target("orin-jp6.0"), tmp_path, "small/5-Enc-B2", clips)
     assert np.array_equal(load_reference(load_artefact(folder)).clip, clips)
     assert load_artefact(folder).card.graphs["edge"].opset == 17
 
@@ -102,9 +102,9 @@ def test_a_graph_that_the_target_would_refuse_is_named_and_gets_no_card(
 ) -> None:
     for name in ("card.json", "whole.onnx"):
         (tmp_path / name).write_text("of an older export")
-    profile = replace(load_profile("xavier-jp5"), opset=17)
+    target = replace(load_target("xavier-jp5"), opset=17)
     with pytest.raises(GateError, match="LayerNormalization is not among the operators of onnx-tensorrt"):
-        export_model(movinet, profile, tmp_path, "small/5-Enc-B2")
+        export_model(movinet, target, tmp_path, "small/5-Enc-B2")
     assert not (tmp_path / "card.json").exists()
     assert not (tmp_path / "whole.onnx").exists()
     assert (tmp_path / "server.onnx").exists()
@@ -136,7 +136,7 @@ def test_a_graph_that_computes_something_else_is_refused(small: ModuleType, tmp_
     model = small.make_model(small.make_movinet(), "5-Enc-B3")
     model.edge_half = Shifted(model.edge_half).eval()
     with pytest.raises(GateError, match="is not the model it was exported from: a share of"):
-        export_model(model, load_profile("orin-jp6.0"), tmp_path, "small/5-Enc-B3")
+        export_model(model, load_target("orin-jp6.0"), tmp_path, "small/5-Enc-B3")
 
 
 def test_a_single_bit_far_from_the_threshold_is_refused(
@@ -154,14 +154,14 @@ def test_a_single_bit_far_from_the_threshold_is_refused(
     monkeypatch.setattr(export, "make_reference", with_one_flipped)
     monkeypatch.setattr(roles, "FLOAT32_TOLERANCE", Tolerance(0.5, 1.0))
     with pytest.raises(GateError, match=r"gives wrong bits: .* rounding flips none beyond"):
-        export_model(movinet, load_profile("orin-jp6.0"), tmp_path, "small/5-Enc-B2")
+        export_model(movinet, load_target("orin-jp6.0"), tmp_path, "small/5-Enc-B2")
 
 
 def test_a_stream_is_not_exported_and_nothing_is_touched(small: ModuleType, tmp_path: Path) -> None:
     stream = build("movinet_a0_stream/16-Enc-B3", clip_shape=(3, 2, 32, 32), num_classes=5).eval()
     (tmp_path / "card.json").write_text("of an older export")
     with pytest.raises(ExportError, match="a MoViNetStreamEdgeHalf carries its state from frame to frame"):
-        export_model(stream, load_profile("orin-jp6.0"), tmp_path, "small/16-Enc-B3")
+        export_model(stream, load_target("orin-jp6.0"), tmp_path, "small/16-Enc-B3")
     with pytest.raises(ExportError, match="MoViNetStreamServerHalf"):
         view_of(stream.server_half, stream.codec.feature_shape)
     assert (tmp_path / "card.json").exists()
@@ -170,7 +170,7 @@ def test_a_stream_is_not_exported_and_nothing_is_touched(small: ModuleType, tmp_
 def test_a_model_that_is_not_on_the_cpu_is_refused(small: ModuleType, tmp_path: Path) -> None:
     model = small.make_model(small.make_movinet(), "5-Enc-B2").to("meta")
     with pytest.raises(ValueError, match="a model is exported on the CPU, found parameters on meta"):
-        export_model(model, load_profile("orin-jp6.0"), tmp_path, "small/5-Enc-B2")
+        export_model(model, load_target("orin-jp6.0"), tmp_path, "small/5-Enc-B2")
 
 
 @pytest.mark.parametrize("clips", [np.zeros((0, 3, 4, 20, 20), np.float32), np.zeros((1, 3, 4, 20, 20))])
@@ -178,4 +178,4 @@ def test_clips_of_another_shape_or_type_are_refused(
     clips: np.ndarray, movinet: OffloadedModel, tmp_path: Path
 ) -> None:
     with pytest.raises(ValueError, match=r"clips must be float32 \[n, 3, 4, 20, 20\], n at least 1, found"):
-        export_model(movinet, load_profile("orin-jp6.0"), tmp_path, "small/5-Enc-B2", clips)
+        export_model(movinet, load_target("orin-jp6.0"), tmp_path, "small/5-Enc-B2", clips)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from approxbit.engines.artefact import load_artefact, load_reference
 from approxbit.errors import ExportError
-from approxbit.exporting.gate import Profile, load_profile
+from approxbit.exporting.gate import Target, load_target
 from approxbit.exporting.graph import GraphInterface, export_graph, save_graph
 from approxbit.exporting.views import EdgeView
 from approxbit.offload import OffloadedModel
@@ -22,14 +22,14 @@ from approxbit.offload import OffloadedModel
 CLIP = GraphInterface("clip", "packed")
 
 
-def export_edge(model: OffloadedModel, profile: Profile) -> onnx.ModelProto:
+def export_edge(model: OffloadedModel, target: Target) -> onnx.ModelProto:
     clip = torch.zeros(1, *model.backbone.clip_shape)
-    return export_graph(EdgeView(model), clip, CLIP, profile)
+    return export_graph(EdgeView(model), clip, CLIP, target)
 
 
 def test_the_same_model_gives_the_same_bytes(movinet: OffloadedModel) -> None:
-    profile = load_profile("xavier-jp5")
-    first, second = (export_edge(movinet, profile).SerializeToString() for _ in range(2))
+    target = load_target("xavier-jp5")
+    first, second = (export_edge(movinet, target).SerializeToString() for _ in range(2))
     assert first == second
 
 
@@ -46,7 +46,7 @@ def test_a_file_tells_nothing_of_its_maker(device_artefact: Path, server_artefac
 
 def test_large_weights_lie_beside_the_file(movinet: OffloadedModel, tmp_path: Path) -> None:
     clip = np.random.default_rng(0).random((1, *movinet.backbone.clip_shape), dtype=np.float32)
-    model = export_edge(movinet, load_profile("orin-jp6.0"))
+    model = export_edge(movinet, load_target("orin-jp6.0"))
     outputs = []
     for limit, beside in ((1 << 30, ()), (0, ("edge.onnx.data",)), (0, ("edge.onnx.data",))):
         path = tmp_path / "edge.onnx"
@@ -82,9 +82,9 @@ class Sized(nn.Module):
 
 def test_only_a_cast_reads_a_uint8_input() -> None:
     interface = GraphInterface("packed", "answer", has_open_batch=True)
-    profile = load_profile("server")
-    profile = type(profile)(**{**vars(profile), "exporter": "torchscript", "opset": 17, "precision": "fp32"})
-    model = export_graph(Sized(), torch.zeros(1, 2, dtype=torch.uint8), interface, profile)
+    target = load_target("server")
+    target = type(target)(**{**vars(target), "exporter": "torchscript", "opset": 17, "precision": "fp32"})
+    model = export_graph(Sized(), torch.zeros(1, 2, dtype=torch.uint8), interface, target)
     readers = [node.op_type for node in model.graph.node if "packed" in node.input]
     assert "Shape" in [node.op_type for node in model.graph.node]
     assert readers == ["Cast"]
@@ -100,10 +100,10 @@ class Unexportable(nn.Module):
 
 def test_what_the_exporter_cannot_do_is_an_export_error() -> None:
     with pytest.raises(ExportError, match="the torchscript exporter fails on Unexportable at opset 16: "):
-        export_graph(Unexportable(), torch.zeros(1, 3, 1, 2, 2), CLIP, load_profile("xavier-jp5"))
+        export_graph(Unexportable(), torch.zeros(1, 3, 1, 2, 2), CLIP, load_target("xavier-jp5"))
 
 
 def test_a_missing_package_names_the_extra(movinet: OffloadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxslim", None)
     with pytest.raises(ImportError, match=r"needs onnxslim: pip install 'approxbit\[export\]'"):
-        export_edge(movinet, load_profile("xavier-jp5"))
+        export_edge(movinet, load_target("xavier-jp5"))

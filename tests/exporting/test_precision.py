@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from approxbit.engines.artefact import load_artefact
 from approxbit.errors import ExportError
 from approxbit.exporting.export import export_model
-from approxbit.exporting.gate import load_profile
+from approxbit.exporting.gate import load_target
 from approxbit.exporting.precision import to_mixed_precision
 
 FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
@@ -25,9 +25,9 @@ FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
 @pytest.mark.parametrize("name", ["movinet", "mvitv2"])
 def test_a_mixed_model_passes_the_gate_and_agrees(name: str, small: ModuleType, tmp_path: Path) -> None:
     # The graphs of a strongly typed server, by the exporter that takes a tenth of the time.
-    profile = replace(load_profile("server"), exporter="torchscript", opset=17, dynamic_batch=None)
+    target = replace(load_target("server"), exporter="torchscript", opset=17, dynamic_batch=None)
     model = small.make_model(small.BACKBONES[name](), "5-NoEnc-B2")
-    card = load_artefact(export_model(model, profile, tmp_path, "small/5-NoEnc-B2")).card
+    card = load_artefact(export_model(model, target, tmp_path, "small/5-NoEnc-B2")).card
     assert card.gate["edge"]["agreement"]["flipped_share"] <= 0.005
     assert 0 < card.gate["server"]["agreement"]["answer_error"] < 0.05
     assert card.graphs["edge"].float32_layers == ()

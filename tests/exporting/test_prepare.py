@@ -29,7 +29,7 @@ def exported(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of what is exported; a file that is no artefact takes its place."""
     names: list[str] = []
 
-    def fake(model: object, profile: object, folder: Path, name: str, whole: bool) -> Path:
+    def fake(model: object, target: object, folder: Path, name: str, whole: bool) -> Path:
         names.append(name)
         folder.mkdir()
         raise KeyboardInterrupt
@@ -49,7 +49,7 @@ def test_there_is_an_artefact_for_each_configuration_and_one_whole_model(prepare
     for name, folder in family.artefacts.items():
         found = load_artefact(folder).card
         assert found.name == f"{FAMILY}/{name}"
-        assert found.profile["name"] == "onnxruntime"
+        assert found.target["name"] == "onnxruntime"
     assert len(list(prepared.parent.rglob("whole.onnx"))) == 1
     assert (family.whole / "whole.onnx").is_file()
 
@@ -80,7 +80,7 @@ def test_configurations_must_be_the_familys(checkpoints: Path, cache: Path, aske
         prepare_family(FAMILY, checkpoints, cache, asked)
 
 
-@pytest.mark.parametrize("change", ["weights", "labels", "source", "profile", "tools"])
+@pytest.mark.parametrize("change", ["weights", "labels", "source", "target", "tools"])
 def test_whatever_an_artefact_depends_on_is_in_its_name(
     checkpoints: Path,
     own_cache: Path,
@@ -102,8 +102,8 @@ def test_whatever_an_artefact_depends_on_is_in_its_name(
         path.write_text(json.dumps(facts))
     elif change == "source":
         monkeypatch.setattr(prepare, "_source_digest", lambda: "other")
-    elif change == "profile":
-        monkeypatch.setattr(prepare, "PROFILE", "server")
+    elif change == "target":
+        monkeypatch.setattr(prepare, "TARGET", "server")
     else:
         monkeypatch.setattr(prepare, "_version", lambda package: "99")
     before, said = artefacts_in(own_cache), []

@@ -23,9 +23,9 @@ from approxbit.wire import entropy
 GRID = (2, 3, 3)
 
 
-def random_prior(profile: str, num_tokens: int = 0, num_reference: int = 0) -> CodePrior:
+def random_prior(preset: str, num_tokens: int = 0, num_reference: int = 0) -> CodePrior:
     torch.manual_seed(0)
-    prior = CodePrior(4, GRID, num_tokens, profile, num_reference)
+    prior = CodePrior(4, GRID, num_tokens, preset, num_reference)
     for parameter in prior.parameters():
         parameter.data.normal_(0, 0.3)
     return prior
@@ -48,10 +48,10 @@ def test_an_untrained_linear_prior_needs_one_bit_for_each_bit() -> None:
     torch.testing.assert_close(bits, torch.full((3,), 4 * 19.0))
 
 
-@pytest.mark.parametrize("profile", ["fast", "small", "global"])
+@pytest.mark.parametrize("preset", ["fast", "small", "global"])
 @pytest.mark.parametrize("num_tokens", [0, 2])
-def test_the_tables_code_a_code_in_as_many_bytes_as_the_prior_says(profile: str, num_tokens: int) -> None:
-    prior, codes = random_prior(profile, num_tokens), random_codes(200, num_tokens)
+def test_the_tables_code_a_code_in_as_many_bytes_as_the_prior_says(preset: str, num_tokens: int) -> None:
+    prior, codes = random_prior(preset, num_tokens), random_codes(200, num_tokens)
     prior.fit(codes, num_steps=60)
     tables = prior.freeze()
     ideal = prior(codes).detach().numpy() / 8
@@ -63,9 +63,9 @@ def test_the_tables_code_a_code_in_as_many_bytes_as_the_prior_says(profile: str,
     assert 0 < excess.mean() < 0.7  # a payload is whole bytes
 
 
-@pytest.mark.parametrize("profile", ["fast", "small", "global"])
-def test_a_prior_learns_what_the_codes_have_in_common(profile: str) -> None:
-    prior = CodePrior(4, GRID, profile=profile)
+@pytest.mark.parametrize("preset", ["fast", "small", "global"])
+def test_a_prior_learns_what_the_codes_have_in_common(preset: str) -> None:
+    prior = CodePrior(4, GRID, preset=preset)
     bits = prior.fit(random_codes(500), num_steps=150)
     assert bits < 0.65 * 72
     with torch.no_grad():
@@ -196,8 +196,8 @@ def test_windows_of_a_video_overlap(tmp_path) -> None:
 
 
 def test_what_does_not_fit_is_a_mistake() -> None:
-    with pytest.raises(ValueError, match="profile must be one of fast, small, global, found 'tiny'"):
-        CodePrior(4, GRID, profile="tiny")
+    with pytest.raises(ValueError, match="preset must be one of fast, small, global, found 'tiny'"):
+        CodePrior(4, GRID, preset="tiny")
     prior = CodePrior(4, GRID)
     with pytest.raises(
         ValueError, match=r"a prior of \(bits, time, height, width, tokens\) \(4, 2, 3, 3, 0\)"
@@ -264,8 +264,8 @@ def test_every_codec_of_a_family_gets_its_prior(tmp_path, with_windows: bool) ->
     assert alone.name == "toy/4-NoEnc-B2"
 
 
-def test_an_unknown_profile_or_codec_is_refused_before_any_clip_is_looked_at(tmp_path) -> None:
-    with pytest.raises(ValueError, match="profile must be one of fast, small, global, found 'tiny'"):
+def test_an_unknown_preset_or_codec_is_refused_before_any_clip_is_looked_at(tmp_path) -> None:
+    with pytest.raises(ValueError, match="preset must be one of fast, small, global, found 'tiny'"):
         next(train_priors("toy", None, tmp_path, "tiny"))
     make_toy_family(tmp_path, "4-NoEnc-B2")
     with pytest.raises(ValueError, match="configurations of toy among 4-NoEnc-B2, found 5-NoEnc-B2"):

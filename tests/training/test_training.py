@@ -171,16 +171,16 @@ def test_every_term_reaches_the_encoder_and_no_term_the_backbone(workshop, term)
     assert all(weight.grad is None for weight in module.model.backbone.parameters())
 
 
-@pytest.mark.parametrize("profile", ["fast", "small", "global"])
-def test_the_rate_teaches_the_prior_and_the_encoder(workshop, profile):
+@pytest.mark.parametrize("preset", ["fast", "small", "global"])
+def test_the_rate_teaches_the_prior_and_the_encoder(workshop, preset):
     weights = ObjectiveWeights(task=0, reconstruction=0, binary=0, rate=1)
-    module = CodecModule("digits-tiny", "4-Enc-B5", objective=weights, prior_profile=profile).train()
+    module = CodecModule("digits-tiny", "4-Enc-B5", objective=weights, prior_preset=preset).train()
     clip, labels = next(iter(DigitsData(**SMALL_DATA).train_dataloader()))
     parts, _ = module.compute_objective((clip, labels))
     assert parts.rate.item() == pytest.approx(1, abs=0.1)  # bits for each bit, before anything is learned
     parts.total.backward()
     assert module.prior.biases[0].grad.abs().sum() > 0
-    if profile == "global":
+    if preset == "global":
         assert module.prior.global_output.grad.abs().sum() > 0
         assert module.model.codec.compressor.grid.weight.grad.abs().sum() > 0
 
@@ -279,8 +279,8 @@ def test_the_known_answer_of_the_unsplit_model_is_the_teacher(workshop):
             "digits-tiny has its own weights and classes, found weights='x.safetensors'",
         ),
         (
-            {"prior_profile": "tiny", "objective": ObjectiveWeights(rate=1)},
-            "profile must be one of fast, small, global, found 'tiny'",
+            {"prior_preset": "tiny", "objective": ObjectiveWeights(rate=1)},
+            "preset must be one of fast, small, global, found 'tiny'",
         ),
     ],
 )

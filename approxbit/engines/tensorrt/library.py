@@ -98,17 +98,17 @@ def choose_precision(card_precision: str, features: Features, fp32: bool = False
         if fp32:
             raise EngineError(
                 "the types stand in this graph (strong-fp16), --fp32 cannot change them: "
-                "export it again with a profile whose precision is fp32"
+                "export it again with a target whose precision is fp32"
             )
         if not features.strong_types:
             raise EngineError(
                 "this graph says its own types (strong-fp16), which TensorRT takes from 10.0 on: "
-                "export it again with the profile of this JetPack"
+                "export it again with the target of this JetPack"
             )
     if card_precision == "weak-fp16" and not fp32 and not features.weak_types:
         raise EngineError(
             "TensorRT 11 chooses no types itself, this graph (weak-fp16) would run in FP32: export it again "
-            "with a strong-fp16 profile such as orin-jp7, or say --fp32"
+            "with a strong-fp16 target such as orin-jp7, or say --fp32"
         )
     return "fp32" if fp32 else card_precision
 

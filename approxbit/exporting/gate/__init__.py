@@ -1,4 +1,4 @@
-"""Device profiles, and the gate that every exported graph must pass."""
+"""Targets, and the gate that every exported graph must pass."""
 
 from approxbit.exporting.gate.agreement import (
     Agreement,
@@ -9,20 +9,20 @@ from approxbit.exporting.gate.agreement import (
 )
 from approxbit.exporting.gate.float32_layers import find_float32_layers
 from approxbit.exporting.gate.gate import check_graph
-from approxbit.exporting.gate.profile import Profile, load_profile, profile_names
 from approxbit.exporting.gate.report import GateReport, Violation
+from approxbit.exporting.gate.target import Target, load_target, target_names
 
 __all__ = [
     "Agreement",
     "AnswerAgreement",
     "CodeAgreement",
     "GateReport",
-    "Profile",
+    "Target",
     "Violation",
     "check_graph",
     "compare_codes",
     "find_float32_layers",
-    "load_profile",
+    "load_target",
     "measure_agreement",
-    "profile_names",
+    "target_names",
 ]

@@ -7,10 +7,10 @@ from collections import Counter
 from typing import TYPE_CHECKING, get_args
 
 from approxbit.exporting.gate.graph import read_graph
-from approxbit.exporting.gate.profile import Profile
 from approxbit.exporting.gate.report import GateReport, Violation
 from approxbit.exporting.gate.rule import Export, Finding, Role, Rule
 from approxbit.exporting.gate.structure_rules import STRUCTURE_RULES
+from approxbit.exporting.gate.target import Target
 from approxbit.exporting.gate.type_rules import TYPE_RULES
 
 if TYPE_CHECKING:
@@ -20,15 +20,15 @@ RULES: tuple[Rule, ...] = (*STRUCTURE_RULES, *TYPE_RULES)
 
 
 def check_graph(
-    model: ModelProto | str | os.PathLike[str], profile: Profile, role: Role = "edge"
+    model: ModelProto | str | os.PathLike[str], target: Target, role: Role = "edge"
 ) -> GateReport:
-    """What a profile's target would say to a graph, found without the target.
+    """What a target would say to a graph, found without the target.
 
     Every rule looks at every graph: the report holds all violations, not the first.
 
     Args:
         model: An ONNX model, or the path of one; a path it must be where weights lie in another file.
-        profile: The target.
+        target: That the graph was exported for.
         role: `edge` (clip to packed code), `server` (packed code to answer) or `whole` (clip to answer).
 
     Raises:
@@ -39,11 +39,11 @@ def check_graph(
     """
     if role not in get_args(Role):
         raise ValueError(f"role must be one of {', '.join(get_args(Role))}, found {role!r}")
-    export = Export(read_graph(model), profile, role)
+    export = Export(read_graph(model), target, role)
     violations = tuple(_violation(export, rule, finding) for rule in RULES for finding in rule(export))
     counts = Counter(node.op_type for node in export.view.nodes)
     return GateReport(
-        profile=profile.name,
+        target=target.name,
         role=role,
         opset=export.view.opset,
         ir=export.view.model.ir_version,
@@ -56,7 +56,7 @@ def _violation(export: Export, rule: Rule, finding: Finding) -> Violation:
     name = rule.__name__
     node = finding.node
     if node is None:
-        return Violation(name, finding.problem, finding.remedy, export.profile.target)
+        return Violation(name, finding.problem, finding.remedy, export.target.reader)
     called = node.name or f"(makes {node.output[0]})"
     operator = f"{node.op_type}-{export.view.opset}"
-    return Violation(name, finding.problem, finding.remedy, export.profile.target, called, operator)
+    return Violation(name, finding.problem, finding.remedy, export.target.reader, called, operator)

@@ -38,7 +38,7 @@ class OperatorTable:
     Attributes:
         parser: Its name and version.
         opsets: The oldest and the newest opset that it documents.
-        precisions: The `Profile.precision`s that it can build.
+        precisions: The `Target.precision`s that it can build.
         operators: Of the standard domain.
         input_rules: Restrictions of inputs.
         attribute_rules: Restrictions of attributes.
@@ -179,7 +179,7 @@ _PARSER_11 = replace(
     precisions=_STRONG,
     operators=_TENSORRT_11,
 )
-# The oldest version that the onnxruntime profile is for, 1.18, ends at opset 21.
+# The oldest version that the onnxruntime target is for, 1.18, ends at opset 21.
 _PARSER_ONNX_RUNTIME = OperatorTable(
     parser="ONNX Runtime",
     opsets=(9, 21),
@@ -196,7 +196,7 @@ OPERATOR_TABLES: Mapping[str, OperatorTable] = {
     "tensorrt-11": _PARSER_11,
     "onnxruntime": _PARSER_ONNX_RUNTIME,
 }
-"""What each kind of target takes, by the name that a profile's `operator_table` gives it."""
+"""What each kind of target takes, by the name that a target's `operator_table` gives it."""
 
 _FIXED = "unroll it: the shapes are fixed, so the number of passes is known"
 _PACK_IN_FLOAT = "pack bits by a weighted sum in floating point: multiply by 128 ... 1, then ReduceSum"
@@ -225,5 +225,5 @@ _REMEDIES_BY_PREFIX: Mapping[str, str] = {
 def remedy_for(operator: str) -> str:
     """What to do about an operator that a target does not take."""
     families = (text for prefix, text in _REMEDIES_BY_PREFIX.items() if operator.startswith(prefix))
-    other = "express the module with other operators, or choose a profile whose table has it"
+    other = "express the module with other operators, or choose a target whose table has it"
     return _REMEDIES.get(operator) or next(families, other)

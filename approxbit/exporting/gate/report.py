@@ -19,7 +19,7 @@ class Violation:
         rule: Which rule found it.
         problem: What is wrong.
         remedy: What to do.
-        target: What would read the graph, such as `TensorRT 8.5.2`.
+        reader: What would read the graph, such as `TensorRT 8.5.2`.
         node: Name of the node; None where the whole file is meant.
         operator: The node's operator with the opset of the file, such as `ReduceMean-18`.
     """
@@ -27,21 +27,21 @@ class Violation:
     rule: str
     problem: str
     remedy: str
-    target: str
+    reader: str
     node: str | None = None
     operator: str | None = None
 
     def __str__(self) -> str:
         where = "" if self.node is None else f"{self.operator} {self.node!r}: "
-        return f"{where}{self.problem} [{self.target}, rule {self.rule}]; remedy: {self.remedy}"
+        return f"{where}{self.problem} [{self.reader}, rule {self.rule}]; remedy: {self.remedy}"
 
 
 @dataclass(frozen=True)
 class GateReport:
-    """What the gate of a profile found in one graph.
+    """What the gate of a target found in one graph.
 
     Attributes:
-        profile: Name of the profile.
+        target: Name of the target.
         role: `edge`, `server` or `whole`.
         opset: Version of the standard operators in the file.
         ir: IR version of the file.
@@ -49,7 +49,7 @@ class GateReport:
         violations: What must change; empty if the graph passes.
     """
 
-    profile: str
+    target: str
     role: str
     opset: int | None
     ir: int
@@ -81,9 +81,9 @@ class GateReport:
     def __str__(self) -> str:
         head = f"the {self.role} graph (opset {self.opset}, {sum(self.operators.values())} nodes)"
         if self.passes:
-            return f"{head} passes the gate of {self.profile}"
+            return f"{head} passes the gate of {self.target}"
         lines = [f"- {each}" for each in self.violations[:_MOST_IN_WORDS]]
         if len(self.violations) > _MOST_IN_WORDS:
             lines.append(f"- and {len(self.violations) - _MOST_IN_WORDS} more")
-        title = f"{head} fails the gate of {self.profile}; violations: {len(self.violations)}"
+        title = f"{head} fails the gate of {self.target}; violations: {len(self.violations)}"
         return "\n".join([title, *lines])

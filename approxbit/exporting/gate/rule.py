@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from approxbit.exporting.gate.graph import GraphView
 from approxbit.exporting.gate.operators import OperatorTable
-from approxbit.exporting.gate.profile import Profile
+from approxbit.exporting.gate.target import Target
 
 if TYPE_CHECKING:
     from onnx import NodeProto
@@ -22,13 +22,13 @@ class Export:
     """One graph and what it was exported for."""
 
     view: GraphView
-    profile: Profile
+    target: Target
     role: Role
 
     @property
     def table(self) -> OperatorTable:
         """The operators that the target takes."""
-        return self.profile.table
+        return self.target.table
 
 
 class Finding(NamedTuple):

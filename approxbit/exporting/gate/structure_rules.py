@@ -20,10 +20,10 @@ LARGEST_INLINE_BYTES = 1_500_000_000
 
 def opset(export: Export) -> Iterator[Finding]:
     """The file has the opset that was asked for: a failed conversion is silent, and keeps a newer one."""
-    asked, found = export.profile.opset, export.view.opset
+    asked, found = export.target.opset, export.view.opset
     if found != asked:
         yield Finding(
-            f"the file is at opset {found}, the profile asks for {asked}",
+            f"the file is at opset {found}, the target asks for {asked}",
             "export at that opset; the dynamo exporter keeps a newer one, without a word, for what it cannot "
             "convert down (mean, pad): use the torchscript exporter for these",
         )
@@ -31,10 +31,10 @@ def opset(export: Export) -> Iterator[Finding]:
 
 def ir_version(export: Export) -> Iterator[Finding]:
     """The file is not newer than the target's reader."""
-    asked, found = export.profile.ir, export.view.model.ir_version
+    asked, found = export.target.ir, export.view.model.ir_version
     if found > asked:
         yield Finding(
-            f"the file has IR version {found}, the profile's newest is {asked}",
+            f"the file has IR version {found}, the target's newest is {asked}",
             f"set model.ir_version to {asked} before the file is written",
         )
 
@@ -105,12 +105,12 @@ def single_outputs(export: Export) -> Iterator[Finding]:
 
 
 def layer_norm(export: Export) -> Iterator[Finding]:
-    """LayerNorm is written out where the profile asks for it."""
-    if export.profile.layer_norm == "native" or "LayerNormalization" not in export.table.operators:
+    """LayerNorm is written out where the target asks for it."""
+    if export.target.layer_norm == "native" or "LayerNormalization" not in export.table.operators:
         return  # where the table lacks it, the rule of operators says so
     for node in export.view.nodes:
         if node.op_type == "LayerNormalization":
-            problem = "the profile asks for a LayerNorm that is written out"
+            problem = "the target asks for a LayerNorm that is written out"
             yield Finding(problem, remedy_for(node.op_type), node)
 
 

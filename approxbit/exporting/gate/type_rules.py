@@ -28,15 +28,15 @@ def boundary(export: Export) -> Iterator[Finding]:
     else:
         yield from _check_values("input", view.inputs, "clip", "FLOAT", (5,), view)
     if export.role == "edge":
-        kind = export.profile.output_type.upper()
+        kind = export.target.output_type.upper()
         yield from _check_values("output", view.outputs, "packed", kind, (2,), view)
     else:
         yield from _check_values("output", view.outputs, "answer", "FLOAT", (2, 3), view)
 
 
 def fixed_shapes(export: Export) -> Iterator[Finding]:
-    """Nothing at the boundary is open, save the batch of a server graph whose profile says so."""
-    batch_is_open = export.role == "server" and export.profile.dynamic_batch is not None
+    """Nothing at the boundary is open, save the batch of a server graph whose target says so."""
+    batch_is_open = export.role == "server" and export.target.dynamic_batch is not None
     for value in (*export.view.inputs, *export.view.outputs):
         sizes = _sizes(value)
         if batch_is_open and sizes[:1] != [None]:
@@ -107,7 +107,7 @@ def known_types(export: Export) -> Iterator[Finding]:
 def half_precision(export: Export) -> Iterator[Finding]:
     """Only strongly typed graphs hold FLOAT16, and they compute their products in it."""
     view = export.view
-    if export.profile.precision == "strong-fp16":
+    if export.target.precision == "strong-fp16":
         products = [node for node in view.nodes if node.op_type in _MULTIPLIERS]
         if not any(view.type_of_input(node) == "FLOAT16" for node in products):
             problem = "a strongly typed graph keeps its types, and no product of this one is in FLOAT16"
@@ -116,14 +116,14 @@ def half_precision(export: Export) -> Iterator[Finding]:
     found = [name for name, kind in view.types.items() if kind == "FLOAT16"]
     if found:
         problem = (
-            f"{found[0]!r} is FLOAT16 ({len(found)} values are); a {export.profile.precision} file has none"
+            f"{found[0]!r} is FLOAT16 ({len(found)} values are); a {export.target.precision} file has none"
         )
         yield Finding(problem, "export the module in float32", view.producers.get(found[0]))
 
 
 def float32_islands(export: Export) -> Iterator[Finding]:
     """In strongly typed graphs softmax and LayerNorm, written out or not, read FLOAT."""
-    if export.profile.precision != "strong-fp16":
+    if export.target.precision != "strong-fp16":
         return
     native = [node for node in export.view.nodes if node.op_type == "LayerNormalization"]
     for node in (*float32_nodes(export.view), *native):
@@ -135,7 +135,7 @@ def float32_islands(export: Export) -> Iterator[Finding]:
 
 def pinnable_names(export: Export) -> Iterator[Finding]:
     """In weakly typed graphs the nodes that must be pinned to FP32 have names, each its own."""
-    if export.profile.precision != "weak-fp16":
+    if export.target.precision != "weak-fp16":
         return
     times = Counter(node.name for node in export.view.nodes)
     for node in float32_nodes(export.view):

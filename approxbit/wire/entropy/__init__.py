@@ -2,16 +2,16 @@
 
 from approxbit.wire.entropy.coder import decode, encode, warm_up
 from approxbit.wire.entropy.compiled import has_compiler
-from approxbit.wire.entropy.context import PROFILES, Profile
+from approxbit.wire.entropy.context import PRESETS, Preset
 from approxbit.wire.entropy.global_units import GlobalUnits
 from approxbit.wire.entropy.reference import Reference, count_steps
 from approxbit.wire.entropy.tables import PriorTables
 
 __all__ = [
-    "PROFILES",
+    "PRESETS",
     "GlobalUnits",
+    "Preset",
     "PriorTables",
-    "Profile",
     "Reference",
     "count_steps",
     "decode",

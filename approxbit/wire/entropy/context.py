@@ -27,7 +27,7 @@ AROUND_COUNTS = (0, 1, 7, 19, 27)
 """How many of `AROUND` may be looked at: a position, and its neighbours out to faces, edges or corners."""
 
 
-class Profile(NamedTuple):
+class Preset(NamedTuple):
     """How much the probability of a bit looks at, and how.
 
     Attributes:
@@ -41,5 +41,5 @@ class Profile(NamedTuple):
     num_global: int = 0
 
 
-PROFILES = {"fast": Profile(7, 0), "small": Profile(7, 8), "global": Profile(7, 0, 64)}
+PRESETS = {"fast": Preset(7, 0), "small": Preset(7, 8), "global": Preset(7, 0, 64)}
 """What a prior can be: the least time, fewer bytes, or the fewest bytes for codes of few bits."""

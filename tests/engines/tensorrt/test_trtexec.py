@@ -13,9 +13,9 @@ from approxbit.engines.tensorrt.build import BuildOptions
 from approxbit.engines.tensorrt.library import Features, choose_precision, parse_version
 from approxbit.engines.tensorrt.trtexec import build_command, profile_command
 
-PROFILES = sorted(
+TARGETS = sorted(
     path
-    for path in (Path(__file__).parents[3] / "export" / "profiles").glob("*.json")
+    for path in (Path(__file__).parents[3] / "export" / "targets").glob("*.json")
     if json.loads(path.read_text())["tensorrt"] is not None
 )
 PINNED = ("/norm/Pow", "/norm/Sqrt")
@@ -69,12 +69,12 @@ def test_fp32_is_meant_as_it_is_written() -> None:
     assert "--noTF32" in flags(build_command(Path("edge.onnx"), EDGE, BuildOptions("fp32"), (8, 6)))
 
 
-@pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.stem)
-def test_the_flags_fit_the_precision_and_the_version_of_a_shipped_profile(path: Path) -> None:
-    profile = json.loads(path.read_text())
-    version = parse_version(profile["tensorrt"])
-    precision = choose_precision(profile["precision"], Features.of_version(version))
+@pytest.mark.parametrize("path", TARGETS, ids=lambda path: path.stem)
+def test_the_flags_fit_the_precision_and_the_version_of_a_shipped_target(path: Path) -> None:
+    target = json.loads(path.read_text())
+    version = parse_version(target["tensorrt"])
+    precision = choose_precision(target["precision"], Features.of_version(version))
     words = flags(build_command(Path("edge.onnx"), EDGE, BuildOptions(precision), version))
-    assert ("--fp16" in words) == (profile["precision"] == "weak-fp16")
-    assert ("--stronglyTyped" in words) == (profile["precision"] == "strong-fp16" and version < (11, 0))
+    assert ("--fp16" in words) == (target["precision"] == "weak-fp16")
+    assert ("--stronglyTyped" in words) == (target["precision"] == "strong-fp16" and version < (11, 0))
     assert ("--buildOnly" in words) == (version < (8, 6))  # later ones call it --skipInference

@@ -17,7 +17,7 @@ from approxbit.exporting.gate import (
     GateReport,
     check_graph,
     find_float32_layers,
-    load_profile,
+    load_target,
     measure_agreement,
 )
 
@@ -94,17 +94,17 @@ def asked_for_17(folder: Path) -> Path:
     return export(folder, 17, dynamo=True)
 
 
-def judge(path: Path, profile: str) -> GateReport:
-    return check_graph(path, load_profile(profile))
+def judge(path: Path, target: str) -> GateReport:
+    return check_graph(path, load_target(target))
 
 
 def rules_of(report: GateReport) -> set[str]:
     return {each.rule for each in report.violations}
 
 
-@pytest.mark.parametrize("profile", ["xavier-jp5", "orin-jp5"])
-def test_the_torchscript_exporter_at_16_passes_on_8_5(profile: str, traced_16: Path) -> None:
-    assert judge(traced_16, profile).violations == ()
+@pytest.mark.parametrize("target", ["xavier-jp5", "orin-jp5"])
+def test_the_torchscript_exporter_at_16_passes_on_8_5(target: str, traced_16: Path) -> None:
+    assert judge(traced_16, target).violations == ()
 
 
 def test_the_layers_of_that_file_that_must_be_pinned_are_named(traced_16: Path) -> None:
@@ -124,7 +124,7 @@ def test_opset_17_that_silently_stayed_at_18_is_caught(asked_for_17: Path) -> No
     assert report.opset == 18
     assert {"opset", "inputs"} <= rules_of(report)
     (mean,) = (each for each in report.violations if each.rule == "inputs")
-    assert (mean.operator, mean.target) == ("ReduceMean-18", "TensorRT 8.6.2")
+    assert (mean.operator, mean.reader) == ("ReduceMean-18", "TensorRT 8.6.2")
     assert "reduces over all axes" in mean.problem
 
 
@@ -134,15 +134,15 @@ def test_that_same_file_is_what_onnx_runtime_takes(asked_for_17: Path) -> None:
 
 def test_a_mixed_graph_passes_where_types_are_kept(folder: Path) -> None:
     path = export(folder, 18, dynamo=True, half=True)
-    for profile in ("orin-jp6", "orin-jp7", "server"):
-        judge(path, profile).raise_for_violations()
+    for target in ("orin-jp6", "orin-jp7", "server"):
+        judge(path, target).raise_for_violations()
     assert "half_precision" in rules_of(judge(path, "onnxruntime"))
 
 
 def test_fused_attention_of_opset_23_is_caught_everywhere(folder: Path) -> None:
     path = export(folder, 23, dynamo=True, fused=True)
-    for profile in ("xavier-jp5", "orin-jp6.0", "orin-jp6", "orin-jp7", "server", "onnxruntime"):
-        report = judge(path, profile)
+    for target in ("xavier-jp5", "orin-jp6.0", "orin-jp6", "orin-jp7", "server", "onnxruntime"):
+        report = judge(path, target)
         assert any("Attention is not among" in each.problem for each in report.violations)
         assert "opset" in rules_of(report)
 

@@ -10,7 +10,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from approxbit.exporting.gate import check_graph, find_float32_layers, load_profile
+from approxbit.exporting.gate import check_graph, find_float32_layers, load_target
 
 CONSTANTS = {"two": np.array(2, np.float32), "epsilon": np.array(1e-6, np.float32)}
 
@@ -77,6 +77,6 @@ def test_the_decomposition_of_a_mixed_graph_must_read_float32(hand_made: Any) ->
         each.output[:] = ["half_x" if name == "x" else name for name in each.output]
     back = helper.make_node("Cast", ["half_x"], ["x"], "back", to=TensorProto.FLOAT)
     constants = {name: value.astype(np.float16) for name, value in CONSTANTS.items()}
-    report = check_graph(hand_made.edge([half, *moved, back], constants, 17), load_profile("orin-jp6"))
+    report = check_graph(hand_made.edge([half, *moved, back], constants, 17), load_target("orin-jp6"))
     named = [each.node for each in report.violations if each.rule == "float32_islands"]
     assert named == ["square", "variance", "shifted", "root", "x"]

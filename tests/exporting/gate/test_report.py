@@ -10,7 +10,7 @@ import onnx
 import pytest
 
 from approxbit.errors import ExportError, GateError
-from approxbit.exporting.gate import GateReport, Violation, check_graph, load_profile
+from approxbit.exporting.gate import GateReport, Violation, check_graph, load_target
 
 WHOLE_FILE = Violation("opset", "the file is at opset 18", "export again", "TensorRT 8.5.2")
 ONE_NODE = Violation("inputs", "axes", "make it constant", "TensorRT 10.3.0", "/norm/mean", "ReduceMean-18")
@@ -55,7 +55,7 @@ def test_a_long_report_is_cut_in_words_and_whole_on_the_card() -> None:
 def test_the_card_holds_the_report_as_json() -> None:
     written = json.loads(json.dumps(make_report(ONE_NODE).as_dict()))
     assert written == {
-        "profile": "orin-jp6",
+        "target": "orin-jp6",
         "role": "edge",
         "opset": 18,
         "ir": 10,
@@ -65,7 +65,7 @@ def test_the_card_holds_the_report_as_json() -> None:
                 "rule": "inputs",
                 "problem": "axes",
                 "remedy": "make it constant",
-                "target": "TensorRT 10.3.0",
+                "reader": "TensorRT 10.3.0",
                 "node": "/norm/mean",
                 "operator": "ReduceMean-18",
             }
@@ -75,9 +75,9 @@ def test_the_card_holds_the_report_as_json() -> None:
 
 
 def test_the_gate_counts_the_operators(hand_made: Any) -> None:
-    report = check_graph(hand_made.edge(), load_profile("xavier-jp5"))
+    report = check_graph(hand_made.edge(), load_target("xavier-jp5"))
     assert report.operators == {"Cast": 2, "Greater": 1, "Mul": 1, "ReduceSum": 1, "Reshape": 1}
-    assert (report.profile, report.role, report.opset, report.ir) == ("xavier-jp5", "edge", 16, 8)
+    assert (report.target, report.role, report.opset, report.ir) == ("xavier-jp5", "edge", 16, 8)
 
 
 def test_a_missing_onnx_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,4 +90,4 @@ def test_a_missing_onnx_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr(builtins, "__import__", refuse)
     with pytest.raises(ImportError, match=r"needs onnx: pip install 'approxbit\[export\]'"):
-        check_graph(onnx.ModelProto(), load_profile("xavier-jp5"))
+        check_graph(onnx.ModelProto(), load_target("xavier-jp5"))

@@ -14,7 +14,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from approxbit.errors import GateError
-from approxbit.exporting.gate import GateReport, Profile, check_graph, load_profile, structure_rules
+from approxbit.exporting.gate import GateReport, Target, check_graph, load_target, structure_rules
 
 NOTHING: MappingProxyType[str, np.ndarray] = MappingProxyType({})
 SCALE = np.ones(3, np.float32)
@@ -26,8 +26,8 @@ def node(
     return helper.make_node(operator, inputs.split(), outputs.split(), name, **attributes)
 
 
-def profile_at(name: str, **changes: Any) -> Profile:
-    return replace(load_profile(name), **changes)
+def target_at(name: str, **changes: Any) -> Target:
+    return replace(load_target(name), **changes)
 
 
 def found_by(rule: str, report: GateReport) -> list[str]:
@@ -48,7 +48,7 @@ class Case(NamedTuple):
     says: str
     nodes: tuple[onnx.NodeProto, ...]
     constants: Any = NOTHING
-    profile: str = "xavier-jp5"
+    target: str = "xavier-jp5"
     opset: int = 16
 
 
@@ -110,17 +110,17 @@ def titles(case: Case) -> str:
 @pytest.mark.parametrize("case", BROKEN, ids=titles)
 def test_a_rule_names_node_operator_target_and_remedy(case: Case, hand_made: Any) -> None:
     model = hand_made.edge(case.nodes, case.constants, case.opset)
-    profile = load_profile(case.profile)
-    (found,) = found_by(case.rule, check_graph(model, profile))
+    target = load_target(case.target)
+    (found,) = found_by(case.rule, check_graph(model, target))
     assert re.search(case.says, found)
     assert "'it': " in found
-    assert f"[{profile.target}, rule {case.rule}]; remedy: " in found
+    assert f"[{target.reader}, rule {case.rule}]; remedy: " in found
 
 
 @pytest.mark.parametrize("case", KEPT, ids=titles)
 def test_a_rule_is_silent_about_what_the_target_takes(case: Case, hand_made: Any) -> None:
     model = hand_made.edge(case.nodes, case.constants, case.opset)
-    report = check_graph(model, load_profile(case.profile))
+    report = check_graph(model, load_target(case.target))
     assert {each.rule for each in report.violations} <= {"half_precision"}  # these few nodes are all float32
 
 
@@ -147,11 +147,11 @@ def test_a_rule_is_silent_about_what_the_target_takes(case: Case, hand_made: Any
         ("Det", "other operators"),
     ],
 )
-@pytest.mark.parametrize("profile", ["xavier-jp5", "orin-jp6.0", "orin-jp6", "orin-jp7", "server"])
+@pytest.mark.parametrize("target", ["xavier-jp5", "orin-jp6.0", "orin-jp6", "orin-jp7", "server"])
 def test_no_target_takes_an_operator_outside_its_table(
-    operator: str, remedy: str, profile: str, hand_made: Any
+    operator: str, remedy: str, target: str, hand_made: Any
 ) -> None:
-    report = check_graph(hand_made.edge([node(operator, "clip")]), load_profile(profile))
+    report = check_graph(hand_made.edge([node(operator, "clip")]), load_target(target))
     (found,) = found_by("operators", report)
     assert re.search(
         f"'it': {operator} is not among the operators of onnx-tensorrt .*remedy: .*{remedy}", found
@@ -161,20 +161,20 @@ def test_no_target_takes_an_operator_outside_its_table(
 def test_sub_graphs_are_looked_into(hand_made: Any) -> None:
     branches = {"then_branch": branch("then", "Det"), "else_branch": branch("else", "Relu")}
     model = hand_made.edge([node("If", "yes", **branches)], {"yes": np.array(True)})
-    found = found_by("operators", check_graph(model, load_profile("xavier-jp5")))
+    found = found_by("operators", check_graph(model, load_target("xavier-jp5")))
     assert [text.split(":")[0] for text in found] == ["If-16 'it'", "Det-16 'then_node'"]
 
 
 def test_an_unnamed_node_is_named_by_what_it_makes(hand_made: Any) -> None:
     model = hand_made.edge([node("NonZero", "clip", name="")])
-    (found,) = found_by("operators", check_graph(model, load_profile("xavier-jp5")))
+    (found,) = found_by("operators", check_graph(model, load_target("xavier-jp5")))
     assert found.startswith("NonZero-16 '(makes x)': ")
 
 
 def test_an_opset_that_was_not_asked_for_is_found(hand_made: Any) -> None:
-    report = check_graph(hand_made.edge(opset=18, ir=8), load_profile("orin-jp6.0"))
+    report = check_graph(hand_made.edge(opset=18, ir=8), load_target("orin-jp6.0"))
     (found,) = found_by("opset", report)
-    assert "the file is at opset 18, the profile asks for 17" in found
+    assert "the file is at opset 18, the target asks for 17" in found
     assert "torchscript exporter" in found
     assert report.opset == 18
 
@@ -182,20 +182,20 @@ def test_an_opset_that_was_not_asked_for_is_found(hand_made: Any) -> None:
 def test_a_file_without_an_opset_is_found(hand_made: Any) -> None:
     model = hand_made.edge()
     del model.opset_import[:]
-    (found,) = found_by("opset", check_graph(model, load_profile("xavier-jp5")))
+    (found,) = found_by("opset", check_graph(model, load_target("xavier-jp5")))
     assert "the file is at opset None" in found
 
 
 def test_a_newer_ir_version_is_found_and_an_older_one_is_not(hand_made: Any) -> None:
-    profile = load_profile("xavier-jp5")
-    (found,) = found_by("ir_version", check_graph(hand_made.edge(ir=9), profile))
-    assert "the file has IR version 9, the profile's newest is 8" in found
-    assert check_graph(hand_made.edge(ir=7), profile).passes
+    target = load_target("xavier-jp5")
+    (found,) = found_by("ir_version", check_graph(hand_made.edge(ir=9), target))
+    assert "the file has IR version 9, the target's newest is 8" in found
+    assert check_graph(hand_made.edge(ir=7), target).passes
 
 
 def test_what_the_checker_of_onnx_says_is_reported(hand_made: Any) -> None:
     model = hand_made.edge([node("MatMul", "clip matrix")], {"matrix": np.ones((5, 5), np.float32)})
-    (found,) = found_by("well_formed", check_graph(model, load_profile("xavier-jp5")))
+    (found,) = found_by("well_formed", check_graph(model, load_target("xavier-jp5")))
     assert re.search("the checker of onnx says: .*MatMul", found, re.DOTALL)
 
 
@@ -209,19 +209,19 @@ def with_function(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def test_local_functions_are_refused_where_the_parser_cannot_read_them(hand_made: Any) -> None:
     model = with_function(hand_made.edge([node("Rectify", "clip", domain="local")], opset=18))
-    (found,) = found_by("local_functions", check_graph(model, load_profile("orin-jp6.0")))
+    (found,) = found_by("local_functions", check_graph(model, load_target("orin-jp6.0")))
     assert "onnx-tensorrt 8.6 does not read local functions (Rectify)" in found
     assert "inline_local_functions" in found
-    report = check_graph(model, load_profile("onnxruntime"))
+    report = check_graph(model, load_target("onnxruntime"))
     assert report.passes
     assert report.operators["Relu"] == 1
 
 
-def test_a_profile_may_ask_for_a_decomposed_layer_norm_where_the_native_one_exists(hand_made: Any) -> None:
+def test_a_target_may_ask_for_a_decomposed_layer_norm_where_the_native_one_exists(hand_made: Any) -> None:
     model = hand_made.edge([LAYER_NORM], GAIN, opset=17)
-    (found,) = found_by("layer_norm", check_graph(model, profile_at("orin-jp6.0", layer_norm="decomposed")))
+    (found,) = found_by("layer_norm", check_graph(model, target_at("orin-jp6.0", layer_norm="decomposed")))
     assert "asks for a LayerNorm that is written out" in found
-    assert check_graph(model, load_profile("orin-jp6.0")).passes
+    assert check_graph(model, load_target("orin-jp6.0")).passes
 
 
 def test_small_weights_beside_the_file_are_found(hand_made: Any, tmp_path: Path) -> None:
@@ -229,7 +229,7 @@ def test_small_weights_beside_the_file_are_found(hand_made: Any, tmp_path: Path)
     model = hand_made.edge([node("Conv", "clip kernel", pads=[2] * 6)], {"kernel": kernel})
     path = tmp_path / "edge.onnx"
     onnx.save(model, path, save_as_external_data=True, size_threshold=1000)
-    (found,) = check_graph(path, load_profile("xavier-jp5")).violations
+    (found,) = check_graph(path, load_target("xavier-jp5")).violations
     assert found.rule == "weight_storage"
     assert (
         "1 of 5 constants lie in another file (kernel, for one), though all have 4,568 bytes" in found.problem
@@ -242,20 +242,20 @@ def test_large_weights_in_the_file_are_found_and_beside_it_are_not(
     monkeypatch.setattr(structure_rules, "LARGEST_INLINE_BYTES", 1000)
     kernel = np.ones((3, 3, 5, 5, 5), np.float32)
     model = hand_made.edge([node("Conv", "clip kernel", pads=[2] * 6)], {"kernel": kernel})
-    profile = load_profile("xavier-jp5")
-    (found,) = check_graph(model, profile).violations
+    target = load_target("xavier-jp5")
+    (found,) = check_graph(model, target).violations
     assert "weights of 4,568 bytes lie in the file" in found.problem
     onnx.save(model, tmp_path / "edge.onnx", save_as_external_data=True, size_threshold=1000)
-    assert check_graph(tmp_path / "edge.onnx", profile).passes
+    assert check_graph(tmp_path / "edge.onnx", target).passes
 
 
 def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "edge.onnx"
     path.write_bytes(b"this is no model")
     with pytest.raises(GateError, match=r"edge\.onnx must be an ONNX model, found something else"):
-        check_graph(path, load_profile("xavier-jp5"))
+        check_graph(path, load_target("xavier-jp5"))
 
 
 def test_a_missing_file_is_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        check_graph(tmp_path / "edge.onnx", load_profile("xavier-jp5"))
+        check_graph(tmp_path / "edge.onnx", load_target("xavier-jp5"))

@@ -13,13 +13,13 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from approxbit.exporting.gate import GateReport, Profile, check_graph, load_profile, profile_names
+from approxbit.exporting.gate import GateReport, Target, check_graph, load_target, target_names
 
 NOTHING: MappingProxyType[str, np.ndarray] = MappingProxyType({})
 FLOAT16, FLOAT, UINT8 = TensorProto.FLOAT16, TensorProto.FLOAT, TensorProto.UINT8
 KERNEL = np.ones((3, 3, 1, 1, 1), np.float16)
-XAVIER = load_profile("xavier-jp5")
-ORIN = load_profile("orin-jp6")
+XAVIER = load_target("xavier-jp5")
+ORIN = load_target("orin-jp6")
 
 
 def node(
@@ -41,12 +41,12 @@ HALF_CONV = (cast("clip", "half", FLOAT16), node("Conv", "half kernel", "product
 MIXED = (*HALF_CONV, cast("product", "x", FLOAT))
 
 
-@pytest.mark.parametrize("name", profile_names())
+@pytest.mark.parametrize("name", target_names())
 def test_the_packing_tail_passes_everywhere(name: str, hand_made: Any) -> None:
-    profile = load_profile(name)
-    is_mixed = profile.precision == "strong-fp16"
+    target = load_target(name)
+    is_mixed = target.precision == "strong-fp16"
     nodes, constants = (MIXED, {"kernel": KERNEL}) if is_mixed else ((), NOTHING)
-    report = check_graph(hand_made.edge(nodes, constants, profile.opset, profile.ir), profile)
+    report = check_graph(hand_made.edge(nodes, constants, target.opset, target.ir), target)
     assert str(report).endswith(f"passes the gate of {name}")
     assert report.passes
 
@@ -58,7 +58,7 @@ def test_the_packing_tail_may_compute_in_half_precision(hand_made: Any) -> None:
     assert check_graph(model, ORIN).passes
 
 
-def test_a_server_graph_passes_with_the_batch_that_its_profile_asks_for(hand_made: Any) -> None:
+def test_a_server_graph_passes_with_the_batch_that_its_target_asks_for(hand_made: Any) -> None:
     batched = replace(XAVIER, dynamic_batch=8)
     assert check_graph(hand_made.server(), XAVIER, "server").passes
     assert check_graph(hand_made.server(batch="batch"), batched, "server").passes
@@ -104,14 +104,14 @@ def test_an_unknown_role_is_refused(hand_made: Any) -> None:
         check_graph(hand_made.edge(), XAVIER, role)
 
 
-def test_a_code_may_leave_as_int32_where_the_profile_says_so(hand_made: Any) -> None:
-    profile = replace(XAVIER, output_type="int32")
+def test_a_code_may_leave_as_int32_where_the_target_says_so(hand_made: Any) -> None:
+    target = replace(XAVIER, output_type="int32")
     model = hand_made.edge()
-    (found,) = problems_of("boundary", check_graph(model, profile))
+    (found,) = problems_of("boundary", check_graph(model, target))
     assert "expected one output, packed INT32" in found
     model.graph.node[-1].CopyFrom(cast("bytes", "packed", TensorProto.INT32))
     model.graph.output[0].type.tensor_type.elem_type = TensorProto.INT32
-    assert check_graph(model, profile).passes
+    assert check_graph(model, target).passes
 
 
 @pytest.mark.parametrize("kind", ["INT64", "BOOL", "DOUBLE"])
@@ -157,7 +157,7 @@ def test_uint8_inside_the_graph_is_found(hand_made: Any) -> None:
     model = without_last_cast(hand_made.edge(), *RESHAPED)
     found, _ = sorted(problems_of("uint8", check_graph(model, XAVIER)))
     assert found == "cast_y: 'y' is UINT8 inside the graph; onnx-tensorrt 8.5 takes it at the boundary only"
-    onnxruntime = replace(load_profile("onnxruntime"), opset=16, layer_norm="decomposed")
+    onnxruntime = replace(load_target("onnxruntime"), opset=16, layer_norm="decomposed")
     assert check_graph(model, onnxruntime).passes
 
 
@@ -169,15 +169,15 @@ def test_a_uint8_input_goes_into_casts_to_float_only(hand_made: Any) -> None:
     assert found == "cast_whole: it reads the UINT8 input 'packed', which may go into a Cast to float only"
 
 
-@pytest.mark.parametrize("profile", ["xavier-jp5", "orin-jp6"])
-def test_whole_numbers_are_not_multiplied(profile: str, hand_made: Any) -> None:
+@pytest.mark.parametrize("target", ["xavier-jp5", "orin-jp6"])
+def test_whole_numbers_are_not_multiplied(target: str, hand_made: Any) -> None:
     nodes = (
         cast("bytes", "whole", TensorProto.INT32),
         node("MatMul", "whole square", "y"),
         cast("y", "x", FLOAT),
     )
     model = hand_made.server(nodes, {"square": np.ones((12, 12), np.int32)})
-    (found,) = problems_of("float_operators", check_graph(model, load_profile(profile), "server"))
+    (found,) = problems_of("float_operators", check_graph(model, load_target(target), "server"))
     assert re.search("it: onnx-tensorrt .* computes it in FLOAT and FLOAT16 only, found INT32", found)
 
 
@@ -220,10 +220,10 @@ def test_large_weights_have_types_too(hand_made: Any) -> None:
     assert found.startswith("None: 'narrow' is DOUBLE")
 
 
-@pytest.mark.parametrize("profile", [XAVIER, replace(XAVIER, precision="fp32")])
-def test_half_precision_is_found_where_the_file_must_be_float32(profile: Profile, hand_made: Any) -> None:
-    (found,) = problems_of("half_precision", check_graph(hand_made.edge(MIXED, {"kernel": KERNEL}), profile))
-    assert found.endswith(f" is FLOAT16 (3 values are); a {profile.precision} file has none")
+@pytest.mark.parametrize("target", [XAVIER, replace(XAVIER, precision="fp32")])
+def test_half_precision_is_found_where_the_file_must_be_float32(target: Target, hand_made: Any) -> None:
+    (found,) = problems_of("half_precision", check_graph(hand_made.edge(MIXED, {"kernel": KERNEL}), target))
+    assert found.endswith(f" is FLOAT16 (3 values are); a {target.precision} file has none")
 
 
 def test_a_strongly_typed_graph_must_be_mixed(hand_made: Any) -> None:

@@ -1,4 +1,4 @@
-"""The profiles that come with approxbit, and what a file must hold to be one."""
+"""The targets that come with approxbit, and what a file must hold to be one."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from typing import Any
 
 import pytest
 
-from approxbit.exporting.gate import Profile, load_profile, profile, profile_names
+from approxbit.exporting.gate import Target, load_target, target, target_names
 from approxbit.files import from_json, to_json
 
 NAMES = ("onnxruntime", "orin-jp5", "orin-jp6", "orin-jp6.0", "orin-jp7", "server", "xavier-jp5")
 WEAK = {"xavier-jp5", "orin-jp5", "orin-jp6.0"}
 
 
-def test_the_profiles_are_these() -> None:
-    assert profile_names() == NAMES
+def test_the_targets_are_these() -> None:
+    assert target_names() == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_profile_survives_its_dictionary_and_json(name: str) -> None:
-    loaded = load_profile(name)
+def test_a_target_survives_its_dictionary_and_json(name: str) -> None:
+    loaded = load_target(name)
     assert loaded.name == name
-    assert from_json(Profile, json.loads(json.dumps(to_json(loaded))), "", ValueError) == loaded
-    assert hash(loaded) == hash(load_profile(name))
+    assert from_json(Target, json.loads(json.dumps(to_json(loaded))), "", ValueError) == loaded
+    assert hash(loaded) == hash(load_target(name))
 
 
 def test_the_oldest_targets_get_the_oldest_graphs() -> None:
-    facts = {each: load_profile(each) for each in NAMES}
+    facts = {each: load_target(each) for each in NAMES}
     assert {name: each.opset for name, each in facts.items() if name in WEAK} == {
         "orin-jp5": 16,
         "orin-jp6.0": 17,
@@ -42,27 +42,25 @@ def test_the_oldest_targets_get_the_oldest_graphs() -> None:
     }
     assert {name for name, each in facts.items() if each.exporter == "torchscript"} == WEAK
     assert {name for name, each in facts.items() if each.dynamic_batch} == {"onnxruntime", "server"}
-    assert facts["onnxruntime"].target == "ONNX Runtime"
-    assert facts["orin-jp6"].target == "TensorRT 10.3.0"
+    assert facts["onnxruntime"].reader == "ONNX Runtime"
+    assert facts["orin-jp6"].reader == "TensorRT 10.3.0"
 
 
-def test_a_profile_of_ones_own_is_read_from_its_file(tmp_path: Path) -> None:
-    own = replace(load_profile("orin-jp6"), name="my-board", opset=20)
+def test_a_target_of_ones_own_is_read_from_its_file(tmp_path: Path) -> None:
+    own = replace(load_target("orin-jp6"), name="my-board", opset=20)
     path = tmp_path / "my-board.json"
     path.write_text(json.dumps(to_json(own)))
-    assert load_profile(path) == load_profile(str(path)) == own
+    assert load_target(path) == load_target(str(path)) == own
 
 
 def test_an_unknown_name_is_refused() -> None:
-    expected = (
-        r"expected a profile \(onnxruntime, .*xavier-jp5\) or the path of a \.json file, found '\.\./x'"
-    )
+    expected = r"expected a target \(onnxruntime, .*xavier-jp5\) or the path of a \.json file, found '\.\./x'"
     with pytest.raises(ValueError, match=expected):
-        load_profile("../x")
+        load_target("../x")
 
 
 def changed(**changes: Any) -> dict[str, Any]:
-    return {**to_json(load_profile("xavier-jp5")), **changes}
+    return {**to_json(load_target("xavier-jp5")), **changes}
 
 
 @pytest.mark.parametrize(
@@ -100,14 +98,14 @@ def changed(**changes: Any) -> dict[str, Any]:
 )
 def test_a_wrong_entry_is_named(changes: dict[str, Any], says: str) -> None:
     with pytest.raises(ValueError, match=says):
-        from_json(Profile, changed(**changes), "", ValueError)
+        from_json(Target, changed(**changes), "", ValueError)
 
 
 def test_a_missing_entry_is_named() -> None:
     entries = changed()
     del entries["opset"], entries["ir"]
     with pytest.raises(ValueError, match="missing: 'opset', 'ir'; unknown: none"):
-        from_json(Profile, entries, "", ValueError)
+        from_json(Target, entries, "", ValueError)
 
 
 @pytest.mark.parametrize(
@@ -118,28 +116,26 @@ def test_a_missing_entry_is_named() -> None:
         (json.dumps(changed()), "name: expected 'board', as the file is, found 'xavier-jp5'"),
     ],
 )
-def test_a_file_that_holds_no_profile_is_named(text: str, says: str, tmp_path: Path) -> None:
+def test_a_file_that_holds_no_target_is_named(text: str, says: str, tmp_path: Path) -> None:
     path = tmp_path / "board.json"
     path.write_text(text)
     with pytest.raises(ValueError, match=f"{re.escape(str(path))}: {says}"):
-        load_profile(path)
+        load_target(path)
 
 
-def test_an_installed_package_brings_the_profiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_installed_package_brings_the_targets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     installed = tmp_path / "approxbit"
-    (installed / "_profiles").mkdir(parents=True)
-    own = replace(load_profile("server"), name="only")
-    (installed / "_profiles" / "only.json").write_text(json.dumps(to_json(own)))
-    monkeypatch.setattr(profile, "_PACKAGE", installed)
-    assert profile_names() == ("only",)
-    assert load_profile("only") == own
+    (installed / "_targets").mkdir(parents=True)
+    own = replace(load_target("server"), name="only")
+    (installed / "_targets" / "only.json").write_text(json.dumps(to_json(own)))
+    monkeypatch.setattr(target, "_PACKAGE", installed)
+    assert target_names() == ("only",)
+    assert load_target("only") == own
 
 
-def test_a_package_without_profiles_says_where_it_looked(
+def test_a_package_without_targets_says_where_it_looked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(profile, "_PACKAGE", tmp_path / "approxbit")
-    with pytest.raises(
-        ValueError, match=r"expected a folder of profiles at .*_profiles or .*export.profiles"
-    ):
-        profile_names()
+    monkeypatch.setattr(target, "_PACKAGE", tmp_path / "approxbit")
+    with pytest.raises(ValueError, match=r"expected a folder of targets at .*_targets or .*export.targets"):
+        target_names()

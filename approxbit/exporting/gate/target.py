@@ -1,4 +1,4 @@
-"""What one target takes: the device profiles of `export/profiles`, read and checked."""
+"""What one target takes: the files of `export/targets`, read and checked."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ _PACKAGE = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
-class Profile:
+class Target:
     """One target: how a graph is exported for it, and what its parser takes.
 
     Attributes:
         name: Letters, digits, `_`, `.` and `-`.
         device: The machine, in words.
         jetpack: Versions of JetPack, in words; None for what is no Jetson.
-        tensorrt: The oldest version of TensorRT that the profile is for; None for ONNX Runtime.
+        tensorrt: The oldest version of TensorRT that the target is for; None for ONNX Runtime.
         python: The Python that the target brings.
         exporter: `torchscript` or `dynamo`: the two of `torch.onnx.export`.
         opset: Version of the standard operators that the file must have.
@@ -109,58 +109,58 @@ class Profile:
         return OPERATOR_TABLES[self.operator_table]
 
     @property
-    def target(self) -> str:
+    def reader(self) -> str:
         """What reads the graph, such as `TensorRT 8.5.2`."""
         return "ONNX Runtime" if self.tensorrt is None else f"TensorRT {self.tensorrt}"
 
 
-def profile_names() -> tuple[str, ...]:
-    """Names that `load_profile` takes.
+def target_names() -> tuple[str, ...]:
+    """Names that `load_target` takes.
 
     Raises:
-        ValueError: The folder of profiles is missing.
+        ValueError: The folder of targets is missing.
     """
-    return tuple(sorted(path.stem for path in _find_profiles().glob("*.json")))
+    return tuple(sorted(path.stem for path in _find_targets().glob("*.json")))
 
 
-def load_profile(name_or_path: str | os.PathLike[str]) -> Profile:
-    """One of the profiles that come with approxbit, or a file of your own.
+def load_target(name_or_path: str | os.PathLike[str]) -> Target:
+    """One of the targets that come with approxbit, or a file of your own.
 
     Args:
         name_or_path: A name such as `orin-jp6`, or the path of a file that ends in `.json`.
 
     Raises:
-        ValueError: There is no such profile, or the file holds none. The message names the file and the key.
+        ValueError: There is no such target, or the file holds none. The message names the file and the key.
 
     Example:
-        >>> load_profile("xavier-jp5").target
+        >>> load_target("xavier-jp5").reader
         'TensorRT 8.5.2'
     """
     path = _locate(name_or_path)
-    profile = load_json(path, Profile, ValueError)
-    if profile.name != path.stem:
-        raise ValueError(f"{path}: name: expected {path.stem!r}, as the file is, found {profile.name!r}")
-    return profile
+    target = load_json(path, Target, ValueError)
+    if target.name != path.stem:
+        raise ValueError(f"{path}: name: expected {path.stem!r}, as the file is, found {target.name!r}")
+    return target
 
 
 def _locate(name_or_path: str | os.PathLike[str]) -> Path:
     path = Path(name_or_path)
     if path.suffix == ".json":
         return path
-    names = profile_names()
+    names = target_names()
     if str(name_or_path) not in names:
-        expected = f"a profile ({', '.join(names)}) or the path of a .json file"
+        expected = f"a target ({', '.join(names)}) or the path of a .json file"
         raise ValueError(f"expected {expected}, found {str(name_or_path)!r}")
-    return _find_profiles() / f"{name_or_path}.json"
+    return _find_targets() / f"{name_or_path}.json"
 
 
-def _find_profiles() -> Path:
+def _find_targets() -> Path:
     """The folder that was installed with the package, else the one in the repository."""
-    candidates = (_PACKAGE / "_profiles", _PACKAGE.parent / "export" / "profiles")
+    candidates = (_PACKAGE / "_targets", _PACKAGE.parent / "export" / "targets")
     for candidate in candidates:
         if candidate.is_dir():
             return candidate
-    raise ValueError(f"expected a folder of profiles at {' or '.join(map(str, candidates))}: install again")
+    raise ValueError(f"expected a folder of targets at {' or '.join(map(str, candidates))}: install again")
 
 
 def _invalid(name: str, expected: str, found: object) -> ValueError:

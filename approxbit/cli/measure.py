@@ -1,4 +1,4 @@
-"""`approxbit profile`."""
+"""`approxbit measure`."""
 
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -18,7 +18,7 @@ BACKEND = typer.Option(
 OUT = typer.Option(None, help="Where to write the LUT; by default beside the family's checkpoints.")
 
 
-def profile(
+def measure(
     family: str = FAMILY,
     clips: int = CLIPS,
     timed_clips: int = TIMED,
@@ -36,7 +36,7 @@ def profile(
     from approxbit.profiling import profile_family
 
     path = out if out is not None else find_checkpoints() / family / "lut.json"
-    say(f"profiling {family}")
+    say(f"measuring {family}")
     with redirect_stdout(sys.stderr):  # progress bars
         lut = profile_family(
             family,
