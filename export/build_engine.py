@@ -25,16 +25,12 @@ if (CHECKOUT / "approxbit" / "engines").is_dir():  # in a clone nothing needs to
     sys.path.insert(0, str(CHECKOUT))
 
 from approxbit.engines.artefact import Artefact, load_artefact, load_reference  # noqa: E402
+from approxbit.engines.runner import EdgeRunner, ServerRunner, WholeRunner  # noqa: E402
 from approxbit.engines.tensorrt import trtexec  # noqa: E402
 from approxbit.engines.tensorrt.build import BuildOptions, build_engine  # noqa: E402
-from approxbit.engines.tensorrt.check import (  # noqa: E402
-    check_edge,
-    check_server,
-    check_whole,
-    run_edge,
-    run_whole,
-)
+from approxbit.engines.tensorrt.check import check_runner  # noqa: E402
 from approxbit.engines.tensorrt.cuda import Cuda  # noqa: E402
+from approxbit.engines.tensorrt.graph import TensorRTGraph  # noqa: E402
 from approxbit.engines.tensorrt.library import (  # noqa: E402
     Features,
     choose_precision,
@@ -42,8 +38,12 @@ from approxbit.engines.tensorrt.library import (  # noqa: E402
     known_faults,
     parse_version,
 )
-from approxbit.engines.tensorrt.session import EngineSession  # noqa: E402
-from approxbit.engines.tensorrt.store import EngineKey, EngineRecord, EngineStore  # noqa: E402
+from approxbit.engines.tensorrt.store import (  # noqa: E402
+    ENGINES_FOLDER,
+    EngineKey,
+    EngineRecord,
+    EngineStore,
+)
 from approxbit.errors import ApproxBitError, EngineError  # noqa: E402
 from approxbit.files import sha256_of, write_whole  # noqa: E402
 
@@ -147,7 +147,7 @@ class Workshop:
         self.build = build_options(artefact, options, Features.of(self.trt))
         self.cuda = Cuda()
         self.gpu = self.cuda.gpu()
-        folder = options.cache or artefact.folder / "engines"
+        folder = options.cache or artefact.folder / ENGINES_FOLDER
         self.store = EngineStore(folder)
         self.timing_cache: Path = options.timing_cache or folder / "timing.cache"
         self.reference = load_reference(artefact)
@@ -196,16 +196,17 @@ class Workshop:
     def examine(self, graph: str, plan: bytes) -> tuple[bool, dict[str, Any]]:
         """Compare an engine with the reference and time it."""
         card, reference = self.artefact.card, self.reference
-        with EngineSession(self.trt, plan, self.cuda, card.max_batch) as session:
-            if graph == "edge":
-                check: Any = check_edge(lambda clip: run_edge(session, clip), reference, card)
-                times = self.times(lambda index: run_edge(session, reference.clip[index]))
-            elif graph == "server":
-                check = check_server(lambda codes: session.run({"packed": codes})["answer"], reference, card)
-                times = self.times(lambda index: session.run({"packed": reference.packed[index : index + 1]}))
+        code, clips = card.code_format, reference.clip
+        with TensorRTGraph(self.trt, plan, self.cuda, card.max_batch) as engine:
+            if graph == "server":
+                runner: Any = ServerRunner(code, engine)
+                inputs: list[Any] = [[packed.tobytes()] for packed in reference.packed]
             else:
-                check = check_whole(lambda clip: run_whole(session, clip), reference, card)
-                times = self.times(lambda index: run_whole(session, reference.clip[index]))
+                is_edge, form = graph == "edge", card.clip_format
+                runner = EdgeRunner(code, form, engine) if is_edge else WholeRunner(form, engine)
+                inputs = list(clips)
+            check = check_runner(runner, reference, card)
+            times = self.times(lambda number: runner.run(inputs[number]))
         for line in check.lines():
             say(f"{graph}: {line}")
         words = ", ".join(f"{name} {ms:.2f} ms" for name, ms in times.items())

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import importlib
 import sys
 import time
 from contextlib import ExitStack
@@ -32,8 +31,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from device_facts import describe, device_facts  # noqa: E402
 from power import find_meter  # noqa: E402
 
-from approxbit.engines.artefact import Artefact, Card, Reference, load_artefact, load_reference  # noqa: E402
-from approxbit.engines.tensorrt.check import check_edge, check_whole  # noqa: E402
+from approxbit.engines.artefact import Card, Reference, load_artefact, load_reference  # noqa: E402
+from approxbit.engines.opening import ENGINES, open_edge, open_whole  # noqa: E402
+from approxbit.engines.tensorrt.check import check_runner  # noqa: E402
 from approxbit.errors import ApproxBitError, EngineError  # noqa: E402
 from approxbit.files import format_json, write_whole  # noqa: E402
 from approxbit.select import EDGE_ONLY, LUT, SERVER_ONLY, LUTRow  # noqa: E402
@@ -73,7 +73,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     add("folders", type=Path, nargs="+", metavar="FOLDER", help="what `approxbit export` wrote")
     add("--lut", type=Path, required=True, help="a LUT of the family: server times and accuracies")
     add("--out", type=Path, required=True, help="where to write the LUT of this device")
-    add("--backend", choices=("tensorrt", "onnxruntime"), default="tensorrt", help="default: tensorrt")
+    add("--backend", choices=ENGINES, default="tensorrt", help="default: tensorrt")
     add("--threads", type=int, default=1, help="of ONNX Runtime (default: 1)")
     add("--runs", type=int, default=100, help="timed inferences of each configuration (default: 100)")
     add("--warm-up", type=int, default=10, help="inferences before them (default: 10)")
@@ -90,7 +90,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
 
 @dataclass
 class Arm:
-    """One arm of the selector on this device; a context manager that lets go of its engine.
+    """One arm of the selector on this device.
 
     Attributes:
         row: What the base LUT says of it.
@@ -126,13 +126,6 @@ class Arm:
         self.code_format.packet(payload)
         return 1000 * (time.perf_counter() - start)
 
-    def __enter__(self) -> Arm:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if hasattr(self.runner, "close"):  # ONNX Runtime cleans up by itself
-            self.runner.close()
-
 
 def open_arms(folder: Path, base: LUT, options: argparse.Namespace, stack: ExitStack) -> list[Arm]:
     """The arms that a folder holds: its configuration, and the whole model if it was exported as well.
@@ -153,72 +146,35 @@ def open_arms(folder: Path, base: LUT, options: argparse.Namespace, stack: ExitS
             f"{folder} packs its codes into {card.code_format.payload_bytes} bytes, "
             f"those of {row.arm} in the LUT have {packed_bytes:g}"
         )
-    runner, backend = open_edge_runner(artefact, options)
+    how = (options.backend, options.threads)
+    runner = stack.enter_context(open_edge(folder, *how))
+    # TensorRT's engines differ in their precision; ONNX Runtime takes the graphs as they are
+    backend = runner.backend + (f", {card.precision}" if options.backend == "tensorrt" else "")
     arm = Arm(row, runner, backend, reference.clip, card.code_format)
-    stack.enter_context(arm)
-    check_codes(arm, reference, card)
+    check(arm, reference, card)
     if not card.has_whole or EDGE_ONLY not in base.arms:
         return [arm]
     try:
-        unsplit = open_whole_runner(artefact, options)
+        unsplit = stack.enter_context(open_whole(folder, *how))
     except EngineError as error:  # its engine takes minutes to build, and the rest can do without
         say(f"{EDGE_ONLY}: {error}")
         return [arm]
-    whole = stack.enter_context(Arm(base.row(EDGE_ONLY), unsplit, backend, reference.clip))
-    check_answers(whole, reference, card)
+    whole = Arm(base.row(EDGE_ONLY), unsplit, backend, reference.clip)
+    check(whole, reference, card)
     return [whole, arm]
 
 
-def open_edge_runner(artefact: Artefact, options: argparse.Namespace) -> tuple[Any, str]:
-    """An edge runner of the artefact, and what it is in words."""
-    if options.backend == "tensorrt":
-        from approxbit.engines.tensorrt_runner import TensorRTEdgeRunner
-
-        tensorrt = TensorRTEdgeRunner(artefact.folder)
-        return tensorrt, f"TensorRT {tensorrt.trt.__version__}, {artefact.card.precision}"
-    from approxbit.engines.onnx_runner import OnnxEdgeRunner
-
-    runner = OnnxEdgeRunner(artefact.folder, num_threads=options.threads)
-    return runner, f"onnxruntime {importlib.import_module('onnxruntime').__version__}"
-
-
-def open_whole_runner(artefact: Artefact, options: argparse.Namespace) -> Any:
-    """A runner of the unsplit model."""
-    if options.backend == "tensorrt":
-        from approxbit.engines.tensorrt_runner import TensorRTWholeRunner
-
-        return TensorRTWholeRunner(artefact.folder)
-    from approxbit.engines.onnx_runner import OnnxWholeRunner
-
-    return OnnxWholeRunner(artefact.folder, num_threads=options.threads)
-
-
-def check_codes(arm: Arm, reference: Reference, card: Card) -> None:
-    """Let only runners pass whose codes are those of the reference.
+def check(arm: Arm, reference: Reference, card: Card) -> None:
+    """Let only runners pass whose codes or answers are those of the reference.
 
     Raises:
         ValueError: They are too far from them.
     """
-
-    def packed(clip: np.ndarray) -> np.ndarray:
-        return np.frombuffer(arm.runner.run(clip).payload, np.uint8)
-
-    check = check_edge(packed, reference, card)
-    if not check.passed:
-        found = next(check.lines())
-        raise ValueError(f"{arm.row.arm}: not the reference's codes, nothing is measured: {found}")
-
-
-def check_answers(arm: Arm, reference: Reference, card: Card) -> None:
-    """Let only runners of the unsplit model pass whose answers are those of the reference.
-
-    Raises:
-        ValueError: They are too far from them.
-    """
-    check = check_whole(lambda clip: arm.runner.run(clip).logits, reference, card)
-    if not check.passed:
-        found = next(check.lines())
-        raise ValueError(f"{arm.row.arm}: not the reference's answers, nothing is measured: {found}")
+    found = check_runner(arm.runner, reference, card)
+    if not found.passed:
+        what = "answers" if arm.code_format is None else "codes"
+        difference = next(found.lines())
+        raise ValueError(f"{arm.row.arm}: not the reference's {what}, nothing is measured: {difference}")
 
 
 def measure(arms: list[Arm], options: argparse.Namespace) -> None:
@@ -280,8 +236,7 @@ def measure_layers(arm: Arm, num_runs: int) -> None:
     """The mean time of each layer, in runs of their own, because measuring it takes time."""
     from approxbit.engines.tensorrt.layers import layer_times
 
-    runner = arm.runner
-    arm.record["layers_ms"] = layer_times(runner.trt, runner.session, lambda: arm.run(0), num_runs)
+    arm.record["layers_ms"] = layer_times(arm.runner.graphs[0], lambda: arm.run(0), num_runs)
 
 
 def make_lut(arms: list[Arm], base: LUT, device: str, options: argparse.Namespace) -> LUT:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from approxbit.cli.export import export
-from approxbit.engines.onnx_runner import OnnxEdgeRunner, OnnxServerRunner
+from approxbit.engines.opening import open_edge, open_server
 
 
 def test_a_shipped_model_is_exported_checked_and_runs(
@@ -21,9 +21,9 @@ def test_a_shipped_model_is_exported_checked_and_runs(
     assert "card.json" in shown.out
     assert list((tmp_path / "models").glob("*/config.pbtxt"))
     clip = np.random.default_rng(0).random((3, 16, 64, 64), np.float32)
-    code = OnnxEdgeRunner(folder).run(clip).payload
+    code = open_edge(folder).run(clip).payload
     assert len(code) == 64
-    assert OnnxServerRunner(folder).run(code).logits.shape == (240,)
+    assert open_server(folder).run([code]).logits.shape == (1, 240)
 
 
 def test_an_unknown_target_is_refused_before_anything_is_built(tmp_path: Path) -> None:

@@ -36,9 +36,9 @@ print(json.dumps(failures))
 ENCODE = """
 import sys
 import numpy
-from approxbit.engines.onnx_runner import OnnxEdgeRunner
+from approxbit.engines.opening import open_edge
 clip = numpy.load("reference.npz")["clip"][0]
-sys.stdout.write(OnnxEdgeRunner(".").run(clip).payload.hex())
+sys.stdout.write(open_edge(".").run(clip).payload.hex())
 """
 
 READ_AND_WRITE = """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -12,6 +12,16 @@ from approxbit.codec.code import Code
 
 UNKNOWN_BIT = 0.5
 """What a bit that did not arrive counts as: halfway, so that it moves M z to neither side."""
+
+
+def forget_last_bits(code: Code, num_kept: Int[Tensor, " batch"]) -> Code:
+    """Of every code its first bits, as many as `num_kept` says; the others become `UNKNOWN_BIT`.
+
+    A codebook gives for it, up to rounding, what `Codebook.first_bits` gives for the first bits alone.
+    """
+    is_lost = torch.arange(code.grid.shape[1], device=code.grid.device) >= num_kept[:, None]
+    grid = code.grid.float().masked_fill(is_lost[:, :, None, None, None], UNKNOWN_BIT)
+    return Code(grid, code.tokens.float().masked_fill(is_lost[:, None, :], UNKNOWN_BIT))
 
 
 class Codebook(nn.Module):

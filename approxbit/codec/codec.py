@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from approxbit.backbones.feature import Feature, FeatureShape
 from approxbit.codec.binarizers import Binarizer, Threshold
 from approxbit.codec.code import Code
-from approxbit.codec.codebook import UNKNOWN_BIT, Codebook
+from approxbit.codec.codebook import Codebook, forget_last_bits
 from approxbit.codec.compressor import ChannelCompressor, threshold
 from approxbit.codec.decoder import Decoder, SelfAttention
 from approxbit.codec.options import CodecOptions
@@ -237,7 +237,4 @@ def _lose_last_bits(code: Code, sizes: Sequence[int], whole_share: float | None)
         shares = torch.full((len(choices),), (1 - whole_share) / len(sizes), device=code.grid.device)
         shares[-1] = whole_share
         drawn = shares.multinomial(num_clips, replacement=True)
-    kept = choices[drawn]
-    is_lost = torch.arange(codebook_size, device=code.grid.device) >= kept[:, None]
-    grid = code.grid.masked_fill(is_lost[:, :, None, None, None], UNKNOWN_BIT)
-    return Code(grid, code.tokens.masked_fill(is_lost[:, None, :], UNKNOWN_BIT))
+    return forget_last_bits(code, choices[drawn])

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 
-import torch
-
 from approxbit.edge.device import Device
 from approxbit.exporting.prepare import action_names, feature_bytes
-from approxbit.offload.runners import TorchEdgeRunner, TorchWholeRunner
+from approxbit.offload.runners import torch_edge, torch_whole
 from approxbit.zoo import card, load_family
 
 
@@ -25,10 +23,10 @@ def open_torch_device(
     if not models:
         raise ValueError(f"the family {family} must have at least one configuration, found none")
     backbone, names = next((model.backbone, model.label_names) for model in models.values())
-    whole = TorchWholeRunner(backbone, num_threads)
+    whole = torch_whole(backbone, num_threads)
     label_set = card(f"{family}/{next(iter(models))}", checkpoints).label_set
     return Device(
-        runners={name: TorchEdgeRunner(model, num_threads) for name, model in models.items()},
+        runners={name: torch_edge(model, num_threads) for name, model in models.items()},
         whole=whole,
         clip_format=whole.clip_format,
         label_names=names,
@@ -37,6 +35,6 @@ def open_torch_device(
             name: feature_bytes(backbone, model.codec.configuration.offload_point)
             for name, model in models.items()
         },
-        backend=f"torch {torch.__version__}",
+        backend=whole.backend,
         num_threads=num_threads,
     )

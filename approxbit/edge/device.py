@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Mapping
+from typing import Mapping
 
 import numpy as np
 
-from approxbit.engines.emulated import EmulatedDevice
-from approxbit.engines.prepared import PathLike, describe_backend, load_prepared
+from approxbit.engines.prepared import PathLike, load_prepared
 from approxbit.engines.runner import ClipFormat, EdgeRunner, WholeRunner
 from approxbit.tasks.label_sets import action_logits
 
@@ -46,11 +45,8 @@ class Device:
         """
         if slowdown == 1:
             return self
-        runners: dict[str, Any] = {
-            arm: EmulatedDevice(runner, slowdown) for arm, runner in self.runners.items()
-        }
-        whole: Any = EmulatedDevice(self.whole, slowdown)
-        return replace(self, runners=runners, whole=whole)
+        runners = {arm: runner.slowed(slowdown) for arm, runner in self.runners.items()}
+        return replace(self, runners=runners, whole=self.whole.slowed(slowdown))
 
     def rank(self, logits: np.ndarray) -> list[tuple[str, float]]:
         """Classes and their probabilities, the likeliest first; the actions, where they are named."""
@@ -83,6 +79,6 @@ def open_device(prepared: PathLike, num_threads: int = 1) -> Device:
         label_names=family.label_names,
         action_names=family.action_names,
         feature_bytes=family.feature_bytes,
-        backend=describe_backend(),
+        backend=whole.backend,
         num_threads=num_threads,
     )

@@ -1,5 +1,6 @@
-"""What computes: one clip in, a code or logits out. Each engine is imported from its own file.
+"""What computes: one clip in, a code or logits out.
 
-`runner` says what every engine promises and needs only numpy; `emulated` makes a machine slower than it is;
-`prepared` names the exported artefacts of a family; `torch_runner` runs the modules as they were trained.
+`graph` says what every engine promises: `onnx_graph` and `tensorrt` keep it, and torch does above this room.
+`runner` has the three roles over any graph, `opening` makes them of an exported artefact, `emulated` makes a
+machine slower than it is, and `prepared` names the exported artefacts of a family.
 """

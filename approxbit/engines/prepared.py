@@ -13,9 +13,8 @@ from typing import Dict, Mapping, Tuple
 
 from approxbit.configuration import Configuration
 from approxbit.engines.artefact import load_card
-from approxbit.engines.first_bits import FirstBitsRunner
-from approxbit.engines.onnx_runner import OnnxEdgeRunner, OnnxWholeRunner
-from approxbit.engines.runner import EdgeRunner
+from approxbit.engines.opening import open_edge, open_whole
+from approxbit.engines.runner import EdgeRunner, WholeRunner
 from approxbit.errors import ArtefactError
 from approxbit.files import PathLike, load_json, save_json
 
@@ -53,7 +52,7 @@ class PreparedFamily:
         """
         return load_card(self.whole).label_names
 
-    def open_whole(self, num_threads: int = 1) -> OnnxWholeRunner:
+    def open_whole(self, num_threads: int = 1) -> WholeRunner:
         """A runner of the unsplit model.
 
         Raises:
@@ -61,7 +60,7 @@ class PreparedFamily:
             ImportError: onnxruntime is not installed.
             ValueError: `num_threads` is below 1.
         """
-        return OnnxWholeRunner(self.whole, num_threads)
+        return open_whole(self.whole, num_threads=num_threads)
 
     def open_runners(self, num_threads: int = 1) -> Dict[str, EdgeRunner]:
         """A runner for each configuration; those that are nested in one artefact share what computes.
@@ -72,7 +71,8 @@ class PreparedFamily:
             ValueError: `num_threads` is below 1.
         """
         clip_format = load_card(self.whole).clip_format
-        opened = {folder: OnnxEdgeRunner(folder, num_threads) for folder in set(self.artefacts.values())}
+        folders = set(self.artefacts.values())
+        opened = {folder: open_edge(folder, num_threads=num_threads) for folder in folders}
         for folder, runner in opened.items():
             if runner.clip_format != clip_format:
                 raise ArtefactError(
@@ -82,27 +82,13 @@ class PreparedFamily:
         return {name: _choose_bits(opened[folder], name, folder) for name, folder in self.artefacts.items()}
 
 
-def _choose_bits(runner: OnnxEdgeRunner, name: str, folder: Path) -> EdgeRunner:
-    """The runner itself, or its first bits, whichever has the configuration."""
+def _choose_bits(runner: EdgeRunner, name: str, folder: Path) -> EdgeRunner:
+    """The runner of the configuration: the opened one, or its first bits."""
     found, wanted = runner.code_format.configuration, Configuration.parse(name)
-    if found == wanted:
-        return runner
-    if wanted.codebook_size > found.codebook_size or found != replace(
-        wanted, codebook_size=found.codebook_size
-    ):
+    is_nested = wanted.codebook_size <= found.codebook_size
+    if not is_nested or found != replace(wanted, codebook_size=found.codebook_size):
         raise ArtefactError(f"{folder}: expected the configuration {name}, found {found}")
-    return FirstBitsRunner(runner, wanted.codebook_size)
-
-
-def describe_backend() -> str:
-    """What the runners compute with, such as `onnxruntime 1.22.0`.
-
-    Raises:
-        ImportError: onnxruntime is not installed.
-    """
-    import onnxruntime
-
-    return f"onnxruntime {onnxruntime.__version__}"
+    return runner.first_bits(wanted.codebook_size)
 
 
 @dataclass(frozen=True)

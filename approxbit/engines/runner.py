@@ -1,14 +1,22 @@
-"""What every engine promises, whatever it computes with: ONNX Runtime, TensorRT or torch."""
+"""The three roles of a model on two machines, whatever computes: ONNX Runtime, TensorRT or torch."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+import copy
+import time
+from dataclasses import dataclass, replace
+from typing import Mapping, Sequence, TypeVar
 
 import numpy as np
 
 from approxbit.configuration import Shape4
+from approxbit.engines.emulated import SlowedGraph
+from approxbit.engines.graph import Closing, Graph
+from approxbit.errors import WireError
 from approxbit.wire import CodeFormat
+from approxbit.wire.packing import check_packed
+
+AnyRunner = TypeVar("AnyRunner", bound="Runner")
 
 
 @dataclass(frozen=True)
@@ -70,7 +78,7 @@ class EdgeResult:
     Attributes:
         payload: The packed code of one clip.
         edge_ms: The edge half.
-        encode_ms: The encoder and the packing.
+        encode_ms: The encoder and the packing; 0 where one graph does it all.
     """
 
     payload: bytes
@@ -80,12 +88,12 @@ class EdgeResult:
 
 @dataclass(frozen=True)
 class ServerResult:
-    """The answer to one code, and how long its parts took: t_dec and t_server of Eq. 1, APPROXBIT.
+    """The answers to a batch of codes, and how long its parts took: t_dec and t_server of Eq. 1, APPROXBIT.
 
     Attributes:
-        logits: float32 `[class]`.
-        decode_ms: The unpacking and the decoder.
-        server_ms: The server half.
+        logits: float32 `[batch, class]`.
+        decode_ms: The unpacking and the decoder, of the batch; 0 where one graph does it all.
+        server_ms: The server half, of the batch.
     """
 
     logits: np.ndarray
@@ -95,49 +103,187 @@ class ServerResult:
 
 @dataclass(frozen=True)
 class WholeResult:
-    """The unsplit model's answer to one clip, and how long it took.
+    """The unsplit model's answers, and how long they took.
 
     Attributes:
-        logits: float32 `[class]`.
-        whole_ms: All layers, from the prepared clip to the logits.
+        logits: float32 `[class]` of one clip, `[batch, class]` of a batch.
+        whole_ms: All layers, from the prepared clips to the logits.
     """
 
     logits: np.ndarray
     whole_ms: float
 
 
-class EdgeRunner(Protocol):
-    """An edge half and its encoder, ready to run on this machine."""
+class Runner(Closing):
+    """Graphs that run one after the other on a batch, each with its time; a context manager that closes them.
+
+    Threads may share it.
+
+    Args:
+        graphs: At least one; each takes what the one before gives.
+    """
+
+    def __init__(self, *graphs: Graph):
+        self.graphs = graphs
 
     @property
-    def code_format(self) -> CodeFormat:
-        """What the runner's codes look like."""
+    def backend(self) -> str:
+        """What computes, such as `onnxruntime 1.22.0`."""
+        return self.graphs[0].backend
 
-    def run(self, clip: np.ndarray) -> EdgeResult:
-        """The packed code of a prepared clip, float32 `[3, time, height, width]`."""
-
-
-class ServerRunner(Protocol):
-    """A decoder and its server half, ready to run on this machine."""
-
-    @property
-    def code_format(self) -> CodeFormat:
-        """What the codes that the runner reads look like."""
-
-    def run(self, payload: bytes) -> ServerResult:
-        """The answer to a packed code.
+    def slowed(self: AnyRunner, slowdown: float) -> AnyRunner:
+        """The same runner, emulated `slowdown` times slower; its results stay the same.
 
         Raises:
-            WireError: The payload is not a code of the runner's format.
+            ValueError: `slowdown` is below 1.
         """
+        slow = copy.copy(self)
+        slow.graphs = tuple(SlowedGraph(graph, slowdown) for graph in self.graphs)
+        return slow
+
+    def close(self) -> None:
+        """Give the memory of the graphs back, also to other runners that share them."""
+        for graph in self.graphs:
+            graph.close()
+
+    def _compute(self, inputs: Mapping[str, np.ndarray], output: str) -> tuple[np.ndarray, list[float]]:
+        """One output of the last graph for a batch of any size, and the milliseconds of each graph."""
+        count = len(next(iter(inputs.values())))
+        max_batch = min(graph.max_batch for graph in self.graphs)
+        batches, times = [], [0.0] * len(self.graphs)
+        for start in range(0, count, max_batch):
+            values = {name: array[start : start + max_batch] for name, array in inputs.items()}
+            for index, graph in enumerate(self.graphs):
+                begin = time.perf_counter()
+                values = graph.run(values)
+                times[index] += 1000 * (time.perf_counter() - begin)
+            batches.append(values[output])
+        return np.concatenate(batches), times
+
+    def _check_clip(self, clip: np.ndarray, shape: tuple[int, ...]) -> None:
+        expected = self.graphs[0].input_shape
+        if clip.dtype != np.float32 or shape != expected:
+            found = f"{clip.dtype} {list(clip.shape)}"
+            raise ValueError(f"a prepared clip is float32 {list(expected)}, found {found}")
 
 
-class WholeRunner(Protocol):
-    """An unsplit model, ready to run on this machine: edge-only on the device, server-only on the server."""
+class EdgeRunner(Runner):
+    """An edge half and its encoder: clip -> packed code.
 
-    @property
-    def clip_format(self) -> ClipFormat:
-        """What the clips that the runner takes look like."""
+    Args:
+        code_format: What the codes look like. One of fewer bits than the graphs compute keeps the first bits
+            of every position.
+        clip_format: What the clips look like.
+        graphs: `clip` -> `packed`: the edge half and the encoder, or one graph that is both.
+    """
+
+    def __init__(self, code_format: CodeFormat, clip_format: ClipFormat, *graphs: Graph):
+        super().__init__(*graphs)
+        self.code_format, self.clip_format = code_format, clip_format
+
+    def first_bits(self, codebook_size: int) -> EdgeRunner:
+        """The runner of the nested codec of so many bits; it shares the graphs, so that nothing is loaded.
+
+        Raises:
+            ValueError: The runner's codes do not have so many bits.
+        """
+        configuration = self.code_format.configuration
+        if not 1 <= codebook_size <= configuration.codebook_size:
+            raise ValueError(
+                f"expected 1 to {configuration.codebook_size} bits of {configuration}, found {codebook_size}"
+            )
+        first = replace(configuration, codebook_size=codebook_size)
+        return EdgeRunner(replace(self.code_format, configuration=first), self.clip_format, *self.graphs)
+
+    def run(self, clip: np.ndarray) -> EdgeResult:
+        """The packed code of a prepared clip, float32 `[3, time, height, width]`.
+
+        Raises:
+            ValueError: The clip is not of that type and the graph's shape.
+        """
+        self._check_clip(clip, clip.shape)
+        packed, (edge_ms, *encode_ms) = self._compute({"clip": clip[None]}, "packed")
+        payload = packed[0].astype(np.uint8, copy=False).tobytes()  # an engine may give int32
+        return EdgeResult(_keep_first_bits(payload, self.code_format), edge_ms, sum(encode_ms, 0.0))
+
+
+class ServerRunner(Runner):
+    """A decoder and its server half: packed codes -> logits.
+
+    Args:
+        code_format: What the codes look like.
+        graphs: `packed` -> `answer`: the decoder and the server half, or one graph that is both.
+        nested_sizes: Of the codec, if the first graph takes `codebook_size` `[batch]` beside `packed`.
+    """
+
+    def __init__(self, code_format: CodeFormat, *graphs: Graph, nested_sizes: Sequence[int] = ()):
+        super().__init__(*graphs)
+        self.code_format, self.nested_sizes = code_format, tuple(nested_sizes)
+
+    def run(self, payloads: Sequence[bytes], codebook_sizes: Sequence[int] | None = None) -> ServerResult:
+        """The answers to a batch of packed codes; one that is larger than the graphs take is split.
+
+        Args:
+            payloads: At least one packed code.
+            codebook_sizes: How many first bits of every position each of them holds; all of them by default.
+
+        Raises:
+            ValueError: There is no code, or not one size for each.
+            WireError: A payload is not a code of `code_format`, or of one of the nested sizes.
+        """
+        whole = self.code_format.configuration.codebook_size
+        sizes = [whole] * len(payloads) if codebook_sizes is None else list(codebook_sizes)
+        if len(payloads) == 0 or len(sizes) != len(payloads):
+            raise ValueError(
+                f"expected at least one code and a size for each, found {len(payloads)} and {len(sizes)}"
+            )
+        for index, (payload, size) in enumerate(zip(payloads, sizes)):
+            self._check_code(f"code {index} of {len(payloads)}", payload, size)
+        rows = b"".join(bytes(payload).ljust(self.code_format.payload_bytes, b"\0") for payload in payloads)
+        inputs = {"packed": np.frombuffer(rows, np.uint8).reshape(len(payloads), -1)}
+        if self.nested_sizes:
+            inputs["codebook_size"] = np.array(sizes)
+        logits, (*decode_ms, server_ms) = self._compute(inputs, "answer")
+        return ServerResult(logits, sum(decode_ms, 0.0), server_ms)
+
+    def _check_code(self, name: str, payload: bytes, codebook_size: int) -> None:
+        choices = (*self.nested_sizes, self.code_format.configuration.codebook_size)
+        if codebook_size not in choices:
+            known = " or ".join(map(str, choices))
+            raise WireError(f"{name}: expected {known} bits of every position, found {codebook_size}")
+        try:
+            check_packed(payload, codebook_size, self.code_format.num_positions)
+        except WireError as error:
+            raise WireError(f"{name}: {error}") from error
+
+
+class WholeRunner(Runner):
+    """An unsplit model: edge-only on the device, server-only on the server.
+
+    Args:
+        clip_format: What the clips look like.
+        graphs: `clip` -> `answer`.
+    """
+
+    def __init__(self, clip_format: ClipFormat, *graphs: Graph):
+        super().__init__(*graphs)
+        self.clip_format = clip_format
 
     def run(self, clip: np.ndarray) -> WholeResult:
-        """The answer to a prepared clip, float32 `[3, time, height, width]`."""
+        """The answer to a prepared clip, float32 `[3, time, height, width]`, or to each of a batch of clips.
+
+        Raises:
+            ValueError: The clip is not of that type and the graph's shape, or the batch is empty.
+        """
+        is_batch = clip.ndim == len(self.graphs[0].input_shape) + 1 and len(clip) > 0
+        self._check_clip(clip, clip.shape[1:] if is_batch else clip.shape)
+        logits, times = self._compute({"clip": clip if is_batch else clip[None]}, "answer")
+        return WholeResult(logits if is_batch else logits[0], sum(times))
+
+
+def _keep_first_bits(payload: bytes, first: CodeFormat) -> bytes:
+    """The packed first bits of a packed code: its first bytes, for bits are ordered by the codebook."""
+    num_bits = first.configuration.codebook_size * first.num_positions
+    kept = bytearray(payload[: first.payload_bytes])
+    kept[-1] &= 0xFF << (-num_bits % 8) & 0xFF
+    return bytes(kept)

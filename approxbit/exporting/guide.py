@@ -47,10 +47,9 @@ def _contents(card: Card, target: Target) -> str:
 
 def _with_tensorrt(card: Card, target: Target) -> str:
     if target.name == "server":
-        half, run = "server", 'TensorRTServerRunner(".").run(payload).logits'
+        half, run = "server", "run([payload]).logits[0]"
     else:
-        half, run = "edge", 'TensorRTEdgeRunner(".").run(clip).payload'
-    runner = run.partition("(")[0]
+        half, run = "edge", "run(clip).payload"
     where = "the server" if target.jetpack is None else f"the device (JetPack {target.jetpack})"
     return f"""\
 On {where}, with TensorRT's Python API, numpy, and Python {target.python} or newer
@@ -64,8 +63,8 @@ builds the engine, compares it with reference.npz and refuses it if more than
 
 Then, with `pip install approxbit`:
 
-    from approxbit.engines.tensorrt_runner import {runner}
-    result = {run}"""
+    from approxbit.engines.opening import open_{half}
+    result = open_{half}(".", "tensorrt").{run}"""
 
 
 def _with_onnxruntime(card: Card) -> str:
@@ -75,10 +74,10 @@ On the device
     pip install approxbit onnxruntime
 
     import numpy as np
-    from approxbit.engines.onnx_runner import OnnxEdgeRunner, OnnxServerRunner
+    from approxbit.engines.opening import open_edge, open_server
     clip = np.load("reference.npz")["clip"][0]
-    payload = OnnxEdgeRunner(".").run(clip).payload  # {card.code_format.payload_bytes} bytes
-    answer = OnnxServerRunner(".").run(payload).logits"""
+    payload = open_edge(".").run(clip).payload  # {card.code_format.payload_bytes} bytes
+    answer = open_server(".").run([payload]).logits[0]"""
 
 
 def _with_triton(max_batch: int) -> str:

@@ -2,105 +2,101 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from approxbit.backbones.base import Backbone
+from approxbit.backbones.feature import Feature
 from approxbit.codec.code import Code
-from approxbit.engines.runner import ClipFormat, EdgeResult, ServerResult, WholeResult
+from approxbit.codec.codebook import forget_last_bits
+from approxbit.engines.graph import Graph
+from approxbit.engines.runner import ClipFormat, EdgeRunner, ServerRunner, WholeRunner
 from approxbit.offload import OffloadedModel
-from approxbit.wire import CodeFormat, pack, unpack
+from approxbit.wire import CodeFormat
+
+MAX_BATCH = 64
+"""Bounds the memory of one call; on a CPU a batch of 4 already costs least per clip."""
 
 
-class TorchEdgeRunner:
-    """The edge half and the encoder of an `OffloadedModel`.
-
-    Args:
-        model: In eval mode, on the device where it is to run.
-        num_threads: Threads for each operator; torch's own choice by default.
-    """
-
-    def __init__(self, model: OffloadedModel, num_threads: int | None = None):
-        self.model = model
-        self.code_format = code_format(model)
-        self._torch = _TorchThreads(model, num_threads)
-
-    @torch.inference_mode()
-    def run(self, clip: np.ndarray) -> EdgeResult:
-        """The packed code of a prepared clip, float32 `[3, time, height, width]`.
-
-        Raises:
-            ValueError: The clip is not float32 of that shape.
-        """
-        start = self._torch.begin()
-        feature = self.model.edge_half(self._torch.batch_of_one(_checked(clip)))
-        after_edge = self._torch.now()
-        planes = self.model.codec.encode(feature).to_planes()[0]
-        payload = pack(planes.cpu().numpy())
-        after_encode = self._torch.now()
-        return EdgeResult(payload, _ms(start, after_edge), _ms(after_edge, after_encode))
-
-
-class TorchServerRunner:
-    """The decoder and the server half of an `OffloadedModel`.
+def torch_edge(model: OffloadedModel, num_threads: int | None = None) -> EdgeRunner:
+    """The edge half and the encoder of a model.
 
     Args:
         model: In eval mode, on the device where it is to run.
         num_threads: Threads for each operator; torch's own choice by default.
+
+    Raises:
+        ValueError: The model is in training mode, `num_threads` is below 1, or its clips are not square.
     """
+    clip_shape, feature_shape = model.backbone.clip_shape, model.codec.feature_shape
 
-    def __init__(self, model: OffloadedModel, num_threads: int | None = None):
-        self.model = model
-        self.code_format = code_format(model)
-        self._torch = _TorchThreads(model, num_threads)
+    def run_half(clip: Tensor) -> dict[str, Any]:
+        return {"feature": model.edge_half(clip)}
 
-    @torch.inference_mode()
-    def run(self, payload: bytes) -> ServerResult:
-        """The answer to a packed code.
+    def encode(feature: Feature) -> dict[str, Any]:
+        planes = model.codec.encode(feature).to_planes().flatten(1)
+        return {"packed": np.packbits(planes.cpu().numpy(), axis=1)}
 
-        Raises:
-            WireError: The payload is not a code of `code_format`.
-        """
-        start = self._torch.begin()
-        feature = self.model.codec.decode(self._unpack(payload), self.code_format.feature_size)
-        after_decode = self._torch.now()
-        logits = _first_row(self.model.server_half(feature))
-        after_server = self._torch.now()
-        return ServerResult(logits, _ms(start, after_decode), _ms(after_decode, after_server))
-
-    def _unpack(self, payload: bytes) -> Code:
-        shape = self.code_format
-        planes = unpack(payload, shape.configuration.codebook_size, shape.num_positions)
-        batch = self._torch.batch_of_one(planes)
-        return Code.from_planes(batch, shape.configuration.grid_size(shape.feature_size))
+    return EdgeRunner(
+        code_format(model),
+        clip_format(model.backbone),
+        TorchGraph(run_half, model, tuple(clip_shape), num_threads),
+        TorchGraph(encode, model, tuple(feature_shape), num_threads),
+    )
 
 
-class TorchWholeRunner:
+def torch_server(model: OffloadedModel, num_threads: int | None = None) -> ServerRunner:
+    """The decoder and the server half of a model; one batch may mix the nested sizes of its codec.
+
+    Args:
+        model: In eval mode, on the device where it is to run.
+        num_threads: Threads for each operator; torch's own choice by default.
+
+    Raises:
+        ValueError: The model is in training mode, or `num_threads` is below 1.
+    """
+    shape = code_format(model)
+    codebook_size, feature_size = shape.configuration.codebook_size, shape.feature_size
+
+    def decode(packed: Tensor, **sizes: Tensor) -> dict[str, Any]:
+        bits = _unpack_bits(packed)[:, : codebook_size * shape.num_positions]
+        planes = bits.unflatten(1, (codebook_size, shape.num_positions))
+        code = Code.from_planes(planes, shape.configuration.grid_size(feature_size))
+        if sizes:
+            code = forget_last_bits(code, sizes["codebook_size"])
+        return {"feature": model.codec.decode(code, feature_size)}
+
+    def run_half(feature: Feature) -> dict[str, Any]:
+        return {"answer": model.server_half(feature).float().cpu().numpy()}
+
+    return ServerRunner(
+        shape,
+        TorchGraph(decode, model, (shape.payload_bytes,), num_threads),
+        TorchGraph(run_half, model, tuple(model.codec.feature_shape), num_threads),
+        nested_sizes=model.codec.nested_sizes,
+    )
+
+
+def torch_whole(backbone: Backbone, num_threads: int | None = None) -> WholeRunner:
     """An unsplit backbone: edge-only on the device, server-only on the server.
 
     Args:
         backbone: In eval mode, on the device where it is to run.
         num_threads: Threads for each operator; torch's own choice by default.
+
+    Raises:
+        ValueError: The backbone is in training mode, `num_threads` is below 1, or its clips are not square.
     """
 
-    def __init__(self, backbone: Backbone, num_threads: int | None = None):
-        self.backbone = backbone
-        self.clip_format = clip_format(backbone)
-        self._torch = _TorchThreads(backbone, num_threads)
+    def run(clip: Tensor) -> dict[str, Any]:
+        return {"answer": backbone(clip).float().cpu().numpy()}
 
-    @torch.inference_mode()
-    def run(self, clip: np.ndarray) -> WholeResult:
-        """The answer to a prepared clip, float32 `[3, time, height, width]`.
-
-        Raises:
-            ValueError: The clip is not float32 of that shape.
-        """
-        start = self._torch.begin()
-        logits = _first_row(self.backbone(self._torch.batch_of_one(_checked(clip))))
-        return WholeResult(logits, _ms(start, self._torch.now()))
+    shape = tuple(backbone.clip_shape)
+    return WholeRunner(clip_format(backbone), TorchGraph(run, backbone, shape, num_threads))
 
 
 def code_format(model: OffloadedModel) -> CodeFormat:
@@ -122,45 +118,57 @@ def clip_format(backbone: Backbone) -> ClipFormat:
     return ClipFormat(num_frames, height, backbone.mean, backbone.std, backbone.fingerprint)
 
 
-class _TorchThreads:
-    """Where a module runs, with how many threads, and a clock that waits for its device."""
+class TorchGraph(Graph):
+    """A function of tensors, run without gradients on a module's device; each call waits for the device.
 
-    def __init__(self, module: nn.Module, num_threads: int | None):
+    Args:
+        function: Takes the inputs by name, arrays as tensors on the device, and gives the outputs by name.
+        module: Whose parameters it computes with, in eval mode.
+        input_shape: Of the first input, without the batch.
+        num_threads: Threads for each operator, at least 1; torch's own choice by default.
+
+    Raises:
+        ValueError: The module is in training mode, or `num_threads` is below 1.
+    """
+
+    backend = f"torch {torch.__version__}"
+    max_batch = MAX_BATCH
+
+    def __init__(
+        self,
+        function: Callable[..., dict[str, Any]],
+        module: nn.Module,
+        input_shape: tuple[int, ...],
+        num_threads: int | None = None,
+    ):
         if num_threads is not None and num_threads < 1:
             raise ValueError(
                 f"num_threads must be at least 1, or None for torch's choice, found {num_threads}"
             )
         if module.training:
             raise ValueError(f"{type(module).__name__} is in training mode, call eval() before it is run")
-        self.num_threads = num_threads
-        self.device = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
+        self.input_shape = input_shape
+        self._function = function
+        self._num_threads = num_threads
+        self._device = next((each.device for each in module.parameters()), torch.device("cpu"))
 
-    def begin(self) -> float:
-        """Set the number of threads (torch keeps it for each calling thread) and start the clock."""
-        if self.num_threads is not None and torch.get_num_threads() != self.num_threads:
-            torch.set_num_threads(self.num_threads)
-        return self.now()
+    @torch.inference_mode()
+    def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """What the function gives."""
+        if self._num_threads is not None and torch.get_num_threads() != self._num_threads:
+            torch.set_num_threads(self._num_threads)  # torch keeps it for each calling thread
+        outputs = self._function(**{name: self._on_device(value) for name, value in inputs.items()})
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        return outputs
 
-    def now(self) -> float:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        return time.perf_counter()
-
-    def batch_of_one(self, array: np.ndarray) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).unsqueeze(0).to(self.device)
-
-
-def _checked(clip: np.ndarray) -> np.ndarray:
-    if clip.dtype != np.float32 or clip.ndim != 4 or clip.shape[0] != 3:
-        raise ValueError(
-            f"a prepared clip is float32 [3, time, height, width], found {clip.dtype} {list(clip.shape)}"
-        )
-    return clip
+    def _on_device(self, value: Any) -> Any:
+        if not isinstance(value, np.ndarray):
+            return value  # a tensor or a feature, that the graph before left there
+        return torch.from_numpy(value.copy()).to(self._device)  # torch wants arrays that it may write to
 
 
-def _first_row(logits: Tensor) -> np.ndarray:
-    return logits[0].float().cpu().numpy()
-
-
-def _ms(start: float, end: float) -> float:
-    return 1000 * (end - start)
+def _unpack_bits(packed: Tensor) -> Tensor:
+    """uint8 `[batch, byte]` -> bits `[batch, 8 byte]`, the most significant first."""
+    places = torch.arange(7, -1, -1, dtype=torch.uint8, device=packed.device)
+    return ((packed[:, :, None] >> places) & 1).flatten(1)

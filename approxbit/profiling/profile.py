@@ -18,11 +18,11 @@ from torch.utils.data import DataLoader
 from approxbit import zoo
 from approxbit.backbones.base import Backbone
 from approxbit.datasets.digits import DigitsInMotion
-from approxbit.engines.prepared import describe_backend, load_prepared
+from approxbit.engines.prepared import load_prepared
 from approxbit.engines.runner import EdgeRunner, ServerRunner
 from approxbit.exporting.prepare import prepare_family
 from approxbit.offload import OffloadedModel
-from approxbit.offload.runners import TorchEdgeRunner, TorchServerRunner, TorchWholeRunner
+from approxbit.offload.runners import torch_edge, torch_server, torch_whole
 from approxbit.profiling.accuracy import Outcome, compute_answers
 from approxbit.profiling.timing import PartTimes, Side, WholeTimes, measure_times
 from approxbit.select import EDGE_ONLY, LUT, SERVER_ONLY, LUTRow
@@ -76,15 +76,14 @@ def profile_family(
     outcome = compute_answers(backbone, models, DataLoader(dataset, 50, collate_fn=prepare))
     clips = [prepare(dataset.__getitems__([i]))[0][0].numpy() for i in range(min(num_timed, num_clips))]
     if backend == "torch":
-        edge, version = _open_torch_edge(backbone, models, num_threads), f"torch {torch.__version__}"
+        edge = _open_torch_edge(backbone, models, num_threads)
     else:
         edge = _open_onnx_edge(prepare_family(family, checkpoints, cache, announce=announce), num_threads)
-        version = describe_backend()
     times = measure_times(edge, _open_server(backbone, models, num_threads), clips)
     return LUT(
         _make_rows(math.prod(backbone.clip_shape), times, outcome, label_set),
         device=describe_machine(),
-        backend=version,
+        backend=edge.whole.backend,
         date=datetime.date.today().isoformat(),
         num_clips=num_clips,
         threads=num_threads,
@@ -131,15 +130,15 @@ def _open_onnx_edge(prepared: Path, num_threads: int) -> Side[EdgeRunner]:
 def _open_torch_edge(
     backbone: Backbone, models: Mapping[str, OffloadedModel], num_threads: int
 ) -> Side[EdgeRunner]:
-    runners = {name: TorchEdgeRunner(model, num_threads) for name, model in models.items()}
-    return Side(TorchWholeRunner(backbone, num_threads), runners)
+    runners = {name: torch_edge(model, num_threads) for name, model in models.items()}
+    return Side(torch_whole(backbone, num_threads), runners)
 
 
 def _open_server(
     backbone: Backbone, models: Mapping[str, OffloadedModel], num_threads: int
 ) -> Side[ServerRunner]:
-    runners = {name: TorchServerRunner(model, num_threads) for name, model in models.items()}
-    return Side(TorchWholeRunner(backbone, num_threads), runners)
+    runners = {name: torch_server(model, num_threads) for name, model in models.items()}
+    return Side(torch_whole(backbone, num_threads), runners)
 
 
 class _Preparation:

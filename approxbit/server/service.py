@@ -6,7 +6,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 from approxbit.engines.runner import ServerResult, ServerRunner, WholeRunner
 from approxbit.errors import WireError
@@ -180,8 +179,8 @@ def answer_code(
     start = time.perf_counter()
     packed = _packed_code(packet, runner.code_format, earlier)
     coding_ms = 0.0 if packet.coding == Coding.RAW else 1000 * (time.perf_counter() - start)
-    result = runner.run(packed)
-    return replace(result, decode_ms=result.decode_ms + coding_ms), packed
+    result = runner.run([packed])
+    return ServerResult(result.logits[0], result.decode_ms + coding_ms, result.server_ms), packed
 
 
 def _packed_code(packet: Packet, code_format: CodeFormat, earlier: bytes | None) -> bytes:

@@ -17,7 +17,7 @@ from approxbit.edge.device import Device, open_device
 from approxbit.edge.measure import refresh_times
 from approxbit.edge.transport import GrpcTransport, LocalTransport
 from approxbit.engines.artefact import ArtefactError, load_card, save_card
-from approxbit.engines.emulated import EmulatedDevice
+from approxbit.engines.emulated import SlowedGraph
 from approxbit.engines.prepared import load_prepared
 from approxbit.exporting.prepare import prepare_family
 from approxbit.select import LUT, LUTRow
@@ -70,7 +70,7 @@ def test_both_engines_know_the_same_and_answer_alike(
 def test_a_slowed_device_gives_the_same_answers(device: Device, clips: list[np.ndarray]) -> None:
     clip = device.clip_format.prepare(clips[0])
     slow = device.slowed(1.5)
-    assert isinstance(slow.whole, EmulatedDevice)
+    assert isinstance(slow.whole.graphs[0], SlowedGraph)
     assert np.array_equal(slow.whole.run(clip).logits, device.whole.run(clip).logits)
     assert slow.runners["8-Enc-B3"].run(clip).payload == device.runners["8-Enc-B3"].run(clip).payload
     assert device.slowed(1) is device

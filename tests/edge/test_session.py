@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
@@ -52,8 +52,9 @@ class FakeServer:
     def __init__(self, name: str, fingerprint: int):
         self.code_format = code_format(name, fingerprint)
 
-    def run(self, payload: bytes) -> ServerResult:
-        logits = np.array([payload[0], self.code_format.configuration.codebook_size], np.float32)
+    def run(self, payloads: Sequence[bytes]) -> ServerResult:
+        size = self.code_format.configuration.codebook_size
+        logits = np.array([[payload[0], size] for payload in payloads], np.float32)
         return ServerResult(logits, decode_ms=0.25, server_ms=0.5)
 
 

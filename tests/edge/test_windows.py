@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -61,8 +61,9 @@ class Server:
     def __init__(self, name: str):
         self.code_format = code_format(name)
 
-    def run(self, payload: bytes) -> ServerResult:
-        return ServerResult(np.frombuffer(payload, np.uint8).astype(np.float32), 0.25, 0.5)
+    def run(self, payloads: Sequence[bytes]) -> ServerResult:
+        rows = [np.frombuffer(payload, np.uint8) for payload in payloads]
+        return ServerResult(np.stack(rows).astype(np.float32), 0.25, 0.5)
 
 
 class Whole:

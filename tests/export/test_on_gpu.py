@@ -11,8 +11,8 @@ from types import ModuleType
 import pytest
 
 from approxbit.engines.artefact import load_artefact, load_reference
+from approxbit.engines.opening import open_edge
 from approxbit.engines.tensorrt.library import Features, import_tensorrt
-from approxbit.engines.tensorrt_runner import TensorRTEdgeRunner
 
 HAS_GPU = os.path.exists("/dev/nvidia0") or os.path.exists("/dev/nvhost-gpu")
 pytestmark = pytest.mark.skipif(
@@ -28,6 +28,6 @@ def test_both_halves_are_built_checked_and_run(
     arguments = [str(folder), "--graph", "both"] + (["--fp32"] if weak else [])
     assert build_script.main(arguments) == 0
     reference = load_reference(load_artefact(folder))
-    with TensorRTEdgeRunner(folder) as runner:
+    with open_edge(folder, "tensorrt") as runner:
         payloads = [runner.run(clip).payload for clip in reference.clip]
     assert payloads == [row.tobytes() for row in reference.packed]

@@ -15,7 +15,6 @@ REPOSITORY = Path(__file__).parents[2]
 SOURCES = sorted(
     [
         *(REPOSITORY / "approxbit" / "engines" / "tensorrt").glob("*.py"),
-        REPOSITORY / "approxbit" / "engines" / "tensorrt_runner.py",
         *(REPOSITORY / "export").glob("*.py"),
     ]
 )

@@ -20,7 +20,7 @@ from approxbit.exporting.gate import check_graph, load_target, measure_agreement
 from approxbit.exporting.views import view_of
 from approxbit.files import to_json
 from approxbit.offload import OffloadedModel
-from approxbit.offload.runners import TorchEdgeRunner, TorchWholeRunner, clip_format, code_format
+from approxbit.offload.runners import clip_format, code_format, torch_edge, torch_whole
 from approxbit.zoo import build
 
 
@@ -45,9 +45,9 @@ def test_the_card_describes_the_folder(device_artefact: Path, movinet: Offloaded
 def test_the_reference_is_what_torch_gives(device_artefact: Path, movinet: OffloadedModel) -> None:
     reference = load_reference(load_artefact(device_artefact))
     assert len(reference) == 4
-    whole = [TorchWholeRunner(movinet.backbone).run(clip).logits for clip in reference.clip]
+    whole = [torch_whole(movinet.backbone).run(clip).logits for clip in reference.clip]
     np.testing.assert_array_equal(reference.whole_answer, whole)
-    expected = [TorchEdgeRunner(movinet).run(clip).payload for clip in reference.clip]
+    expected = [torch_edge(movinet).run(clip).payload for clip in reference.clip]
     assert [row.tobytes() for row in reference.packed] == expected
     assert len(set(expected)) > 1
 
@@ -85,7 +85,7 @@ def test_a_device_with_tensorrt_gets_the_build_script_and_its_commands(device_ar
 def test_a_device_with_onnxruntime_gets_other_commands(server_artefact: Path) -> None:
     assert not (server_artefact / "build_engine.pyz").exists()
     text = (server_artefact / "README.txt").read_text()
-    assert "OnnxEdgeRunner" in text
+    assert "open_edge" in text
     assert "max_batch=16" in text
     assert "whole.onnx" not in text
 

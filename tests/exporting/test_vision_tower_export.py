@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from approxbit.engines.artefact import load_artefact, load_reference
-from approxbit.engines.onnx_runner import OnnxEdgeRunner, OnnxServerRunner
+from approxbit.engines.opening import open_edge, open_server
 from approxbit.exporting.export import export_model
 from approxbit.exporting.gate import check_graph, load_target, target_names
-from approxbit.offload.runners import TorchServerRunner
+from approxbit.offload.runners import torch_server
 
 pytest.importorskip("transformers")
 
@@ -55,8 +55,8 @@ def test_what_the_server_graph_answers_are_the_visual_embeddings(small: ModuleTy
     artefact = load_artefact(folder)
     assert artefact.card.label_names == ()
     reference = load_reference(artefact)
-    payload = OnnxEdgeRunner(folder).run(reference.clip[0]).payload
+    payload = open_edge(folder).run(reference.clip[0]).payload
     assert payload == reference.packed[0].tobytes()
-    found = OnnxServerRunner(folder).run(payload).logits
+    found = open_server(folder).run([payload]).logits
     assert found.shape == (model.backbone.num_visual_tokens(), 16)  # token, channel of the language model
-    np.testing.assert_allclose(found, TorchServerRunner(model).run(payload).logits, atol=1e-4)
+    np.testing.assert_allclose(found, torch_server(model).run([payload]).logits, atol=1e-4)

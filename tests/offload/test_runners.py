@@ -11,13 +11,13 @@ import torch
 from approxbit.backbones.base import Backbone
 from approxbit.backbones.movinet import movinet_digits
 from approxbit.backbones.mvitv2 import mvitv2_digits
-from approxbit.codec import Codec
+from approxbit.codec import Codec, CodecOptions
 from approxbit.configuration import Configuration
 from approxbit.engines.runner import ClipFormat
 from approxbit.errors import WireError
 from approxbit.offload import OffloadedModel
-from approxbit.offload.runners import TorchEdgeRunner, TorchServerRunner, TorchWholeRunner
-from approxbit.wire import CodeFormat
+from approxbit.offload.runners import torch_edge, torch_server, torch_whole
+from approxbit.wire import CodeFormat, pack
 
 CLIP_SHAPE = (3, 4, 32, 32)
 
@@ -52,28 +52,74 @@ def test_edge_and_server_together_are_the_model(
 ) -> None:
     model = make_model(request.getfixturevalue(name), configuration)
     clip = make_clip()
-    edge, server = TorchEdgeRunner(model), TorchServerRunner(model)
+    edge, server = torch_edge(model), torch_server(model)
     sent = edge.run(clip)
-    answer = server.run(sent.payload)
+    answer = server.run([sent.payload])
     assert len(sent.payload) == edge.code_format.payload_bytes
     with torch.inference_mode():
         expected = model(torch.from_numpy(clip)[None])[0].numpy()
     assert answer.logits.dtype == np.float32
-    assert np.array_equal(answer.logits, expected)
+    assert np.array_equal(answer.logits[0], expected)
     assert min(sent.edge_ms, sent.encode_ms, answer.decode_ms, answer.server_ms) > 0
+
+
+@pytest.mark.parametrize("configuration", ["5-Enc-B3", "4-NoEnc-B3"])
+@pytest.mark.parametrize("name", ["movinet", "mvitv2"])
+def test_a_batch_has_the_answers_of_its_codes_one_by_one(
+    name: str, configuration: str, request: pytest.FixtureRequest
+) -> None:
+    model = make_model(request.getfixturevalue(name), configuration)
+    calls: list[int] = []
+    for part in (model.codec.decoder, model.server_half):
+        hook = part.register_forward_hook(lambda module, inputs, outputs: calls.append(1))
+        request.addfinalizer(hook.remove)
+    server = torch_server(model)
+    payloads = [make_code(server.code_format, seed) for seed in range(5)]
+    batch = server.run(payloads)
+    assert len(calls) == 2  # one decoder and one server half for all
+    singles = np.concatenate([server.run([payload]).logits for payload in payloads])
+    np.testing.assert_allclose(batch.logits, singles, rtol=1e-5, atol=1e-5)
+    assert np.array_equal(batch.logits.argmax(axis=1), singles.argmax(axis=1))
+
+
+@pytest.mark.parametrize("name", ["movinet", "mvitv2"])
+def test_nested_sizes_in_one_batch_have_the_answers_of_their_own_codecs(
+    name: str, request: pytest.FixtureRequest
+) -> None:
+    torch.manual_seed(2)
+    backbone: Backbone = request.getfixturevalue(name)
+    options = CodecOptions(nested_sizes=(2, 5))
+    codec = Codec(
+        backbone.feature_shape("B3"), Configuration.parse("8-Enc-B3"), backbone.num_tokens("B3"), options
+    )
+    model = OffloadedModel(backbone, codec)
+    servers = {bits: torch_server(model.first_bits(bits)) for bits in (2, 5, 8)}
+    sizes = [5, 8, 2, 2]
+    payloads = [make_code(servers[bits].code_format, seed) for seed, bits in enumerate(sizes)]
+    found = servers[8].run(payloads, sizes).logits
+    expected = [servers[bits].run([payload]).logits[0] for bits, payload in zip(sizes, payloads, strict=True)]
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=2e-6)
+    filled = [payload.ljust(servers[8].code_format.payload_bytes, b"\0") for payload in payloads]
+    zeros = servers[8].run(filled).logits  # a bit that did not arrive is not a 0
+    assert np.abs(zeros[[0, 2, 3]] - found[[0, 2, 3]]).max() > 1e-4
+
+
+def make_code(code_format: CodeFormat, seed: int) -> bytes:
+    size = code_format.configuration.codebook_size, code_format.num_positions
+    return pack(np.random.default_rng(seed).integers(0, 2, size, np.uint8))
 
 
 def test_both_sides_say_what_their_codes_look_like(movinet: Backbone) -> None:
     model = make_model(movinet, "5-Enc-B3")
     model.fingerprint = 77
     expected = CodeFormat(Configuration.parse("5-Enc-B3"), movinet.feature_shape("B3").size, 0, 77)
-    assert TorchEdgeRunner(model).code_format == expected
-    assert TorchServerRunner(model).code_format == expected
+    assert torch_edge(model).code_format == expected
+    assert torch_server(model).code_format == expected
 
 
 def test_the_whole_runner_is_the_backbone(movinet: Backbone) -> None:
     clip = make_clip()
-    runner = TorchWholeRunner(movinet)
+    runner = torch_whole(movinet)
     result = runner.run(clip)
     with torch.inference_mode():
         assert np.array_equal(result.logits, movinet(torch.from_numpy(clip)[None])[0].numpy())
@@ -82,7 +128,7 @@ def test_the_whole_runner_is_the_backbone(movinet: Backbone) -> None:
 
 
 def test_the_number_of_threads_holds_in_the_thread_that_runs(movinet: Backbone) -> None:
-    runner = TorchWholeRunner(movinet, num_threads=1)
+    runner = torch_whole(movinet, num_threads=1)
     found = []
 
     def work() -> None:
@@ -99,31 +145,31 @@ def test_the_number_of_threads_holds_in_the_thread_that_runs(movinet: Backbone) 
 
 
 def test_a_payload_of_another_length_is_refused(movinet: Backbone) -> None:
-    with pytest.raises(WireError, match=r"payload: expected .* bytes for"):
-        TorchServerRunner(make_model(movinet, "5-Enc-B3")).run(b"\x00")
+    with pytest.raises(WireError, match=r"code 0 of 1: payload: expected .* bytes for"):
+        torch_server(make_model(movinet, "5-Enc-B3")).run([b"\x00"])
 
 
 @pytest.mark.parametrize("clip", [np.zeros(CLIP_SHAPE), np.zeros((4, 32, 32, 3), np.float32)])
 def test_a_clip_that_was_not_prepared_is_refused(movinet: Backbone, clip: np.ndarray) -> None:
-    for runner in (TorchEdgeRunner(make_model(movinet, "5-Enc-B3")), TorchWholeRunner(movinet)):
-        with pytest.raises(ValueError, match=r"a prepared clip is float32 \[3, time, height, width\], found"):
+    for runner in (torch_edge(make_model(movinet, "5-Enc-B3")), torch_whole(movinet)):
+        with pytest.raises(ValueError, match=r"a prepared clip is float32 \[3, 4, 32, 32\], found"):
             runner.run(clip)
 
 
 def test_a_model_in_training_mode_is_refused(movinet: Backbone) -> None:
     model = make_model(movinet, "5-Enc-B3").train()
     with pytest.raises(ValueError, match=r"OffloadedModel is in training mode, call eval\(\)"):
-        TorchEdgeRunner(model)
+        torch_edge(model)
 
 
 def test_no_thread_at_all_is_refused(movinet: Backbone) -> None:
     with pytest.raises(
         ValueError, match="num_threads must be at least 1, or None for torch's choice, found 0"
     ):
-        TorchWholeRunner(movinet, num_threads=0)
+        torch_whole(movinet, num_threads=0)
 
 
 def test_a_backbone_of_wide_clips_is_refused() -> None:
     wide = movinet_digits(num_classes=3, clip_shape=(3, 4, 32, 48)).eval()
     with pytest.raises(ValueError, match=r"clips must be square, found a clip_shape of \(3, 4, 32, 48\)"):
-        TorchWholeRunner(wide)
+        torch_whole(wide)

@@ -14,7 +14,7 @@ import pytest
 from approxbit.edge import EdgeSession, GrpcTransport, ProbePolicy, SessionPolicy
 from approxbit.errors import LinkError
 from approxbit.offload import OffloadedModel
-from approxbit.offload.runners import TorchEdgeRunner, TorchWholeRunner
+from approxbit.offload.runners import torch_edge, torch_whole
 from approxbit.select import LUT, AccuracySLA, LatencySLA, LUTRow
 from approxbit.server import GrpcServer, ServerProcess
 from approxbit.server.__main__ import main
@@ -38,8 +38,8 @@ PATIENT = SessionPolicy(
 
 
 def make_session(models: dict[str, OffloadedModel], transport: GrpcTransport) -> EdgeSession:
-    whole = TorchWholeRunner(models["5-Enc-B3"].backbone)
-    runners = {name: TorchEdgeRunner(model) for name, model in models.items()}
+    whole = torch_whole(models["5-Enc-B3"].backbone)
+    runners = {name: torch_edge(model) for name, model in models.items()}
     sla = LatencySLA(45_000)
     return EdgeSession(runners, transport, TABLE, sla, whole.clip_format, whole, policy=PATIENT)
 
@@ -68,7 +68,7 @@ def test_a_session_outlives_its_server(checkpoints: Path, models: dict[str, Offl
     arms = ["4-NoEnc-B2", "5-Enc-B3", "server-only", "edge-only", "edge-only", "server-only"]
     assert [answer.arm for answer in answers] == arms
     assert [answer.fell_back for answer in answers] == [False, False, False, True, True, False]
-    whole = TorchWholeRunner(models["5-Enc-B3"].backbone)
+    whole = torch_whole(models["5-Enc-B3"].backbone)
     for answer in answers[2:]:
         expected = whole.run(whole.clip_format.prepare(random_frames(answer.sequence))).logits
         np.testing.assert_allclose(answer.logits, expected, rtol=1e-4, atol=1e-5)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from approxbit import zoo
-from approxbit.engines.runner import ServerResult
+from approxbit.engines.graph import Graph
+from approxbit.engines.runner import EdgeRunner, ServerResult, ServerRunner
 from approxbit.offload import OffloadedModel
-from approxbit.offload.runners import TorchEdgeRunner, TorchServerRunner, TorchWholeRunner
+from approxbit.offload.runners import code_format, torch_edge, torch_server, torch_whole
 from approxbit.server import Service
 from approxbit.server.loading import build_service, load_service
 from approxbit.wire import (
@@ -45,11 +47,11 @@ def service(models: Models) -> Service:
 
 
 def prepare(models: Models) -> np.ndarray:
-    return TorchWholeRunner(next(iter(models.values())).backbone).clip_format.prepare(FRAMES)
+    return torch_whole(next(iter(models.values())).backbone).clip_format.prepare(FRAMES)
 
 
 def code_packet(model: OffloadedModel, clip: np.ndarray, sequence: int = 0) -> Packet:
-    runner = TorchEdgeRunner(model)
+    runner = torch_edge(model)
     return runner.code_format.packet(runner.run(clip).payload, sequence, request=ALL_LOGITS)
 
 
@@ -114,8 +116,8 @@ def test_an_unknown_configuration_is_refused(service: Service, models: Models) -
 
 
 def test_a_long_reason_is_cut(models: Models) -> None:
-    runner = TorchServerRunner(models["5-Enc-B3"])
-    service = Service(TorchWholeRunner(models["5-Enc-B3"].backbone), {"5-Enc-B3": runner})
+    runner = torch_server(models["5-Enc-B3"])
+    service = Service(torch_whole(models["5-Enc-B3"].backbone), {"5-Enc-B3": runner})
     service.server_runners = {f"{size}-Enc-Longname": runner for size in range(1, 99)}
     packet = code_packet(models["5-Enc-B3"], prepare(models))
     assert len(refusal_of(service, packet).reason) == 512
@@ -125,7 +127,7 @@ def test_a_long_reason_is_cut(models: Models) -> None:
 def test_a_code_of_another_shape_is_refused(
     more: int, num_tokens: int, field: str, service: Service, models: Models
 ) -> None:
-    shape = TorchEdgeRunner(models["5-Enc-B3"]).code_format
+    shape = torch_edge(models["5-Enc-B3"]).code_format
     time, height, width = shape.feature_size
     other = replace(shape, feature_size=(time, height, width + more), num_tokens=num_tokens)
     packet = other.packet(np.zeros((5, other.num_positions), np.uint8))
@@ -164,12 +166,12 @@ def certain_prior(codebook_size: int, grid_size: tuple[int, int, int]) -> PriorT
 
 
 @pytest.fixture
-def coded(models: Models) -> Iterator[tuple[Service, TorchEdgeRunner, np.ndarray]]:
+def coded(models: Models) -> Iterator[tuple[Service, EdgeRunner, np.ndarray]]:
     """A service and an edge whose codec 4-NoEnc-B2 has a prior, and a code that becomes short under it."""
     model = models["4-NoEnc-B2"]
     size = model.codec.feature_shape.size
     model.prior = certain_prior(4, size)
-    edge = TorchEdgeRunner(model)
+    edge = torch_edge(model)
     planes = np.zeros((4, edge.code_format.num_positions), np.uint8)
     planes[0, ::9] = 1
     try:
@@ -179,7 +181,7 @@ def coded(models: Models) -> Iterator[tuple[Service, TorchEdgeRunner, np.ndarray
 
 
 def test_a_coded_code_has_the_answer_of_the_packed_one(
-    coded: tuple[Service, TorchEdgeRunner, np.ndarray], service: Service
+    coded: tuple[Service, EdgeRunner, np.ndarray], service: Service
 ) -> None:
     server, edge, planes = coded
     raw = replace(edge.code_format, prior=None).packet(planes, 7)
@@ -195,7 +197,7 @@ def test_a_coded_code_has_the_answer_of_the_packed_one(
 
 
 def test_a_coded_payload_that_no_encoder_writes_is_refused(
-    coded: tuple[Service, TorchEdgeRunner, np.ndarray],
+    coded: tuple[Service, EdgeRunner, np.ndarray],
 ) -> None:
     server, edge, planes = coded
     packet = edge.code_format.packet(planes)
@@ -205,15 +207,15 @@ def test_a_coded_payload_that_no_encoder_writes_is_refused(
 
 
 def test_reading_the_bits_of_a_coded_code_counts_as_decoding(
-    coded: tuple[Service, TorchEdgeRunner, np.ndarray],
+    coded: tuple[Service, EdgeRunner, np.ndarray],
 ) -> None:
     server, edge, planes = coded
 
     class Instant:
         code_format = edge.code_format
 
-        def run(self, payload: bytes) -> ServerResult:
-            return ServerResult(np.zeros(3, np.float32), decode_ms=0.5, server_ms=1.0)
+        def run(self, payloads: Sequence[bytes]) -> ServerResult:
+            return ServerResult(np.zeros((1, 3), np.float32), decode_ms=0.5, server_ms=1.0)
 
     instant = Service(server.whole, {"4-NoEnc-B2": Instant()})
     answer = Answer.from_bytes(instant.answer(edge.code_format.packet(planes).to_bytes()))
@@ -246,22 +248,27 @@ def test_a_video_is_not_served_yet(service: Service) -> None:
     )
 
 
-class Failing(TorchServerRunner):
-    def run(self, payload: bytes) -> ServerResult:
+class Failing(Graph):
+    max_batch = 1
+
+    def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         raise RuntimeError("out of luck in /secret/place")
 
 
-class NotFinite(TorchServerRunner):
-    def run(self, payload: bytes) -> ServerResult:
-        return replace(super().run(payload), logits=np.array([np.nan], np.float32))
+class NotFinite(Graph):
+    max_batch = 1
+
+    def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        return {"answer": np.array([[np.nan]], np.float32)}
 
 
-@pytest.mark.parametrize(("kind", "error"), [(Failing, "RuntimeError"), (NotFinite, "ValueError")])
+@pytest.mark.parametrize(("graph", "error"), [(Failing(), "RuntimeError"), (NotFinite(), "ValueError")])
 def test_a_server_that_fails_says_so_and_lives_on(
-    kind: type[TorchServerRunner], error: str, models: Models, caplog: pytest.LogCaptureFixture
+    graph: Graph, error: str, models: Models, caplog: pytest.LogCaptureFixture
 ) -> None:
     model = models["5-Enc-B3"]
-    service = Service(TorchWholeRunner(model.backbone), {"5-Enc-B3": kind(model)})
+    runner = ServerRunner(code_format(model), graph)
+    service = Service(torch_whole(model.backbone), {"5-Enc-B3": runner})
     for _ in range(8):  # more than stand in line
         refusal = refusal_of(service, code_packet(model, prepare(models), sequence=4))
         assert (refusal.status, refusal.sequence) == (Status.FAILED, 4)
@@ -270,40 +277,42 @@ def test_a_server_that_fails_says_so_and_lives_on(
     assert isinstance(read_reply(service.answer(clip_packet(models).to_bytes())), Answer)
 
 
-class Slow(TorchServerRunner):
+class Slow(Graph):
     """Says when it has begun, and waits until it may go on."""
 
+    max_batch = 1
     has_begun = threading.Event()
     may_go_on = threading.Event()
     num_runs = 0
 
-    def run(self, payload: bytes) -> ServerResult:
+    def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         self.num_runs += 1
         self.has_begun.set()
         assert self.may_go_on.wait(60)
-        return super().run(payload)
+        return {"answer": np.zeros((1, 3), np.float32)}
 
 
 def test_a_full_line_is_refused_and_what_nobody_wants_is_not_computed(models: Models) -> None:
     model = models["5-Enc-B3"]
-    runner = Slow(model)
-    service = Service(TorchWholeRunner(model.backbone), {"5-Enc-B3": runner}, max_in_line=2)
+    slow = Slow()
+    runner = ServerRunner(code_format(model), slow)
+    service = Service(torch_whole(model.backbone), {"5-Enc-B3": runner}, max_in_line=2)
     packet = code_packet(model, prepare(models)).to_bytes()
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(service.answer, packet)
-        assert runner.has_begun.wait(60)
+        assert slow.has_begun.wait(60)
         second = pool.submit(service.answer, packet, lambda: False)
         while service._line._value:  # until the second one stands in line
             pass
         busy = refusal_of(service, packet)
         assert service.ping(b"still there") == b"still there"
-        runner.may_go_on.set()
+        slow.may_go_on.set()
         assert isinstance(read_reply(first.result(60)), Answer)
         unwanted = read_reply(second.result(60))
     assert busy.status == Status.BUSY
     assert isinstance(unwanted, Refusal)
     assert unwanted.reason == "nobody waits for the answer any more"
-    assert runner.num_runs == 1
+    assert slow.num_runs == 1
 
 
 def test_pings_and_probes_are_answered(service: Service) -> None:
@@ -314,12 +323,12 @@ def test_pings_and_probes_are_answered(service: Service) -> None:
 def test_a_runner_under_another_name_is_refused(models: Models) -> None:
     model = models["5-Enc-B3"]
     with pytest.raises(ValueError, match=r"server_runners\['4-NoEnc-B2'\] is a runner of 5-Enc-B3"):
-        Service(TorchWholeRunner(model.backbone), {"4-NoEnc-B2": TorchServerRunner(model)})
+        Service(torch_whole(model.backbone), {"4-NoEnc-B2": torch_server(model)})
 
 
 def test_a_line_without_places_is_refused(models: Models) -> None:
     with pytest.raises(ValueError, match="max_in_line must be at least 1, found 0"):
-        Service(TorchWholeRunner(models["5-Enc-B3"].backbone), {}, max_in_line=0)
+        Service(torch_whole(models["5-Enc-B3"].backbone), {}, max_in_line=0)
 
 
 def test_a_service_has_one_backbone(checkpoints: Path, models: Models) -> None:

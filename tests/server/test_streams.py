@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -61,8 +61,9 @@ class Echo:
     def __init__(self, code_format: CodeFormat = FORMAT):
         self.code_format = code_format
 
-    def run(self, payload: bytes) -> ServerResult:
-        return ServerResult(np.frombuffer(payload, np.uint8).astype(np.float32), 0.5, 1.0)
+    def run(self, payloads: Sequence[bytes]) -> ServerResult:
+        rows = [np.frombuffer(payload, np.uint8) for payload in payloads]
+        return ServerResult(np.stack(rows).astype(np.float32), 0.5, 1.0)
 
 
 class Whole:
@@ -212,7 +213,7 @@ class Moody(Echo):
         super().__init__()
         self.act = act
 
-    def run(self, payload: bytes) -> ServerResult:
+    def run(self, payloads: Sequence[bytes]) -> ServerResult:
         return self.act()
 
 
@@ -227,7 +228,7 @@ def test_nothing_is_kept_of_a_packet_that_is_refused(service: Service) -> None:
     expect_refusal(service, spoilt(bad), Status.MALFORMED)
     expect_refusal(service, replace(bad, configuration=Configuration.parse("4-NoEnc-B9")), Status.UNSUPPORTED)
     assert read_reply(service.answer(bad.to_bytes(), lambda: False)).status == Status.FAILED  # type: ignore[union-attr]
-    infinite = ServerResult(np.full(3, np.inf, np.float32), 0, 0)
+    infinite = ServerResult(np.full((1, 3), np.inf, np.float32), 0, 0)
     for act in (fail, lambda: infinite):
         moody = Service(Whole(), {NAME: Moody(act)}, 6, service.stream_codes)
         expect_refusal(moody, bad, Status.FAILED)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Callable, Iterator
+from typing import Iterator
 
 import numpy as np
 
 from approxbit.engines.artefact import Card, Reference
-from approxbit.engines.tensorrt.session import EngineSession
+from approxbit.engines.runner import EdgeRunner, Runner, ServerRunner, WholeRunner
 
 # A bit is near the threshold if its margin is below this share of the median margin: rounding may flip it.
 NEAR = 0.1
-
-Run = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -88,31 +86,31 @@ class AnswerCheck:
         )
 
 
-def run_edge(session: EngineSession, clip: np.ndarray) -> np.ndarray:
-    """The packed code of one clip `[3, time, height, width]`, uint8 `[payload_bytes]`.
+def check_runner(runner: Runner, reference: Reference, card: Card) -> EdgeCheck | AnswerCheck:
+    """Compare what a runner of an artefact gives with the reference.
 
     Args:
-        session: Of an edge engine.
-        clip: float32.
+        runner: Of any of the three roles.
+        reference: Of the same artefact.
+        card: Of the same artefact: says the limits.
 
-    Returns:
-        A view of the session's memory, except for an engine that gives the bytes as int32.
+    Raises:
+        ValueError: The runner is one of the unsplit model, and the reference holds no answers of it.
     """
-    packed: np.ndarray = session.run({"clip": clip[None]})["packed"][0]
-    return packed.astype(np.uint8, copy=False)
+    if isinstance(runner, EdgeRunner):
+        payloads = [np.frombuffer(runner.run(clip).payload, np.uint8) for clip in reference.clip]
+        return compare_codes(np.stack(payloads), reference, card)
+    if isinstance(runner, WholeRunner):
+        expected = reference.arrays_of("whole")["answer"]
+        return compare_answers(runner.run(reference.clip).logits, expected, card)
+    assert isinstance(runner, ServerRunner)
+    answers = runner.run([packed.tobytes() for packed in reference.packed]).logits
+    return compare_answers(answers, reference.answer, card)
 
 
-def check_edge(run: Run, reference: Reference, card: Card) -> EdgeCheck:
-    """Compare codes with the reference.
-
-    Args:
-        run: A clip -> its packed code, as `run_edge` does.
-        reference: Clips, their codes and margins.
-        card: Says how many bits a code has, and the limit.
-    """
+def compare_codes(packed: np.ndarray, reference: Reference, card: Card) -> EdgeCheck:
+    """How the packed codes of the reference's clips, uint8 `[n, payload_bytes]`, compare with it."""
     num_bits = reference.margin.shape[1]
-    copies = [np.array(run(clip)) for clip in reference.clip]  # the next run writes over what `run` gives
-    packed = np.stack(copies)
     flipped = np.unpackbits(packed ^ reference.packed, axis=1)[:, :num_bits].astype(bool)
     margin = reference.margin.astype(np.float64)
     relative = margin[flipped] / (float(np.median(margin)) or 1.0)
@@ -125,49 +123,8 @@ def check_edge(run: Run, reference: Reference, card: Card) -> EdgeCheck:
     )
 
 
-def run_whole(session: EngineSession, clip: np.ndarray) -> np.ndarray:
-    """The unsplit model's answer to one clip `[3, time, height, width]`.
-
-    Args:
-        session: Of an engine of the unsplit model.
-        clip: float32.
-
-    Returns:
-        A view of the session's memory.
-    """
-    answer: np.ndarray = session.run({"clip": clip[None]})["answer"][0]
-    return answer
-
-
-def check_server(run: Run, reference: Reference, card: Card) -> AnswerCheck:
-    """Compare answers with the reference, in batches as large as the graph takes.
-
-    Args:
-        run: Packed codes, uint8 `[batch, payload_bytes]` -> answers, float32 `[batch, ...]`.
-        reference: Codes and their answers.
-        card: Says the largest batch, and the limit.
-    """
-    starts = range(0, len(reference), card.max_batch)
-    batches = [np.array(run(reference.packed[start : start + card.max_batch])) for start in starts]
-    return _compare_answers(np.concatenate(batches), reference.answer, card)
-
-
-def check_whole(run: Run, reference: Reference, card: Card) -> AnswerCheck:
-    """Compare the answers of the unsplit model with the reference.
-
-    Args:
-        run: A clip -> its answer, as `run_whole` does.
-        reference: Clips and the unsplit model's answers to them.
-        card: Says the limit.
-
-    Raises:
-        ValueError: The reference holds no such answers.
-    """
-    expected = reference.arrays_of("whole")["answer"]
-    return _compare_answers(np.stack([np.array(run(clip)) for clip in reference.clip]), expected, card)
-
-
-def _compare_answers(found: np.ndarray, expected: np.ndarray, card: Card) -> AnswerCheck:
+def compare_answers(found: np.ndarray, expected: np.ndarray, card: Card) -> AnswerCheck:
+    """How answers, float32 `[n, ...]`, compare with the expected ones."""
     rows, wanted = (each.reshape(len(expected), -1).astype(np.float64) for each in (found, expected))
     scale = float(np.abs(wanted).max()) or 1.0
     return AnswerCheck(

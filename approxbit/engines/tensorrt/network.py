@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from approxbit.engines.artefact import GraphCard
+from approxbit.engines.tensorrt.graph import DTYPES
 from approxbit.engines.tensorrt.library import Features
-from approxbit.engines.tensorrt.session import DTYPES
 from approxbit.errors import EngineError
 
 

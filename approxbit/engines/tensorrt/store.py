@@ -13,6 +13,7 @@ from approxbit.errors import EngineError
 from approxbit.files import load_json, save_json, sha256_of, write_whole
 
 _HEADER = {"format": "approxbit-engine", "version": 1}
+ENGINES_FOLDER = "engines"
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping
-from types import TracebackType
-from typing import Any
+import threading
+from pathlib import Path
+from typing import Any, Mapping
 
 import numpy as np
 
+from approxbit.engines.artefact import Artefact
+from approxbit.engines.graph import Graph, check_inputs
 from approxbit.engines.tensorrt.cuda import Cuda
+from approxbit.engines.tensorrt.library import import_tensorrt
+from approxbit.engines.tensorrt.store import ENGINES_FOLDER, EngineKey, EngineStore
 from approxbit.errors import EngineError
 
 # TensorRT's own map breaks with numpy 1.24 in version 8.5, and so is not used.
@@ -24,10 +28,8 @@ DTYPES = {
 }
 
 
-class EngineSession:
-    """An engine, ready to run; a context manager that gives its memory back.
-
-    It is for one thread: its buffers hold one inference at a time.
+class TensorRTGraph(Graph):
+    """An engine, ready to run.
 
     Args:
         trt: TensorRT's bindings.
@@ -57,18 +59,22 @@ class EngineSession:
         self._context = context
         self._owners = (logger, runtime, engine)  # the context must not outlive them
         self._cuda = cuda
-        self._max_batch = max_batch
         self._batch = 0  # none is set yet
+        self._lock = threading.Lock()
+        self.trt = trt
         self.inputs: dict[str, _Buffer] = {}
         self.outputs: dict[str, _Buffer] = {}
         self._stream = cuda.create_stream()
         try:
-            self._allocate(trt, engine)
+            self._allocate(trt, engine, max_batch)
         except BaseException:
             self.close()
             raise
+        first = next(iter(self.inputs.values())).array
+        self.backend = f"TensorRT {trt.__version__}"
+        self.input_shape, self.max_batch = first.shape[1:], len(first)
 
-    def _allocate(self, trt: Any, engine: Any) -> None:
+    def _allocate(self, trt: Any, engine: Any, max_batch: int) -> None:
         for index in range(engine.num_io_tensors):
             name = engine.get_tensor_name(index)
             is_input = engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT
@@ -78,55 +84,39 @@ class EngineSession:
             shape = tuple(int(size) for size in engine.get_tensor_shape(name))
             buffer = _Buffer(shape, np.dtype(DTYPES[kind]))
             (self.inputs if is_input else self.outputs)[name] = buffer
-            buffer.allocate(self._cuda, self._max_batch)
+            buffer.allocate(self._cuda, max_batch)
             if not self._context.set_tensor_address(name, buffer.device):
                 raise EngineError(f"TensorRT refuses the memory of the tensor {name}")
 
-    def run(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The outputs for a batch of inputs.
-
-        Args:
-            arrays: One array per input, of its type and shape.
-
-        Returns:
-            Views of the session's own memory: the next `run` writes over them, `close` ends them.
+    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The outputs, which no later call writes over.
 
         Raises:
             ValueError: An input is missing, or of another type or shape, or the batch is too large.
             EngineError: TensorRT reports a failure.
             CudaError: CUDA reports a failure.
         """
-        self._set_batch(self._check(arrays))
-        for name, buffer in self.inputs.items():
-            np.copyto(buffer.view(self._batch), arrays[name])
-            size = buffer.num_bytes(self._batch)
-            self._cuda.copy_to_device(buffer.device, buffer.host, size, self._stream)
-        if not self._context.execute_async_v3(self._stream):
-            raise EngineError("TensorRT could not run the engine: its own messages stand above")
-        for buffer in self.outputs.values():
-            size = buffer.num_bytes(self._batch)
-            self._cuda.copy_to_host(buffer.host, buffer.device, size, self._stream)
-        self._cuda.synchronize(self._stream)
-        return {name: buffer.view(self._batch) for name, buffer in self.outputs.items()}
-
-    def _check(self, arrays: Mapping[str, np.ndarray]) -> int:
-        if set(arrays) != set(self.inputs):
-            raise ValueError(f"expected the inputs {sorted(self.inputs)}, found {sorted(arrays)}")
-        batch = len(next(iter(arrays.values())))
-        for name, buffer in self.inputs.items():
-            array, expected = arrays[name], buffer.shape(batch)
-            if array.dtype != buffer.dtype or array.shape != expected:
-                wanted = f"{buffer.dtype} {list(expected)}"
-                raise ValueError(f"{name}: expected {wanted}, found {array.dtype} {list(array.shape)}")
-        if not 1 <= batch <= self._max_batch:
-            raise ValueError(f"expected a batch of 1 to {self._max_batch}, found {batch}")
-        return batch
+        batch = check_inputs(inputs, {name: buffer.array for name, buffer in self.inputs.items()})
+        with self._lock:
+            self._set_batch(batch)
+            for name, buffer in self.inputs.items():
+                rows = buffer.array[:batch]
+                np.copyto(rows, inputs[name])
+                self._cuda.copy_to_device(buffer.device, buffer.host, rows.nbytes, self._stream)
+            if not self._context.execute_async_v3(self._stream):
+                raise EngineError("TensorRT could not run the engine: its own messages stand above")
+            for buffer in self.outputs.values():
+                size = buffer.array[:batch].nbytes
+                self._cuda.copy_to_host(buffer.host, buffer.device, size, self._stream)
+            self._cuda.synchronize(self._stream)
+            return {name: buffer.array[:batch].copy() for name, buffer in self.outputs.items()}
 
     def _set_batch(self, batch: int) -> None:
         if batch == self._batch:
             return
         for name, buffer in self.inputs.items():
-            if buffer.has_open_batch and not self._context.set_input_shape(name, buffer.shape(batch)):
+            shape = (batch, *buffer.array.shape[1:])
+            if buffer.has_open_batch and not self._context.set_input_shape(name, shape):
                 raise EngineError(f"the engine refuses a batch of {batch} for {name}")
         self._batch = batch
 
@@ -135,7 +125,7 @@ class EngineSession:
         self._context.profiler = profiler
 
     def close(self) -> None:
-        """Give the memory and the stream back; the session cannot run after it."""
+        """Give the memory and the stream back; nothing can run after it."""
         for buffer in (*self.inputs.values(), *self.outputs.values()):
             buffer.free(self._cuda)
         self.inputs, self.outputs = {}, {}
@@ -143,48 +133,50 @@ class EngineSession:
             self._cuda.destroy_stream(self._stream)
             self._stream = 0
 
-    def __enter__(self) -> EngineSession:
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
+def open_engine(artefact: Artefact, role: str, path: Path | None = None) -> TensorRTGraph:
+    """An engine that `build_engine.py` built of one graph of an artefact.
+
+    Args:
+        artefact: What holds the graph.
+        role: `edge`, `server` or `whole`.
+        path: The engine's file; by default the newest accepted one in the artefact's folder `engines` that
+            was built on this kind of GPU by this version of TensorRT.
+
+    Raises:
+        ArtefactError: The artefact was exported without the unsplit model, which is asked for.
+        EngineError: There is no such engine, or it does not run here.
+        ImportError: TensorRT's bindings are missing.
+    """
+    digest, trt, cuda = artefact.graph_card(role).digest, import_tensorrt(), Cuda()
+    if path is None:
+        gpu = cuda.gpu()
+        key = EngineKey(role, digest, gpu.name, gpu.compute_capability, trt.__version__, options={})
+        path = EngineStore(artefact.folder / ENGINES_FOLDER).find(key)
+    return TensorRTGraph(trt, path.read_bytes(), cuda, artefact.card.max_batch)
 
 
 class _Buffer:
     """One tensor's memory, on the device and pinned on the host."""
 
     device = host = 0
-    _array: np.ndarray
+    array: np.ndarray
 
     def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]):
         if any(size < 0 for size in shape[1:]):
             raise EngineError(
                 f"only the batch of an engine may be open, found a tensor of shape {list(shape)}"
             )
-        self.has_open_batch = bool(shape) and shape[0] < 0
-        self._shape = shape
-        self.dtype = dtype
+        self.has_open_batch = shape[0] < 0
+        self._shape, self._dtype = shape, dtype
 
     def allocate(self, cuda: Cuda, max_batch: int) -> None:
-        size = self.num_bytes(max_batch)
+        shape = (max_batch, *self._shape[1:]) if self.has_open_batch else self._shape
+        size = int(np.prod(shape, dtype=np.int64)) * self._dtype.itemsize
         self.device = cuda.allocate(size)
         self.host = cuda.allocate_pinned(size)
         memory = (ctypes.c_uint8 * size).from_address(self.host)
-        self._array = np.ctypeslib.as_array(memory).view(self.dtype).reshape(self.shape(max_batch))
-
-    def shape(self, batch: int) -> tuple[int, ...]:
-        return (batch, *self._shape[1:]) if self.has_open_batch else self._shape
-
-    def num_bytes(self, batch: int) -> int:
-        return int(np.prod(self.shape(batch), dtype=np.int64)) * self.dtype.itemsize
-
-    def view(self, batch: int) -> np.ndarray:
-        return self._array[:batch] if self.has_open_batch else self._array
+        self.array = np.ctypeslib.as_array(memory).view(self._dtype).reshape(shape)
 
     def free(self, cuda: Cuda) -> None:
         if self.device:

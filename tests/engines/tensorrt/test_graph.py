@@ -13,31 +13,31 @@ import pytest
 from approxbit.engines.artefact import Artefact, load_artefact
 from approxbit.engines.tensorrt.build import BuildOptions, build_engine
 from approxbit.engines.tensorrt.cuda import Cuda
-from approxbit.engines.tensorrt.session import EngineSession
+from approxbit.engines.tensorrt.graph import TensorRTGraph
 from approxbit.errors import CudaError, EngineError
 
 Device = Callable[[str], ModuleType]
 
 
-def open_server(trt: ModuleType, artefact: Artefact) -> EngineSession:
+def open_server(trt: ModuleType, artefact: Artefact) -> TensorRTGraph:
     options, graph = BuildOptions("fp32", artefact.card.max_batch), artefact.card.graphs["server"]
     plan, _ = build_engine(trt, artefact.graph_path("server"), graph, options, b"", lambda text: None)
-    return EngineSession(trt, plan, Cuda(), artefact.card.max_batch)
+    return TensorRTGraph(trt, plan, Cuda(), artefact.card.max_batch)
 
 
 def test_batches_of_any_size_go_through_the_same_memory(
     small_artefact: Callable[..., Path], device: Device
 ) -> None:
     packed = np.arange(32, dtype=np.uint8).reshape(4, 8)
-    with open_server(device("10.3.0"), load_artefact(small_artefact(dynamic_batch=4))) as session:
-        whole = session.run({"packed": packed})["answer"].copy()
+    with open_server(device("10.3.0"), load_artefact(small_artefact(dynamic_batch=4))) as graph:
+        whole = graph.run({"packed": packed})["answer"]
         for batch in (1, 3, 2, 4):
-            answer = session.run({"packed": packed[:batch]})["answer"]
+            answer = graph.run({"packed": packed[:batch]})["answer"]
             np.testing.assert_allclose(answer, whole[:batch], rtol=1e-6)
         with pytest.raises(ValueError, match="expected a batch of 1 to 4, found 5"):
-            session.run({"packed": np.zeros((5, 8), np.uint8)})
+            graph.run({"packed": np.zeros((5, 8), np.uint8)})
         with pytest.raises(ValueError, match="expected a batch of 1 to 4, found 0"):
-            session.run({"packed": packed[:0]})
+            graph.run({"packed": packed[:0]})
 
 
 @pytest.mark.parametrize(
@@ -45,34 +45,34 @@ def test_batches_of_any_size_go_through_the_same_memory(
     [
         ({}, r"expected the inputs \['packed'\], found \[\]"),
         ({"packed": np.zeros((1, 8), np.int8)}, r"packed: expected uint8 \[1, 8\], found int8 \[1, 8\]"),
-        ({"packed": np.zeros((2, 8), np.uint8)}, r"packed: expected uint8 \[1, 8\], found uint8 \[2, 8\]"),
+        ({"packed": np.zeros((2, 8), np.uint8)}, r"expected a batch of 1 to 1, found 2"),
     ],
 )
 def test_inputs_that_do_not_fit_are_refused(
     arrays: dict[str, np.ndarray], message: str, artefact: Artefact, device: Device
 ) -> None:
-    session = open_server(device("8.6.2"), artefact)
-    with session, pytest.raises(ValueError, match=message):
-        session.run(arrays)
+    graph = open_server(device("8.6.2"), artefact)
+    with graph, pytest.raises(ValueError, match=message):
+        graph.run(arrays)
 
 
-def context_of(session: EngineSession) -> Any:
-    return session._context
+def context_of(graph: TensorRTGraph) -> Any:
+    return graph._context
 
 
 def test_failures_that_tensorrt_reports_are_raised(
     small_artefact: Callable[..., Path], device: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     packed = np.zeros((1, 8), np.uint8)
-    with open_server(device("10.3.0"), load_artefact(small_artefact(dynamic_batch=4))) as session:
-        context = type(context_of(session))
+    with open_server(device("10.3.0"), load_artefact(small_artefact(dynamic_batch=4))) as graph:
+        context = type(context_of(graph))
         monkeypatch.setattr(context, "set_input_shape", lambda *arguments: False)
         with pytest.raises(EngineError, match="the engine refuses a batch of 1 for packed"):
-            session.run({"packed": packed})
+            graph.run({"packed": packed})
         monkeypatch.undo()
         monkeypatch.setattr(context, "execute_async_v3", lambda *arguments: False)
         with pytest.raises(EngineError, match="could not run the engine"):
-            session.run({"packed": packed})
+            graph.run({"packed": packed})
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,124 @@
+"""ONNX Runtime on a device or a server: one graph of an exported artefact, without torch."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, Mapping
+
+import numpy as np
+
+from approxbit.engines.artefact import Artefact
+from approxbit.engines.graph import Graph, check_inputs
+
+DTYPES = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8, "tensor(int32)": np.int32}
+PROVIDERS = {
+    "cpu": ("CPUExecutionProvider",),
+    "cuda": ("CUDAExecutionProvider", "CPUExecutionProvider"),
+    "tensorrt": ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"),
+}
+
+
+class OnnxGraph(Graph):
+    """A session whose inputs and outputs are bound to arrays that every call uses again.
+
+    Args:
+        artefact: What holds the graph.
+        role: `edge`, `server` or `whole`.
+        num_threads: Threads for each operator on the CPU, at least 1.
+        provider: `cpu`, `cuda` or `tensorrt`; it must be at hand, nothing falls back to the CPU in silence.
+
+    Raises:
+        ArtefactError: The artefact was exported without the unsplit model, which is asked for.
+        ImportError: onnxruntime is not installed.
+        ValueError: There is no such provider, here or at all, or `num_threads` is below 1.
+    """
+
+    def __init__(self, artefact: Artefact, role: str, num_threads: int = 1, provider: str = "cpu"):
+        if num_threads < 1:
+            raise ValueError(f"num_threads must be at least 1, found {num_threads}")
+        path = artefact.graph_path(role)
+        runtime = _import_onnxruntime()
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = num_threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3  # errors; it warns of every node that it leaves on the CPU
+        providers = _providers(runtime, provider, artefact)
+        self._session = runtime.InferenceSession(str(path), options, providers=providers)
+        _check_provider(provider, self._session.get_providers())
+        self._binding = self._session.io_binding()
+        self._inputs, self._outputs = (
+            {value.name: _buffer(value, artefact.card.max_batch) for value in values}
+            for values in (self._session.get_inputs(), self._session.get_outputs())
+        )
+        self._bound_batch = 0  # none is bound yet
+        self._lock = threading.Lock()
+        first = next(iter(self._inputs.values()))
+        self.backend = f"onnxruntime {runtime.__version__}"
+        self.input_shape, self.max_batch = first.shape[1:], len(first)
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The outputs, which no later call writes over.
+
+        Raises:
+            ValueError: An input is missing, or of another type or shape, or the batch is too large.
+        """
+        batch = check_inputs(inputs, self._inputs)
+        with self._lock:
+            self._bind(batch)
+            for name, buffer in self._inputs.items():
+                buffer[:batch] = inputs[name]
+            self._session.run_with_iobinding(self._binding)
+            return {name: buffer[:batch].copy() for name, buffer in self._outputs.items()}
+
+    def _bind(self, batch: int) -> None:
+        if batch == self._bound_batch:
+            return
+        sides = ((self._inputs, self._binding.bind_input), (self._outputs, self._binding.bind_output))
+        for buffers, bind in sides:
+            for name, buffer in buffers.items():
+                shape = (batch, *buffer.shape[1:])
+                bind(name, "cpu", 0, buffer.dtype.type, shape, buffer.ctypes.data)
+        self._bound_batch = batch
+
+
+def _buffer(value: Any, max_batch: int) -> np.ndarray:
+    """Room for the largest batch of one input or output of a session."""
+    batch, *sizes = value.shape
+    return np.zeros((batch if isinstance(batch, int) else max_batch, *sizes), DTYPES[value.type])
+
+
+def _import_onnxruntime() -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ImportError(
+            "running a graph needs onnxruntime: pip install onnxruntime, or onnxruntime-gpu for a GPU "
+            "(approxbit[export] brings the first)"
+        ) from error
+    return onnxruntime
+
+
+def _providers(runtime: Any, provider: str, artefact: Artefact) -> list[Any]:
+    """The provider asked for and those that take what it leaves, with options."""
+    if provider not in PROVIDERS:
+        raise ValueError(f"provider must be one of {', '.join(PROVIDERS)}, found {provider!r}")
+    names = PROVIDERS[provider]
+    _check_provider(provider, runtime.get_available_providers())
+    if provider != "tensorrt":
+        return list(names)
+    is_weak = artefact.card.precision == "weak-fp16"
+    tensorrt = {
+        "trt_fp16_enable": is_weak,
+        "trt_layer_norm_fp32_fallback": is_weak,
+        "trt_engine_cache_enable": True,
+        "trt_engine_cache_path": str(artefact.folder / "engines"),
+    }
+    return [(names[0], tensorrt), *names[1:]]
+
+
+def _check_provider(provider: str, found: list[str]) -> None:
+    """Let a session start only with the provider asked for: the list of those available may be wrong."""
+    if PROVIDERS[provider][0] not in found:
+        raise ValueError(
+            f"provider {provider!r} needs ONNX Runtime's {PROVIDERS[provider][0]}, found {', '.join(found)}"
+        )
