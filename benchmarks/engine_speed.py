@@ -39,7 +39,6 @@ from approxbit.exporting.gate import load_target
 from approxbit.exporting.graph import GraphInterface, export_graph
 from approxbit.exporting.views import EdgeView
 from approxbit.offload import OffloadedModel
-from approxbit.offload.runners import torch_edge
 from approxbit.zoo import describe_machine
 
 SHIPPED = ("digits-mvitv2/16-Enc-B6", "digits-movinet/16-Enc-B5")
@@ -147,7 +146,7 @@ def measure(name: str, model: OffloadedModel, num_pairs: int, threads: Iterable[
         torch.set_num_threads(count)
         edge = partial(open_session(edge_graph, count).run, None, {"clip": clip.numpy()})
         encoder = partial(open_session(encoder_graph, count).run, None, {"grid": feature.grid.numpy()})
-        eager = partial(torch_edge(model, count).run, clip[0].numpy())
+        eager = partial(model.edge_runner(count).run, clip[0].numpy())
         eager_ms, ort_ms, speedup = time_pairs(eager, edge, num_pairs)
         *_, encoder_share = time_pairs(encoder, edge, num_pairs)
         *_, view_speedup = time_pairs(

@@ -10,7 +10,6 @@ from approxbit import zoo
 from approxbit.codec import Code, Codec, CodecOptions
 from approxbit.configuration import Configuration
 from approxbit.offload import OffloadedModel
-from approxbit.offload.runners import torch_edge
 from approxbit.server.loading import build_service
 from approxbit.training.prior import CodePrior
 from approxbit.wire import Answer, AnswerKind, Logits, Packet, Request, Wanted, read_reply
@@ -52,7 +51,7 @@ def ask(models: dict[str, OffloadedModel], packet: Packet) -> np.ndarray:
 def test_the_first_bits_of_one_runner_are_answered_by_their_own_decoder(
     models: dict[str, OffloadedModel], bits: int
 ) -> None:
-    runner = torch_edge(models["8-NoEnc-B3"], 1).first_bits(bits)
+    runner = models["8-NoEnc-B3"].edge_runner(1).first_bits(bits)
     request = Request(wanted=Wanted(AnswerKind.LOGITS, 0))
     packet = runner.code_format.packet(runner.run(CLIP).payload, request=request)
     assert str(packet.configuration) == f"{bits}-NoEnc-B3"

@@ -22,7 +22,6 @@ from approxbit.errors import HashMismatchError, MissingKeyError, WeightsError, W
 from approxbit.families.cards import BackboneCard, CodecCard, load_card
 from approxbit.files import sha256_of
 from approxbit.offload import OffloadedModel
-from approxbit.offload.runners import code_format
 from approxbit.wire import PriorTables
 from approxbit.zoo import weights as zoo_weights
 
@@ -500,7 +499,7 @@ def test_a_prior_is_loaded_with_its_codec_and_changes_the_fingerprint(checkpoint
         after = zoo.load("toy/8-Enc-B3", checkpoints)
         assert after.prior == prior
         assert card.provenance.metrics == {"test_coded_bytes": 7.5}
-        assert code_format(after.eval()).prior == prior
+        assert after.eval().code_format.prior == prior
         fingerprints.add(after.fingerprint)
         for name, tensor in before.codec.state_dict().items():
             assert torch.equal(tensor, after.codec.state_dict()[name])

@@ -6,7 +6,7 @@ import os
 
 from approxbit.edge.device import Device
 from approxbit.exporting.prepare import action_names, feature_bytes
-from approxbit.offload.runners import torch_edge, torch_whole
+from approxbit.offload.runners import torch_whole
 from approxbit.zoo import card, load_family
 
 
@@ -26,7 +26,7 @@ def open_torch_device(
     whole = torch_whole(backbone, num_threads)
     label_set = card(f"{family}/{next(iter(models))}", checkpoints).label_set
     return Device(
-        runners={name: torch_edge(model, num_threads) for name, model in models.items()},
+        runners={name: model.edge_runner(num_threads) for name, model in models.items()},
         whole=whole,
         clip_format=whole.clip_format,
         label_names=names,

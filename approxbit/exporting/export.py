@@ -40,7 +40,7 @@ from approxbit.exporting.reference import make_clips, make_reference
 from approxbit.exporting.roles import GraphRole, check_agreement, make_roles
 from approxbit.files import sha256_of_file, to_json, write_whole
 from approxbit.offload import OffloadedModel
-from approxbit.offload.runners import clip_format, code_format
+from approxbit.offload.runners import clip_format
 
 NUM_REFERENCES = 4
 TOOLS = ("approxbit", "torch", "onnx", "onnxruntime", "onnxscript", "onnxslim")
@@ -125,7 +125,7 @@ def _make_card(
         name=name,
         target=to_json(target),
         clip_format=clip_format(model.backbone),
-        code_format=code_format(model),
+        code_format=model.code_format,
         label_names=model.label_names,
         graphs=graphs,
         tolerance=Tolerance(),

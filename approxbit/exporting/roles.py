@@ -16,7 +16,6 @@ from approxbit.exporting.gate.rule import Role
 from approxbit.exporting.graph import GraphInterface
 from approxbit.exporting.views import EdgeView, ServerView, WholeView
 from approxbit.offload import OffloadedModel
-from approxbit.offload.runners import code_format
 
 FLOAT32_TOLERANCE = Tolerance(max_flipped_share=1e-3, max_answer_error=1e-3)
 """For a float32 graph under ONNX Runtime: rounding may flip a bit that is next to the threshold."""
@@ -57,7 +56,7 @@ def make_roles(
         ExportError: It is a stream.
     """
     clip = torch.from_numpy(clips[:1])
-    code = torch.zeros(1, code_format(model).payload_bytes, dtype=torch.uint8)
+    code = torch.zeros(1, model.code_format.payload_bytes, dtype=torch.uint8)
     has_open_batch = target.dynamic_batch is not None
     roles = [
         GraphRole("edge", EdgeView(model, target.output_type), clip, GraphInterface("clip", "packed")),

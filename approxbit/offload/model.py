@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from approxbit.backbones.base import Backbone
 from approxbit.backbones.feature import Feature
 from approxbit.codec.code import Code
+from approxbit.codec.codebook import forget_last_bits
 from approxbit.codec.codec import Codec
-from approxbit.wire import PriorTables
+from approxbit.engines.runner import EdgeRunner, ServerRunner
+from approxbit.offload.runners import TorchGraph, clip_format
+from approxbit.wire import Answer, CodeFormat, Packet, PriorTables, pack, wanted_of
+from approxbit.wire.request import NOTHING_SAID, Request
 
 
 class OffloadedModel(nn.Module):
@@ -101,6 +108,115 @@ class OffloadedModel(nn.Module):
         feature: Feature = self.edge_half(clip)
         _, _, time, height, width = feature.grid.shape
         return self.answer(self.codec.encode(feature), (time, height, width))
+
+    @property
+    def code_format(self) -> CodeFormat:
+        """What the codes look like, for clips of the backbone's own `clip_shape`."""
+        codec = self.codec
+        size = codec.feature_shape.size
+        return CodeFormat(codec.configuration, size, codec.num_tokens, self.fingerprint, self.prior)
+
+    def encode_packet(
+        self,
+        clip: Float[Tensor, "batch 3 time height width"],
+        sequence: int = 0,
+        request: Request = NOTHING_SAID,
+    ) -> Packet:
+        """What the edge sends of a clip: `encode` as a packet, entropy coded if there is a prior.
+
+        Args:
+            clip: One, prepared, of the backbone's `clip_shape`.
+            sequence: Number of the clip; the answer carries the same.
+            request: What the server shall say, by default the five likeliest classes.
+
+        Raises:
+            ValueError: There is not one clip, or it is of another shape.
+        """
+        if len(clip) != 1:
+            raise ValueError(f"a packet holds one clip, found a batch of {len(clip)}")
+        with torch.inference_mode():
+            planes = self.encode(clip).to_planes()[0].cpu().numpy()
+        return self.code_format.packet(planes, sequence, request=request)
+
+    def answer_packet(self, packet: Packet) -> Answer:
+        """What the server says of a packet, also of one that holds the first bits of a nested codec.
+
+        Raises:
+            FingerprintError: Other weights made the packet.
+            ValueError: It holds no code of the model's, or one that is coded against an earlier code, or it
+                wants something else than logits or the likeliest classes.
+            WireError: The payload is not what its coding writes.
+        """
+        code_format = self.first_bits(packet.codebook_size).code_format
+        packet.check_fingerprint(code_format.fingerprint)
+        if not code_format.is_of(packet):
+            raise ValueError(
+                f"expected a code of {code_format.configuration} for the feature size "
+                f"{code_format.feature_size}, found {packet.configuration} for {packet.feature_size}"
+            )
+        packed = pack(packet.planes(self.prior))
+        result = self.server_runner().run([packed], [packet.codebook_size])
+        content = wanted_of(packet).of_logits(result.logits[0])
+        return Answer(packet.sequence, content, result.decode_ms, result.server_ms)
+
+    def edge_runner(self, num_threads: int | None = None) -> EdgeRunner:
+        """The edge half and the encoder, run by torch.
+
+        Args:
+            num_threads: Threads for each operator, at least 1; torch's own choice by default.
+
+        Raises:
+            ValueError: The model is in training mode, `num_threads` is below 1, or clips are not square.
+        """
+
+        def run_half(clip: Tensor) -> dict[str, Any]:
+            return {"feature": self.edge_half(clip)}
+
+        def encode(feature: Feature) -> dict[str, Any]:
+            planes = self.codec.encode(feature).to_planes().flatten(1)
+            return {"packed": np.packbits(planes.cpu().numpy(), axis=1)}
+
+        return EdgeRunner(
+            self.code_format,
+            clip_format(self.backbone),
+            TorchGraph(run_half, self, self.backbone.clip_shape, num_threads),
+            TorchGraph(encode, self, self.codec.feature_shape, num_threads),
+        )
+
+    def server_runner(self, num_threads: int | None = None) -> ServerRunner:
+        """The decoder and the server half, run by torch; one batch may mix the codec's nested sizes.
+
+        Args:
+            num_threads: Threads for each operator, at least 1; torch's own choice by default.
+
+        Raises:
+            ValueError: The model is in training mode, or `num_threads` is below 1.
+        """
+        code_format, codec = self.code_format, self.codec
+        shape = code_format.configuration.codebook_size, code_format.num_positions
+
+        def decode(packed: Tensor, **nested: Tensor) -> dict[str, Any]:
+            planes = _unpack_bits(packed)[:, : shape[0] * shape[1]].unflatten(1, shape)
+            code = Code.from_planes(planes, codec.grid_size)
+            if nested:
+                code = forget_last_bits(code, nested["codebook_size"])
+            return {"feature": codec.decode(code)}
+
+        def run_half(feature: Feature) -> dict[str, Any]:
+            return {"answer": self.server_half(feature).float().cpu().numpy()}
+
+        return ServerRunner(
+            code_format,
+            TorchGraph(decode, self, (code_format.payload_bytes,), num_threads),
+            TorchGraph(run_half, self, codec.feature_shape, num_threads),
+            nested_sizes=codec.nested_sizes,
+        )
+
+
+def _unpack_bits(packed: Tensor) -> Tensor:
+    """uint8 `[batch, byte]` -> bits `[batch, 8 byte]`, the most significant first."""
+    places = torch.arange(7, -1, -1, dtype=torch.uint8, device=packed.device)
+    return ((packed[:, :, None] >> places) & 1).flatten(1)
 
 
 def _check_fit(backbone: Backbone, codec: Codec) -> None:

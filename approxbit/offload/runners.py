@@ -1,4 +1,4 @@
-"""The reference engine: the modules as they were trained, run by torch."""
+"""The reference engine: modules as they were trained, run by torch."""
 
 from __future__ import annotations
 
@@ -10,75 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from approxbit.backbones.base import Backbone
-from approxbit.backbones.feature import Feature
-from approxbit.codec.code import Code
-from approxbit.codec.codebook import forget_last_bits
 from approxbit.engines.graph import Graph
-from approxbit.engines.runner import ClipFormat, EdgeRunner, ServerRunner, WholeRunner
-from approxbit.offload import OffloadedModel
-from approxbit.wire import CodeFormat
+from approxbit.engines.runner import ClipFormat, WholeRunner
 
 MAX_BATCH = 64
 """Bounds the memory of one call; on a CPU a batch of 4 already costs least per clip."""
-
-
-def torch_edge(model: OffloadedModel, num_threads: int | None = None) -> EdgeRunner:
-    """The edge half and the encoder of a model.
-
-    Args:
-        model: In eval mode, on the device where it is to run.
-        num_threads: Threads for each operator; torch's own choice by default.
-
-    Raises:
-        ValueError: The model is in training mode, `num_threads` is below 1, or its clips are not square.
-    """
-    clip_shape, feature_shape = model.backbone.clip_shape, model.codec.feature_shape
-
-    def run_half(clip: Tensor) -> dict[str, Any]:
-        return {"feature": model.edge_half(clip)}
-
-    def encode(feature: Feature) -> dict[str, Any]:
-        planes = model.codec.encode(feature).to_planes().flatten(1)
-        return {"packed": np.packbits(planes.cpu().numpy(), axis=1)}
-
-    return EdgeRunner(
-        code_format(model),
-        clip_format(model.backbone),
-        TorchGraph(run_half, model, tuple(clip_shape), num_threads),
-        TorchGraph(encode, model, tuple(feature_shape), num_threads),
-    )
-
-
-def torch_server(model: OffloadedModel, num_threads: int | None = None) -> ServerRunner:
-    """The decoder and the server half of a model; one batch may mix the nested sizes of its codec.
-
-    Args:
-        model: In eval mode, on the device where it is to run.
-        num_threads: Threads for each operator; torch's own choice by default.
-
-    Raises:
-        ValueError: The model is in training mode, or `num_threads` is below 1.
-    """
-    shape = code_format(model)
-    codebook_size, feature_size = shape.configuration.codebook_size, shape.feature_size
-
-    def decode(packed: Tensor, **sizes: Tensor) -> dict[str, Any]:
-        bits = _unpack_bits(packed)[:, : codebook_size * shape.num_positions]
-        planes = bits.unflatten(1, (codebook_size, shape.num_positions))
-        code = Code.from_planes(planes, shape.configuration.grid_size(feature_size))
-        if sizes:
-            code = forget_last_bits(code, sizes["codebook_size"])
-        return {"feature": model.codec.decode(code, feature_size)}
-
-    def run_half(feature: Feature) -> dict[str, Any]:
-        return {"answer": model.server_half(feature).float().cpu().numpy()}
-
-    return ServerRunner(
-        shape,
-        TorchGraph(decode, model, (shape.payload_bytes,), num_threads),
-        TorchGraph(run_half, model, tuple(model.codec.feature_shape), num_threads),
-        nested_sizes=model.codec.nested_sizes,
-    )
 
 
 def torch_whole(backbone: Backbone, num_threads: int | None = None) -> WholeRunner:
@@ -95,15 +31,7 @@ def torch_whole(backbone: Backbone, num_threads: int | None = None) -> WholeRunn
     def run(clip: Tensor) -> dict[str, Any]:
         return {"answer": backbone(clip).float().cpu().numpy()}
 
-    shape = tuple(backbone.clip_shape)
-    return WholeRunner(clip_format(backbone), TorchGraph(run, backbone, shape, num_threads))
-
-
-def code_format(model: OffloadedModel) -> CodeFormat:
-    """What the codes of a model look like, for clips of its backbone's own `clip_shape`."""
-    codec = model.codec
-    size, fingerprint = codec.feature_shape.size, model.fingerprint
-    return CodeFormat(codec.configuration, size, codec.num_tokens, fingerprint, model.prior)
+    return WholeRunner(clip_format(backbone), TorchGraph(run, backbone, backbone.clip_shape, num_threads))
 
 
 def clip_format(backbone: Backbone) -> ClipFormat:
@@ -147,7 +75,7 @@ class TorchGraph(Graph):
             )
         if module.training:
             raise ValueError(f"{type(module).__name__} is in training mode, call eval() before it is run")
-        self.input_shape = input_shape
+        self.input_shape = tuple(input_shape)
         self._function = function
         self._num_threads = num_threads
         self._device = next((each.device for each in module.parameters()), torch.device("cpu"))
@@ -166,9 +94,3 @@ class TorchGraph(Graph):
         if not isinstance(value, np.ndarray):
             return value  # a tensor or a feature, that the graph before left there
         return torch.from_numpy(value.copy()).to(self._device)  # torch wants arrays that it may write to
-
-
-def _unpack_bits(packed: Tensor) -> Tensor:
-    """uint8 `[batch, byte]` -> bits `[batch, 8 byte]`, the most significant first."""
-    places = torch.arange(7, -1, -1, dtype=torch.uint8, device=packed.device)
-    return ((packed[:, :, None] >> places) & 1).flatten(1)

@@ -22,7 +22,7 @@ from approxbit.engines.prepared import load_prepared
 from approxbit.engines.runner import EdgeRunner, ServerRunner
 from approxbit.exporting.prepare import prepare_family
 from approxbit.offload import OffloadedModel
-from approxbit.offload.runners import torch_edge, torch_server, torch_whole
+from approxbit.offload.runners import torch_whole
 from approxbit.profiling.accuracy import Outcome, compute_answers
 from approxbit.profiling.timing import PartTimes, Side, WholeTimes, measure_times
 from approxbit.select import EDGE_ONLY, LUT, SERVER_ONLY, LUTRow
@@ -130,14 +130,14 @@ def _open_onnx_edge(prepared: Path, num_threads: int) -> Side[EdgeRunner]:
 def _open_torch_edge(
     backbone: Backbone, models: Mapping[str, OffloadedModel], num_threads: int
 ) -> Side[EdgeRunner]:
-    runners = {name: torch_edge(model, num_threads) for name, model in models.items()}
+    runners = {name: model.edge_runner(num_threads) for name, model in models.items()}
     return Side(torch_whole(backbone, num_threads), runners)
 
 
 def _open_server(
     backbone: Backbone, models: Mapping[str, OffloadedModel], num_threads: int
 ) -> Side[ServerRunner]:
-    runners = {name: torch_server(model, num_threads) for name, model in models.items()}
+    runners = {name: model.server_runner(num_threads) for name, model in models.items()}
     return Side(torch_whole(backbone, num_threads), runners)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from approxbit.offload import OffloadedModel
-from approxbit.offload.runners import torch_server, torch_whole
+from approxbit.offload.runners import torch_whole
 from approxbit.server.service import Service
 from approxbit.wire import warm_up
 from approxbit.zoo import load_family
@@ -53,7 +53,7 @@ def build_service(models: Iterable[OffloadedModel], num_threads: int | None = No
     if any(model.prior is not None for model in models):
         warm_up()
     whole = torch_whole(models[0].backbone, num_threads)
-    runners = [torch_server(model, num_threads) for model in models]
+    runners = [model.server_runner(num_threads) for model in models]
     for runner in runners:
         runner.run([bytes(runner.code_format.payload_bytes)])
     whole.run(whole.clip_format.prepare(np.zeros(whole.clip_format.frames_shape, np.uint8)))

@@ -19,7 +19,7 @@ from approxbit.engines.opening import open_edge, open_graph, open_server, open_w
 from approxbit.engines.runner import Runner
 from approxbit.errors import ArtefactError, WireError
 from approxbit.offload import OffloadedModel
-from approxbit.offload.runners import clip_format, code_format, torch_server, torch_whole
+from approxbit.offload.runners import clip_format, torch_whole
 
 OPENERS = (open_edge, open_server, open_whole)
 
@@ -35,14 +35,14 @@ def test_both_halves_give_the_reference(
 ) -> None:
     edge = open_edge(device_artefact, num_threads=num_threads)
     server = open_server(device_artefact, num_threads=num_threads)
-    assert edge.code_format == server.code_format == code_format(movinet)
+    assert edge.code_format == server.code_format == movinet.code_format
     assert edge.clip_format == clip_format(movinet.backbone)
     for clip, packed in zip(reference.clip, reference.packed, strict=True):
         sent = edge.run(clip)
         assert sent.payload == packed.tobytes()
         assert sent.edge_ms > 0
         assert sent.encode_ms == 0
-        found, expected = server.run([sent.payload]), torch_server(movinet).run([sent.payload])
+        found, expected = server.run([sent.payload]), movinet.server_runner().run([sent.payload])
         assert found.logits.dtype == np.float32
         np.testing.assert_allclose(found.logits, expected.logits, atol=1e-4)
         assert found.server_ms > 0

@@ -20,7 +20,7 @@ from approxbit.exporting.gate import check_graph, load_target, measure_agreement
 from approxbit.exporting.views import view_of
 from approxbit.files import to_json
 from approxbit.offload import OffloadedModel
-from approxbit.offload.runners import clip_format, code_format, torch_edge, torch_whole
+from approxbit.offload.runners import clip_format, torch_whole
 from approxbit.zoo import build
 
 
@@ -28,7 +28,7 @@ def test_the_card_describes_the_folder(device_artefact: Path, movinet: Offloaded
     card = load_artefact(device_artefact).card
     assert card.name == "small/5-Enc-B2"
     assert card.clip_format == clip_format(movinet.backbone)
-    assert card.code_format == code_format(movinet)
+    assert card.code_format == movinet.code_format
     assert (card.code_format.fingerprint, card.clip_format.fingerprint) == (0x1234, 0xABCD)
     assert card.label_names == movinet.label_names
     assert card.target == to_json(load_target("xavier-jp5"))
@@ -47,7 +47,7 @@ def test_the_reference_is_what_torch_gives(device_artefact: Path, movinet: Offlo
     assert len(reference) == 4
     whole = [torch_whole(movinet.backbone).run(clip).logits for clip in reference.clip]
     np.testing.assert_array_equal(reference.whole_answer, whole)
-    expected = [torch_edge(movinet).run(clip).payload for clip in reference.clip]
+    expected = [movinet.edge_runner().run(clip).payload for clip in reference.clip]
     assert [row.tobytes() for row in reference.packed] == expected
     assert len(set(expected)) > 1
 

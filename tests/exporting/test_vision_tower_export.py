@@ -12,7 +12,6 @@ from approxbit.engines.artefact import load_artefact, load_reference
 from approxbit.engines.opening import open_edge, open_server
 from approxbit.exporting.export import export_model
 from approxbit.exporting.gate import check_graph, load_target, target_names
-from approxbit.offload.runners import torch_server
 
 pytest.importorskip("transformers")
 
@@ -59,4 +58,4 @@ def test_what_the_server_graph_answers_are_the_visual_embeddings(small: ModuleTy
     assert payload == reference.packed[0].tobytes()
     found = open_server(folder).run([payload]).logits
     assert found.shape == (model.backbone.num_visual_tokens(), 16)  # token, channel of the language model
-    np.testing.assert_allclose(found, torch_server(model).run([payload]).logits, atol=1e-4)
+    np.testing.assert_allclose(found, model.server_runner().run([payload]).logits, atol=1e-4)

@@ -1,12 +1,17 @@
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from approxbit.backbones.base import Backbone, EdgeHalf, ServerHalf
 from approxbit.backbones.feature import Feature, FeatureShape
-from approxbit.codec import Codec
+from approxbit.codec import Codec, CodecOptions
 from approxbit.configuration import Configuration
+from approxbit.errors import FingerprintError
 from approxbit.offload import OffloadedModel
+from approxbit.wire import AnswerKind, Packet, Request, Wanted, pack
 
 
 class ToyEdgeHalf(EdgeHalf):
@@ -156,3 +161,50 @@ def test_a_codec_for_another_feature_is_refused(shape, num_tokens):
         ValueError, match=r"at B1 the backbone has features of shape \(8, 3, 5, 5\) and 1 tokens"
     ):
         OffloadedModel(ToyBackbone(), codec)
+
+
+def test_a_packet_has_the_answer_of_its_clip():
+    model = make_model()
+    model.fingerprint = 77
+    clip = torch.randn(1, 3, 6, 10, 10)
+    packet = model.encode_packet(clip, sequence=5, request=Request(wanted=Wanted(AnswerKind.LOGITS, 0)))
+    assert packet.payload == pack(model.encode(clip).to_planes()[0].numpy())
+    assert model.code_format.is_of(packet)
+    answer = model.answer_packet(Packet.from_bytes(packet.to_bytes()))
+    expected = model(clip)[0].detach().numpy()
+    np.testing.assert_allclose(answer.content.values, expected, atol=1e-6)
+    assert answer.sequence == 5
+    assert min(answer.decode_ms, answer.server_ms) > 0
+    likeliest = model.answer_packet(model.encode_packet(clip)).content
+    assert likeliest.classes == tuple(np.argsort(-expected))
+
+
+@pytest.mark.parametrize("bits", [2, 4])
+def test_a_packet_may_hold_the_first_bits_of_a_nested_codec(bits):
+    torch.manual_seed(0)
+    options = CodecOptions(nested_sizes=(2,))
+    model = OffloadedModel(
+        ToyBackbone(), Codec(SHAPE, Configuration.parse("4-Enc-B1"), num_tokens=1, options=options)
+    )
+    smaller = model.first_bits(bits)
+    clip = torch.randn(1, 3, 6, 10, 10)
+    packet = smaller.encode_packet(clip, request=Request(wanted=Wanted(AnswerKind.LOGITS, 0)))
+    expected = smaller(clip)[0].detach().numpy()
+    np.testing.assert_allclose(model.answer_packet(packet).content.values, expected, atol=1e-6)
+
+
+def test_what_is_no_packet_of_the_model_is_refused():
+    model, clip = make_model(), torch.randn(1, 3, 6, 10, 10)
+    with pytest.raises(ValueError, match="a packet holds one clip, found a batch of 2"):
+        model.encode_packet(clip.expand(2, -1, -1, -1, -1))
+    with pytest.raises(ValueError, match="planes: expected"):
+        model.encode_packet(torch.randn(1, 3, 4, 16, 12))
+    packet = model.encode_packet(clip)
+    with pytest.raises(FingerprintError, match="fingerprint: expected"):
+        model.answer_packet(replace(packet, fingerprint=1))
+    with pytest.raises(ValueError, match=r"the first bits of 4-Enc-B1 .* found 3"):
+        model.answer_packet(make_model("3-Enc-B1").encode_packet(clip))
+    with pytest.raises(ValueError, match=r"the first bits of 4-Enc-B1 .* found 0"):
+        model.answer_packet(Packet.of_clip(np.zeros((6, 10, 10, 3), np.uint8)))
+    with pytest.raises(ValueError, match=r"expected a code of 4-Enc-B1 .* found 4-NoEnc-B1 for"):
+        model.answer_packet(make_model("4-NoEnc-B1").encode_packet(clip))

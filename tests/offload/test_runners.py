@@ -16,7 +16,7 @@ from approxbit.configuration import Configuration
 from approxbit.engines.runner import ClipFormat
 from approxbit.errors import WireError
 from approxbit.offload import OffloadedModel
-from approxbit.offload.runners import torch_edge, torch_server, torch_whole
+from approxbit.offload.runners import torch_whole
 from approxbit.wire import CodeFormat, pack
 
 CLIP_SHAPE = (3, 4, 32, 32)
@@ -52,7 +52,7 @@ def test_edge_and_server_together_are_the_model(
 ) -> None:
     model = make_model(request.getfixturevalue(name), configuration)
     clip = make_clip()
-    edge, server = torch_edge(model), torch_server(model)
+    edge, server = model.edge_runner(), model.server_runner()
     sent = edge.run(clip)
     answer = server.run([sent.payload])
     assert len(sent.payload) == edge.code_format.payload_bytes
@@ -73,7 +73,7 @@ def test_a_batch_has_the_answers_of_its_codes_one_by_one(
     for part in (model.codec.decoder, model.server_half):
         hook = part.register_forward_hook(lambda module, inputs, outputs: calls.append(1))
         request.addfinalizer(hook.remove)
-    server = torch_server(model)
+    server = model.server_runner()
     payloads = [make_code(server.code_format, seed) for seed in range(5)]
     batch = server.run(payloads)
     assert len(calls) == 2  # one decoder and one server half for all
@@ -93,7 +93,7 @@ def test_nested_sizes_in_one_batch_have_the_answers_of_their_own_codecs(
         backbone.feature_shape("B3"), Configuration.parse("8-Enc-B3"), backbone.num_tokens("B3"), options
     )
     model = OffloadedModel(backbone, codec)
-    servers = {bits: torch_server(model.first_bits(bits)) for bits in (2, 5, 8)}
+    servers = {bits: model.first_bits(bits).server_runner() for bits in (2, 5, 8)}
     sizes = [5, 8, 2, 2]
     payloads = [make_code(servers[bits].code_format, seed) for seed, bits in enumerate(sizes)]
     found = servers[8].run(payloads, sizes).logits
@@ -113,8 +113,8 @@ def test_both_sides_say_what_their_codes_look_like(movinet: Backbone) -> None:
     model = make_model(movinet, "5-Enc-B3")
     model.fingerprint = 77
     expected = CodeFormat(Configuration.parse("5-Enc-B3"), movinet.feature_shape("B3").size, 0, 77)
-    assert torch_edge(model).code_format == expected
-    assert torch_server(model).code_format == expected
+    assert model.edge_runner().code_format == expected
+    assert model.server_runner().code_format == expected
 
 
 def test_the_whole_runner_is_the_backbone(movinet: Backbone) -> None:
@@ -146,12 +146,12 @@ def test_the_number_of_threads_holds_in_the_thread_that_runs(movinet: Backbone) 
 
 def test_a_payload_of_another_length_is_refused(movinet: Backbone) -> None:
     with pytest.raises(WireError, match=r"code 0 of 1: payload: expected .* bytes for"):
-        torch_server(make_model(movinet, "5-Enc-B3")).run([b"\x00"])
+        make_model(movinet, "5-Enc-B3").server_runner().run([b"\x00"])
 
 
 @pytest.mark.parametrize("clip", [np.zeros(CLIP_SHAPE), np.zeros((4, 32, 32, 3), np.float32)])
 def test_a_clip_that_was_not_prepared_is_refused(movinet: Backbone, clip: np.ndarray) -> None:
-    for runner in (torch_edge(make_model(movinet, "5-Enc-B3")), torch_whole(movinet)):
+    for runner in (make_model(movinet, "5-Enc-B3").edge_runner(), torch_whole(movinet)):
         with pytest.raises(ValueError, match=r"a prepared clip is float32 \[3, 4, 32, 32\], found"):
             runner.run(clip)
 
@@ -159,7 +159,7 @@ def test_a_clip_that_was_not_prepared_is_refused(movinet: Backbone, clip: np.nda
 def test_a_model_in_training_mode_is_refused(movinet: Backbone) -> None:
     model = make_model(movinet, "5-Enc-B3").train()
     with pytest.raises(ValueError, match=r"OffloadedModel is in training mode, call eval\(\)"):
-        torch_edge(model)
+        model.edge_runner()
 
 
 def test_no_thread_at_all_is_refused(movinet: Backbone) -> None:

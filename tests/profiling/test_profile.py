@@ -9,7 +9,7 @@ import torch
 from approxbit import zoo
 from approxbit.codec import Codec
 from approxbit.configuration import Configuration
-from approxbit.offload.runners import torch_edge, torch_server, torch_whole
+from approxbit.offload.runners import torch_whole
 from approxbit.profiling import profile_family
 from approxbit.profiling.accuracy import compute_answers
 from approxbit.profiling.timing import Side, measure_times
@@ -113,8 +113,8 @@ def test_answers_are_those_of_the_models_one_by_one(checkpoints):
 def test_times_are_medians_without_the_first_clips(checkpoints):
     models = zoo.load_family("tiny", checkpoints)
     whole = torch_whole(next(iter(models.values())).backbone, 1)
-    edge = Side(whole, {name: torch_edge(model, 1) for name, model in models.items()})
-    server = Side(whole, {name: torch_server(model, 1) for name, model in models.items()})
+    edge = Side(whole, {name: model.edge_runner(1) for name, model in models.items()})
+    server = Side(whole, {name: model.server_runner(1) for name, model in models.items()})
     whole_ms, times = measure_times(edge, server, [np.zeros((3, 16, 64, 64), np.float32)])
     assert min(whole_ms.edge_ms, whole_ms.server_ms) > 0
     assert set(times) == set(models)
@@ -146,8 +146,8 @@ def test_payloads_of_a_codec_with_a_prior_are_those_of_its_coded_codes(checkpoin
     lengths = [len(encode_planes(each, model.prior)[1]) for each in code.to_planes().numpy()]
     assert outcome.payload_bytes[CONFIGURATIONS[0]] == round(mean(lengths), 2)
     whole = torch_whole(model.backbone, 1)
-    edge = Side(whole, {CONFIGURATIONS[0]: torch_edge(model, 1)})
-    server = Side(whole, {CONFIGURATIONS[0]: torch_server(model, 1)})
+    edge = Side(whole, {CONFIGURATIONS[0]: model.edge_runner(1)})
+    server = Side(whole, {CONFIGURATIONS[0]: model.server_runner(1)})
     _, times = measure_times(edge, server, [np.zeros((3, 16, 64, 64), np.float32)])
     assert times[CONFIGURATIONS[0]].raw_bytes == len(pack(code.to_planes()[0].numpy()))
     assert times[CONFIGURATIONS[0]].encode_ms > 0

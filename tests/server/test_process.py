@@ -14,7 +14,7 @@ import pytest
 from approxbit.edge import EdgeSession, GrpcTransport, ProbePolicy, SessionPolicy
 from approxbit.errors import LinkError
 from approxbit.offload import OffloadedModel
-from approxbit.offload.runners import torch_edge, torch_whole
+from approxbit.offload.runners import torch_whole
 from approxbit.select import LUT, AccuracySLA, LatencySLA, LUTRow
 from approxbit.server import GrpcServer, ServerProcess
 from approxbit.server.__main__ import main
@@ -39,7 +39,7 @@ PATIENT = SessionPolicy(
 
 def make_session(models: dict[str, OffloadedModel], transport: GrpcTransport) -> EdgeSession:
     whole = torch_whole(models["5-Enc-B3"].backbone)
-    runners = {name: torch_edge(model) for name, model in models.items()}
+    runners = {name: model.edge_runner() for name, model in models.items()}
     sla = LatencySLA(45_000)
     return EdgeSession(runners, transport, TABLE, sla, whole.clip_format, whole, policy=PATIENT)
 

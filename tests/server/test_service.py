@@ -17,7 +17,7 @@ from approxbit import zoo
 from approxbit.engines.graph import Graph
 from approxbit.engines.runner import EdgeRunner, ServerResult, ServerRunner
 from approxbit.offload import OffloadedModel
-from approxbit.offload.runners import code_format, torch_edge, torch_server, torch_whole
+from approxbit.offload.runners import torch_whole
 from approxbit.server import Service
 from approxbit.server.loading import build_service, load_service
 from approxbit.wire import (
@@ -51,7 +51,7 @@ def prepare(models: Models) -> np.ndarray:
 
 
 def code_packet(model: OffloadedModel, clip: np.ndarray, sequence: int = 0) -> Packet:
-    runner = torch_edge(model)
+    runner = model.edge_runner()
     return runner.code_format.packet(runner.run(clip).payload, sequence, request=ALL_LOGITS)
 
 
@@ -116,7 +116,7 @@ def test_an_unknown_configuration_is_refused(service: Service, models: Models) -
 
 
 def test_a_long_reason_is_cut(models: Models) -> None:
-    runner = torch_server(models["5-Enc-B3"])
+    runner = models["5-Enc-B3"].server_runner()
     service = Service(torch_whole(models["5-Enc-B3"].backbone), {"5-Enc-B3": runner})
     service.server_runners = {f"{size}-Enc-Longname": runner for size in range(1, 99)}
     packet = code_packet(models["5-Enc-B3"], prepare(models))
@@ -127,7 +127,7 @@ def test_a_long_reason_is_cut(models: Models) -> None:
 def test_a_code_of_another_shape_is_refused(
     more: int, num_tokens: int, field: str, service: Service, models: Models
 ) -> None:
-    shape = torch_edge(models["5-Enc-B3"]).code_format
+    shape = models["5-Enc-B3"].edge_runner().code_format
     time, height, width = shape.feature_size
     other = replace(shape, feature_size=(time, height, width + more), num_tokens=num_tokens)
     packet = other.packet(np.zeros((5, other.num_positions), np.uint8))
@@ -171,7 +171,7 @@ def coded(models: Models) -> Iterator[tuple[Service, EdgeRunner, np.ndarray]]:
     model = models["4-NoEnc-B2"]
     size = model.codec.feature_shape.size
     model.prior = certain_prior(4, size)
-    edge = torch_edge(model)
+    edge = model.edge_runner()
     planes = np.zeros((4, edge.code_format.num_positions), np.uint8)
     planes[0, ::9] = 1
     try:
@@ -267,7 +267,7 @@ def test_a_server_that_fails_says_so_and_lives_on(
     graph: Graph, error: str, models: Models, caplog: pytest.LogCaptureFixture
 ) -> None:
     model = models["5-Enc-B3"]
-    runner = ServerRunner(code_format(model), graph)
+    runner = ServerRunner(model.code_format, graph)
     service = Service(torch_whole(model.backbone), {"5-Enc-B3": runner})
     for _ in range(8):  # more than stand in line
         refusal = refusal_of(service, code_packet(model, prepare(models), sequence=4))
@@ -295,7 +295,7 @@ class Slow(Graph):
 def test_a_full_line_is_refused_and_what_nobody_wants_is_not_computed(models: Models) -> None:
     model = models["5-Enc-B3"]
     slow = Slow()
-    runner = ServerRunner(code_format(model), slow)
+    runner = ServerRunner(model.code_format, slow)
     service = Service(torch_whole(model.backbone), {"5-Enc-B3": runner}, max_in_line=2)
     packet = code_packet(model, prepare(models)).to_bytes()
     with ThreadPoolExecutor(2) as pool:
@@ -323,7 +323,7 @@ def test_pings_and_probes_are_answered(service: Service) -> None:
 def test_a_runner_under_another_name_is_refused(models: Models) -> None:
     model = models["5-Enc-B3"]
     with pytest.raises(ValueError, match=r"server_runners\['4-NoEnc-B2'\] is a runner of 5-Enc-B3"):
-        Service(torch_whole(model.backbone), {"4-NoEnc-B2": torch_server(model)})
+        Service(torch_whole(model.backbone), {"4-NoEnc-B2": model.server_runner()})
 
 
 def test_a_line_without_places_is_refused(models: Models) -> None:
