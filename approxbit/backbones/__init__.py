@@ -1,32 +1,41 @@
-"""Frozen video models and the places where they can be cut."""
+"""Frozen video models and the places where they can be cut.
+
+MoViNet is here at once. The others load their room on first use, because torchvision and transformers take
+seconds, which a server of a MoViNet should not wait for.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from approxbit.backbones.base import Backbone, EdgeHalf, ServerHalf
 from approxbit.backbones.feature import Feature, FeatureShape
 from approxbit.backbones.movinet import MoViNet, movinet, movinet_digits
 from approxbit.backbones.movinet_stream import MoViNetStream
 from approxbit.backbones.movinet_stream_state import StreamState
-from approxbit.backbones.mvitv2 import MViTv2, mvitv2_b, mvitv2_digits, mvitv2_s
-from approxbit.backbones.official import KNOWN_CHECKPOINTS, LoadReport, load_official
-from approxbit.backbones.splitting import (
-    GridLayout,
-    NotCleanError,
-    OffloadPoint,
-    SplitModel,
-    TokenLayout,
-    UnknownLayoutError,
-    choose_offload_points,
-    offload_points,
-    split,
-)
-from approxbit.backbones.vlm import (
-    LlavaOnevision,
-    VideoLanguageModel,
-    VideoLlava,
-    VisionTower,
-    llava_onevision,
-    load_edge_half,
-    video_llava,
-)
+
+if TYPE_CHECKING:
+    from approxbit.backbones.mvitv2 import MViTv2, mvitv2_b, mvitv2_digits, mvitv2_s
+    from approxbit.backbones.official import KNOWN_CHECKPOINTS, LoadReport, load_official
+    from approxbit.backbones.splitting import (
+        GridLayout,
+        NotCleanError,
+        OffloadPoint,
+        SplitModel,
+        TokenLayout,
+        UnknownLayoutError,
+        choose_offload_points,
+        offload_points,
+        split,
+    )
+    from approxbit.backbones.vlm import (
+        LlavaOnevision,
+        VideoLanguageModel,
+        VideoLlava,
+        VisionTower,
+        llava_onevision,
+        load_edge_half,
+        video_llava,
+    )
 
 __all__ = [
     "KNOWN_CHECKPOINTS",
@@ -63,3 +72,25 @@ __all__ = [
     "split",
     "video_llava",
 ]
+
+_LATER = {
+    "mvitv2": ("MViTv2", "mvitv2_b", "mvitv2_digits", "mvitv2_s"),
+    "official": ("KNOWN_CHECKPOINTS", "LoadReport", "load_official"),
+    "splitting": (
+        *("GridLayout", "NotCleanError", "OffloadPoint", "SplitModel", "TokenLayout", "UnknownLayoutError"),
+        *("choose_offload_points", "offload_points", "split"),
+    ),
+    "vlm": (
+        *("LlavaOnevision", "VideoLanguageModel", "VideoLlava", "VisionTower"),
+        *("llava_onevision", "load_edge_half", "video_llava"),
+    ),
+}
+_HOME_OF = {name: module for module, names in _LATER.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    globals()[name] = value
+    return value

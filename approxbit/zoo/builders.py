@@ -4,28 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
+from approxbit import backbones
 from approxbit.backbones.base import Backbone
 from approxbit.backbones.movinet import movinet, movinet_digits
-from approxbit.backbones.mvitv2 import mvitv2_b, mvitv2_digits, mvitv2_s
-from approxbit.backbones.splitting import OffloadPoint, offload_points
-from approxbit.backbones.vlm import llava_onevision, video_llava
+
+if TYPE_CHECKING:
+    from approxbit.backbones.splitting import OffloadPoint
+
+MOVINETS = ("a0", "a1", "a2", "a3", "a4", "a5")
+
+
+def _build(name: str, **arguments: Any) -> Backbone:
+    """By a builder whose room is imported now, as it takes seconds."""
+    built: Backbone = getattr(backbones, name)(**arguments)
+    return built
+
 
 BUILDERS: dict[str, Callable[..., Backbone]] = {
     "movinet_digits": movinet_digits,
-    "mvitv2_digits": mvitv2_digits,
-    "mvitv2_b": mvitv2_b,
-    "mvitv2_s": mvitv2_s,
-    **{f"movinet_{size}": partial(movinet, size) for size in ("a0", "a1", "a2", "a3", "a4", "a5")},
-    **{
-        f"movinet_{size}_stream": partial(movinet, size, streaming=True)
-        for size in ("a0", "a1", "a2", "a3", "a4", "a5")
-    },
-    "video_llava_7b": video_llava,
-    "llava_onevision_0_5b": llava_onevision,
+    **{name: partial(_build, name) for name in ("mvitv2_digits", "mvitv2_b", "mvitv2_s")},
+    **{f"movinet_{size}": partial(movinet, size) for size in MOVINETS},
+    **{f"movinet_{size}_stream": partial(movinet, size, streaming=True) for size in MOVINETS},
+    "video_llava_7b": partial(_build, "video_llava"),
+    "llava_onevision_0_5b": partial(_build, "llava_onevision"),
 }
 
 
@@ -51,6 +56,8 @@ def list_offload_points(builder: str, arguments: Mapping[str, Any]) -> list[Offl
     Raises:
         ValueError: There is no such builder.
     """
+    from approxbit.backbones.splitting import offload_points
+
     with torch.device("meta"):
         backbone = build_backbone(builder, arguments)
         clip = torch.empty(1, *backbone.clip_shape)
