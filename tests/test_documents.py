@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
@@ -13,13 +14,24 @@ from typing import NamedTuple
 
 import pytest
 
+from approxbit.datasets.digits import write_videos
+
 REPOSITORY = Path(__file__).parents[1]
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "approxbit/backbones/README.md", "export/README.md")
+DOCUMENTS = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "approxbit/backbones/README.md",
+    "approxbit/codec/README.md",
+    "approxbit/select/README.md",
+    "benchmarks/RESULTS.md",
+    "export/README.md",
+)
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 # Commands of the surroundings, not ours: there is nothing of this project in them that could go stale.
 COMMON_COMMANDS = {"cd", "git", "pip", "python3", "scp", "ssh", "sudo", "uv"}
 # Its Python needs a Jetson: it must be Python, and is not run.
 ON_DEVICE = "export/README.md"
+SERVER = "server:50051"  # of the example on two machines, which has a test of its own
 
 
 class Block(NamedTuple):
@@ -101,7 +113,7 @@ def name_block(block: Block) -> str:
 def test_a_python_block_runs(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     program = compile(block.code, name_block(block), "exec")
-    if block.document != ON_DEVICE:
+    if block.document != ON_DEVICE and SERVER not in block.code:
         exec(program, {"__name__": "__main__"})
 
 
@@ -116,12 +128,42 @@ def test_a_shell_block_names_only_commands_that_exist(block: Block) -> None:
 
 
 def test_the_example_of_the_selector_shows_one_at_work(capsys: pytest.CaptureFixture[str]) -> None:
-    (block,) = (each for each in BLOCKS if each.document == "README.md" and "select import" in each.code)
+    (block,) = (each for each in BLOCKS if "select import select" in each.code)
     exec(compile(block.code, name_block(block), "exec"), {"__name__": "__main__"})
     lines = capsys.readouterr().out.splitlines()
     arms = [re.sub(r"\d+-(No)?Enc-B\d+", "a code", line.split()[2]) for line in lines]
     assert arms == ["edge-only", "a code", "server-only"]
     assert [line.split()[-1] for line in lines] == ["False", "True", "True"]  # only the link keeps the bound
+
+
+def test_the_example_on_two_machines_runs_as_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Both machines are this one; only the address of the server is another."""
+    monkeypatch.chdir(tmp_path)
+    (on_device,) = (block for block in BLOCKS if SERVER in block.code)
+    (on_server,) = (block for block in BLOCKS if "approxbit serve" in block.code)
+    export, serve = split_commands(on_server.code)
+    subprocess.run(as_run_here(export), check=True, capture_output=True)
+    videos = write_videos(tmp_path, "test", num_clips=1)
+    videos[0].rename("clip.mp4")
+    serve = [word.replace("0.0.0.0", "127.0.0.1").replace("50051", "0") for word in serve]
+    with subprocess.Popen(as_run_here(serve), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as server:
+        try:
+            port = json.loads(server.stdout.readline())["port"]
+            code = on_device.code.replace(SERVER, f"127.0.0.1:{port}")
+            exec(compile(code, name_block(on_device), "exec"), {"__name__": "__main__"})
+        finally:
+            server.terminate()
+    arm, latency, *_ = capsys.readouterr().out.split()
+    assert arm in ("edge-only", "server-only", "16-Enc-B3")
+    assert float(latency) > 0
+
+
+def as_run_here(command: list[str]) -> list[str]:
+    """A command of this project under the interpreter and in the checkout of this test."""
+    assert command[0] == "approxbit"
+    return [sys.executable, "-m", *command]
 
 
 def test_every_block_has_a_language_that_is_checked_or_plain_text() -> None:

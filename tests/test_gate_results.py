@@ -2,28 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
-from types import ModuleType
 
-import pytest
-
-PATH = Path(__file__).parents[1] / "benchmarks" / "gate_results.py"
+import gate_results as results
 
 
-@pytest.fixture(scope="module")
-def results() -> ModuleType:
-    specification = importlib.util.spec_from_file_location("gate_results_under_test", PATH)
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    sys.modules[specification.name] = module  # dataclasses look their module up there
-    specification.loader.exec_module(module)
-    return module
-
-
-def items(results: ModuleType) -> list[object]:
+def items() -> list[object]:
     """The two mixed graphs of one configuration; the second is refused by TensorRT-RTX."""
     targets = ["orin-jp7", "server"]
     fine: dict[str, list[str]] = {name: [] for name in targets}
@@ -36,10 +20,10 @@ def items(results: ModuleType) -> list[object]:
     ]
 
 
-def test_what_is_kept_is_what_is_resumed(results: ModuleType, tmp_path: Path) -> None:
+def test_what_is_kept_is_what_is_resumed(tmp_path: Path) -> None:
     path = tmp_path / "new" / "gate.json"
     kept = results.Results.open(path, resume=True)
-    for item in items(results):
+    for item in items():
         kept.add(item)
     again = results.Results.open(path, resume=True)
     assert again.items == kept.items
@@ -49,8 +33,8 @@ def test_what_is_kept_is_what_is_resumed(results: ModuleType, tmp_path: Path) ->
     assert results.Results.open(path, resume=False).items == {}
 
 
-def test_a_refusal_of_rtx_counts_for_the_target_of_its_generation_only(results: ModuleType) -> None:
-    edge, server = items(results)
+def test_a_refusal_of_rtx_counts_for_the_target_of_its_generation_only() -> None:
+    edge, server = items()
     assert (edge.passes("server"), edge.passes("orin-jp7")) == (True, True)
     assert (server.passes("server"), server.passes("orin-jp7")) == (False, True)
     assert server.problems("server") == ["no"]
@@ -59,9 +43,9 @@ def test_a_refusal_of_rtx_counts_for_the_target_of_its_generation_only(results: 
     assert failed.problems("server") == ["ExportError: it fails"]
 
 
-def test_a_row_says_what_passed_and_the_largest_differences(results: ModuleType, tmp_path: Path) -> None:
+def test_a_row_says_what_passed_and_the_largest_differences(tmp_path: Path) -> None:
     kept = results.Results.open(tmp_path / "gate.json", resume=False)
-    for item in items(results):
+    for item in items():
         kept.add(item)
     row = results.row_of(kept, "a/8-Enc-B2")
     assert row == ["`a/8-Enc-B2`", "1 of 2, not server", "", "", "0.0004", "0.005", "refused"]
@@ -69,6 +53,6 @@ def test_a_row_says_what_passed_and_the_largest_differences(results: ModuleType,
     assert "| " + " | ".join(row) + " |" in results.markdown(kept)
 
 
-def test_the_guide_has_a_place_for_the_table(results: ModuleType) -> None:
+def test_the_guide_has_a_place_for_the_table() -> None:
     text = results.README.read_text()
     assert text.index(results.BEGIN) < text.index(results.END)

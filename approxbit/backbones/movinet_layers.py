@@ -81,7 +81,7 @@ class SameConv3d(nn.Conv3d):
         """A depthwise kernel of one frame as a 2-D convolution, for which CPUs have faster code.
 
         Every frame of a channel is a channel of its own, with the same kernel, so nothing is moved.
-        `benchmarks/movinet_speed.py` measures it.
+        `benchmarks/speed/movinet_speed.py` measures it.
         """
         channels, time = grid.shape[1:3]
         weight = weight[:, :, 0].repeat_interleave(time, dim=0)

@@ -1,7 +1,7 @@
 """Shipped configurations, exported for `server`, as the genuine parser and builder take them.
 
 One of each kind of graph: configurations of one kind differ in their codebook size and in numbers only.
-`python benchmarks/gate.py --rtx` builds every single one.
+`python benchmarks/figures/gate.py --rtx` builds every single one.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Is ONNX Runtime worth it on the edge, and what does the encoder cost there?
 
-    python benchmarks/engine_speed.py [--full] [--only 'mvit*'] [--pairs 15] [--threads 1 2]
+    python benchmarks/speed/engine_speed.py [--full] [--only 'mvit*'] [--pairs 15] [--threads 1 2]
 
 For the shipped backbones, and with `--full` for all four of the paper at full size (see
-`full_size.py`; a pair takes up to minutes, so take few):
+`figures/full_size.py`; a pair takes up to minutes, so take few):
 
 eager / ORT      the edge half, encoder and packing by torch's modules, against the exported graph
 encoder          share of the exported encoder and packing in the exported edge half
@@ -26,11 +26,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import onnxruntime
 import torch
-from full_size import full_size
 from torch import Tensor, nn
 
 import approxbit
@@ -40,6 +40,9 @@ from approxbit.exporting.graph import GraphInterface, export_graph
 from approxbit.exporting.views import EdgeView
 from approxbit.offload import OffloadedModel
 from approxbit.zoo import describe_machine
+
+sys.path.append(str(Path(__file__).parents[1] / "figures"))
+from full_size import full_size
 
 SHIPPED = ("digits-mvitv2/16-Enc-B6", "digits-movinet/16-Enc-B5")
 FULL = (

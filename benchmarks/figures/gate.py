@@ -1,9 +1,9 @@
 """Every shipped and every full-size configuration through the gate of every target.
 
-    python benchmarks/gate.py --only 'digits-*'           # the shipped ones: minutes
-    python benchmarks/gate.py --only 'mvitv2_b/*' --resume
-    python benchmarks/gate.py --rtx --resume              # also builds `server`'s graphs with TensorRT-RTX
-    python benchmarks/gate.py --resume --write            # puts the table into export/README.md
+    python benchmarks/figures/gate.py --only 'digits-*'  # the shipped ones: minutes
+    python benchmarks/figures/gate.py --only 'mvitv2_b/*' --resume
+    python benchmarks/figures/gate.py --rtx --resume     # also builds `server`'s graphs with TensorRT-RTX
+    python benchmarks/figures/gate.py --resume --write   # puts the table into export/README.md
 
 What full size is here, `full_size.py` says: random weights, and of a video-language model only its tower.
 
@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from documents import REPOSITORY
 from full_size import full_size
 from gate_results import RTX_TARGET, Item, Results, print_table, write_figures
 from rich.console import Console
@@ -42,7 +43,7 @@ from approxbit.offload import OffloadedModel
 from approxbit.offload.runners import clip_format
 from approxbit.zoo import PAPER_CONFIGURATIONS
 
-RTX_SCRIPT = Path(__file__).parents[1] / "tests" / "export" / "rtx.py"
+RTX_SCRIPT = REPOSITORY / "tests" / "export" / "rtx.py"
 NUM_SHIPPED_CLIPS = 2
 
 console = Console(stderr=True, highlight=False)

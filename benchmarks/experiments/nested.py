@@ -1,8 +1,8 @@
 """One nested codec against one codec for each codebook size, with the same steps in total.
 
-    python benchmarks/nested.py                       # 800 steps a size, 3 seeds: an hour on one core
-    python benchmarks/nested.py --steps 200 --seeds 1
-    python benchmarks/nested.py --sizes 32            # only what is to know of 32 bits
+    python benchmarks/experiments/nested.py             # 800 steps a size, 3 seeds: an hour on one core
+    python benchmarks/experiments/nested.py --steps 200 --seeds 1
+    python benchmarks/experiments/nested.py --sizes 32  # only what is to know of 32 bits
 
 All are trained by the same recipe, without a price on entropy, which would weigh differently on each size.
 The nested codec has as many steps as the separate ones have together, and its time is one training's; two of

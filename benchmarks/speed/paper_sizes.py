@@ -1,6 +1,6 @@
 """Every configuration of the paper at full size: bytes, compression, FLOPs, parameters, resident memory.
 
-    python benchmarks/paper_sizes.py [--run]
+    python benchmarks/speed/paper_sizes.py [--run]
 
 Nothing is trained and no weights are loaded: sizes follow from shapes, on torch's meta device. FLOPs are
 those of convolutions, linear layers and attention products, 2 for each multiply-add. The paper counts no

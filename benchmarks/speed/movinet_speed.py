@@ -1,6 +1,6 @@
 """Does the base MoViNet run at least as fast as the straightforward formulation of it?
 
-    python benchmarks/movinet_speed.py [--full] [--clip-shape 3 10 224 224] [--pairs 9] [--threads 1]
+    python benchmarks/speed/movinet_speed.py [--full] [--clip-shape 3 10 224 224] [--pairs 9] [--threads 1]
 
 Straightforward: every convolution a plain conv3d on a padded grid, every batch norm a pass of its own.
 Shipped: batch norms merged into the convolutions, depthwise kernels of one frame as 2-D convolutions.

@@ -1,8 +1,8 @@
 """What each part of the codec's training is worth: the paper's Table 4, extended.
 
-    python benchmarks/ablation.py                                   # 3 seeds of every variant
-    python benchmarks/ablation.py --only paper distillation --seeds 1 --steps 200
-    python benchmarks/ablation.py --family digits-mvitv2 --configuration 16-Enc-B6 --num-train 8000
+    python benchmarks/experiments/ablation.py  # 3 seeds of every variant
+    python benchmarks/experiments/ablation.py --only paper distillation --seeds 1 --steps 200
+    python benchmarks/experiments/ablation.py --family digits-mvitv2 --configuration 16-Enc-B6
 
 Every variant is the base recipe (Eq. 3 with Adam, a cosine and distillation from the unsplit model) with one
 change, and is trained on the same features. What is done lies in `runs/ablation` and is not done again, so

@@ -1,7 +1,7 @@
 """Vector quantisation beside binary codes: bytes and top-1 on the test clips of Digits-in-Motion.
 
-    python benchmarks/vq.py                        # trains what is missing, measures what is new, prints
-    python benchmarks/vq.py --only digits-movinet/10-Enc-B5
+    python benchmarks/experiments/vq.py  # trains what is missing, measures what is new, prints
+    python benchmarks/experiments/vq.py --only digits-movinet/10-Enc-B5
 
 Trains the configurations of the two VQ recipes (Table 5 of the paper) with the budget of the paper's binary
 recipes, and compares them with the codecs of those, packed, and with the family's LUT, entropy coded.
@@ -40,7 +40,7 @@ from approxbit.training.release import measure_top1
 from approxbit.wire import pack
 from approxbit.zoo import describe_machine
 
-REPOSITORY = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).parents[2]
 RECIPES = {
     "digits-movinet": "recipes/digits/movinet_vq.yaml",
     "digits-mvitv2": "recipes/digits/mvitv2_vq.yaml",

@@ -1,6 +1,6 @@
 """What the codec costs: FLOPs and parameters at MViTv2-B's size, milliseconds of one training step at ours.
 
-    python benchmarks/codec_cost.py
+    python benchmarks/speed/codec_cost.py
 
 FLOPs are those of convolutions, linear layers and attention products, 2 for each multiply-add, counted by
 PyTorch on the attention's plain path. The paper's figures for MViTv2: encoder 573.42 MFLOPs, decoder

@@ -1,6 +1,6 @@
 """Do the actions of Digits-in-Motion need time? Three models on the same test clips.
 
-    python benchmarks/digits_need_time.py [--steps 800] [--num-clips 1200]
+    python benchmarks/experiments/digits_need_time.py [--steps 800] [--num-clips 1200]
 
 1. the shipped video model on the clips as they are,
 2. the same model on the same frames in a random order,

@@ -1,7 +1,7 @@
 """Entropy coding of all shipped codecs: bytes against raw packing, and times of the coder.
 
-    python benchmarks/entropy.py                                   # an hour on one core
-    python benchmarks/entropy.py --families digits-mvitv2-paper
+    python benchmarks/experiments/entropy.py  # an hour on one core
+    python benchmarks/experiments/entropy.py --families digits-mvitv2-paper
 
 Priors are trained on codes of training clips alone; every code of the 2,400 test clips is then coded and
 decoded for real, and so are at least 20,000 copies with some bits flipped, and 100,000 codes in all.

@@ -1,22 +1,23 @@
 """Top-1 against bytes on the wire: the paper's recipe packed, the same coded, and the best recipe coded.
 
-    python benchmarks/curve.py                       # tables of both backbones, from the cards
-    python benchmarks/curve.py --out runs/curves     # and a picture of each
-    python benchmarks/curve.py --write               # both into README.md and benchmarks/curves
+    python benchmarks/figures/curve.py  # tables of both backbones, from the cards
+    python benchmarks/figures/curve.py --out runs/curves  # and a picture of each
+    python benchmarks/figures/curve.py --write  # both into benchmarks: RESULTS.md and figures/curves
 
-(a) is the paper's recipe with raw packing, (b) the same codecs with entropy coding, (c) the best recipe:
-nested codes with distillation, a price on entropy and attention in the encoder, entropy coded. All accuracies
-and bytes are those of the 2,400 test clips, as the trainings and `approxbit prior` left them in the cards.
-Bytes are payloads; a packet adds 40 bytes.
+(a) is the paper's recipe with packed codes, without the bits that never change; (b) the same codecs with
+entropy coding; (c) the best recipe: nested codes with distillation, a price on entropy and attention in the
+encoder, entropy coded. All accuracies and bytes are those of the 2,400 test clips, as the trainings and
+`approxbit prior` left them in the cards. Bytes are payloads.
 """
 
 from __future__ import annotations
 
 import argparse
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from documents import RESULTS, write_between
+from live_bits import count_live_bits
 from matplotlib.ticker import FuncFormatter
 from rich.console import Console
 from rich.table import Table
@@ -31,9 +32,8 @@ FAMILIES = {
     "digits-movinet-actions": ("digits-movinet-actions-paper", "digits-movinet-actions"),
     "digits-mvitv2": ("digits-mvitv2-paper", "digits-mvitv2"),
 }
-REPOSITORY = Path(__file__).parents[1]
-PICTURES = REPOSITORY / "benchmarks" / "curves"
-BEGIN, END = "<!-- curve: python benchmarks/curve.py --write -->", "<!-- end of curve -->"
+PICTURES = Path(__file__).parent / "curves"
+BEGIN, END = "<!-- curve: python benchmarks/figures/curve.py --write -->", "<!-- end of curve -->"
 NAMES = {JOINT: "action x digit", MARGINAL: "actions"}
 LABELS = {"a": "(a) paper's recipe, packed", "b": "(b) paper's recipe, coded", "c": "(c) best recipe, coded"}
 
@@ -62,14 +62,22 @@ def read_points(family: str, curves: str) -> list[Point]:
         configuration = Configuration.parse(name.partition("/")[2])
         card = zoo.card(name)
         metrics, prefix = card.provenance.metrics, ""
-        raw = metrics["raw_bytes"]
+        whole = Configuration.parse(card.name.partition("/")[2])
+        packed = metrics["raw_bytes"] * count_live_bits(name) / whole.codebook_size
         if card.name != name:
             prefix = f"{configuration}_"
-            whole = Configuration.parse(card.name.partition("/")[2])
-            raw *= configuration.codebook_size / whole.codebook_size
         top1 = {each: metrics[f"{prefix}test_top1_{each}"] for each in (JOINT, MARGINAL)}
         coded = metrics[f"{prefix}test_coded_bytes"]
-        points += [Point(curve, str(configuration), raw if curve == "a" else coded, top1) for curve in curves]
+        points += [
+            Point(curve, str(configuration), packed if curve == "a" else coded, top1) for curve in curves
+        ]
+    return sorted(points, key=lambda point: point.num_bytes)
+
+
+def read_both(family: str) -> list[Point]:
+    """The points of all three curves, smallest first."""
+    paper, best = FAMILIES[family]
+    points = [*read_points(paper, "ab"), *read_points(best, "c")]
     return sorted(points, key=lambda point: point.num_bytes)
 
 
@@ -96,7 +104,7 @@ def print_points(family: str, points: list[Point]) -> None:
 def markdown(family: str, points: list[Point]) -> str:
     """For every point of (a), by label set: its top-1, and the fewest bytes that each recipe needs for it."""
     lines = [
-        f"![{family}](benchmarks/curves/{family}.png)",
+        f"![{family}](figures/curves/{family}.png)",
         "",
         "| (a) | bytes | label set | top-1 | (b) bytes | (c) bytes | (c) / (a) | by |",
         "|---|---|---|---|---|---|---|---|",
@@ -121,16 +129,6 @@ def markdown(family: str, points: list[Point]) -> str:
             ]
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
-
-
-def write_figures(tables: list[str]) -> None:
-    """Put the tables between the markers of README.md."""
-    readme = REPOSITORY / "README.md"
-    text = readme.read_text()
-    pattern = re.compile(re.escape(BEGIN) + r".*?" + re.escape(END), re.DOTALL)
-    if not pattern.search(text):
-        raise ValueError(f"expected the markers {BEGIN!r} and {END!r}, found none")
-    readme.write_text(pattern.sub(lambda _: "\n\n".join([BEGIN, *tables, END]), text))
 
 
 def print_ratios(family: str, points: list[Point], tolerance: float) -> None:
@@ -193,14 +191,12 @@ def main() -> None:
     parser.add_argument("--families", nargs="*", choices=FAMILIES, default=list(FAMILIES))
     parser.add_argument("--tolerance", type=float, default=0.0, help="points that may be missing")
     parser.add_argument("--out", type=Path, help="folder for the pictures")
-    parser.add_argument("--write", action="store_true", help="put all into README.md and benchmarks/curves")
+    parser.add_argument("--write", action="store_true", help="put all into RESULTS.md and figures/curves")
     options = parser.parse_args()
     folder = PICTURES if options.write else options.out
     tables = []
     for family in options.families:
-        paper, best = FAMILIES[family]
-        points = [*read_points(paper, "ab"), *read_points(best, "c")]
-        points.sort(key=lambda point: point.num_bytes)
+        points = read_both(family)
         print_points(family, points)
         print_ratios(family, points, options.tolerance)
         tables.append(markdown(family, points))
@@ -208,7 +204,7 @@ def main() -> None:
             folder.mkdir(parents=True, exist_ok=True)
             draw(folder / f"{family}.png", family, points)
     if options.write:
-        write_figures(tables)
+        write_between(RESULTS, BEGIN, END, "\n\n".join(tables))
 
 
 if __name__ == "__main__":

@@ -5,19 +5,19 @@ from __future__ import annotations
 import datetime
 import json
 import os
-import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from documents import REPOSITORY, write_between
 from rich.console import Console
 from rich.table import Table
 
 from approxbit.zoo import describe_machine
 
-README = Path(__file__).parents[1] / "export" / "README.md"
+README = REPOSITORY / "export" / "README.md"
 RTX_TARGET = "server"  # TensorRT-RTX is of the generation of its TensorRT
-BEGIN, END = "<!-- gate: python benchmarks/gate.py --resume --write -->", "<!-- end of gate -->"
+BEGIN, END = "<!-- gate: python benchmarks/figures/gate.py --resume --write -->", "<!-- end of gate -->"
 HEADER = (
     "configuration",
     "gates passed",
@@ -213,8 +213,4 @@ def row_of(results: Results, subject: str) -> list[str]:
 
 def write_figures(results: Results) -> None:
     """Put the table between the markers of export/README.md."""
-    text = README.read_text()
-    pattern = re.compile(re.escape(BEGIN) + r".*?" + re.escape(END), re.DOTALL)
-    if not pattern.search(text):
-        raise ValueError(f"expected the markers {BEGIN!r} and {END!r}, found none")
-    README.write_text(pattern.sub(lambda _: f"{BEGIN}\n\n{markdown(results)}\n\n{END}", text))
+    write_between(README, BEGIN, END, markdown(results))
