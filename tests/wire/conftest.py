@@ -84,9 +84,9 @@ def make_prior() -> MakePrior:
 
 
 def load_benchmark(name: str) -> ModuleType:
-    """A module of `benchmarks/`, where scripts import one another by name."""
+    """A module of `benchmarks/wire/`, where scripts import one another by name."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
+        patch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks" / "wire"))
         return importlib.import_module(name)
 
 

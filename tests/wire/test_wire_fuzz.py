@@ -1,4 +1,4 @@
-"""A short run of `benchmarks/wire_fuzz.py`, and proof that it would see what it looks for."""
+"""A short run of `benchmarks/wire/wire_fuzz.py`, and proof that it would see what it looks for."""
 
 from __future__ import annotations
 

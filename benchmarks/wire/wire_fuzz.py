@@ -1,6 +1,6 @@
 """Throw random and mutated messages at the wire format, and measure how fast codes are packed.
 
-    python benchmarks/wire_fuzz.py [--messages 200000] [--seed 0]
+    python benchmarks/wire/wire_fuzz.py [--messages 200000] [--seed 0]
 
 Messages of all kinds, framed and short; half of the codes are of three formats whose tables the receiver has.
 Every message must come out exactly as it was sent or raise `WireError`; the second implementation

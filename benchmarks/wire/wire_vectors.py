@@ -1,6 +1,6 @@
 """Write `approxbit/wire/conformance.json`: messages with what they mean, for other implementations.
 
-    python benchmarks/wire_vectors.py         # the file is written again; a test checks that it is the same
+    python benchmarks/wire/wire_vectors.py  # the file is written again; a test checks that it is the same
 
 `approxbit/wire/FORMAT.md` describes the file. Every vector is made by the library and must be understood in
 the same way by the second implementation (`wire_reader.py`, `wire_decoder.py`), which knows the document
