@@ -74,12 +74,13 @@ def run(
     if configuration and sla:
         raise ValueError("expected --configuration or --sla, found both")
     failures: Dict[str, str] = {}
-    windows = _read(paths, family, window_step, failures)
+    arms = [] if sla else [_check_configuration(family, configuration) or _most_accurate(family)]
+    prepared = None if runner == Engine.TORCH else _find_prepared(family, arms)
+    windows = _read(paths, _num_frames(family, prepared), window_step, failures)
     rows: List[Dict[str, Any]] = []
     first = next(windows, None)
     if first is not None:
-        arms = [] if sla else [configuration or _most_accurate(family)]
-        device = _open_device(family, arms, runner, threads)
+        device = _open_device(family, arms, runner, threads, prepared)
         rows = _answer_all(first, windows, device, family, arms, sla, bandwidth_mbps, top)
     if as_json:
         print_json({"answers": rows, "failures": failures})
@@ -89,18 +90,42 @@ def run(
         raise SystemExit(1)
 
 
-def _read(paths: List[Path], family: str, window_step: int, failures: Dict[str, str]) -> Iterator[Window]:
-    """The windows of one file after the other; what is wrong with a file goes into `failures`.
+def _check_configuration(family: str, configuration: str) -> str:
+    known = _configurations(family)
+    if configuration and configuration not in known:
+        raise ValueError(f"expected --configuration to be one of {', '.join(known)}, found {configuration!r}")
+    return configuration
 
-    They are read while they are answered, so that one is held at a time.
-    """
-    from approxbit.errors import VideoError
+
+def _find_prepared(family: str, arms: List[str]) -> Optional[Path]:
+    """The exported graphs, if they are there: the edge side then needs no torch, which takes seconds."""
+    from approxbit.engines.finding import find_prepared
+
+    return find_prepared(family, configurations=arms or None)
+
+
+def _num_frames(family: str, prepared: Optional[Path]) -> int:
+    """How many frames a clip has."""
+    if prepared is not None:
+        from approxbit.engines.artefact import load_card
+        from approxbit.engines.prepared import load_prepared
+
+        return load_card(load_prepared(prepared).whole).clip_format.num_frames
     from approxbit.families import card
     from approxbit.zoo import build_backbone
 
     first = card(f"{family}/{_configurations(family)[0]}")
     owner: Any = card(getattr(first, "backbone", family))
-    num_frames = build_backbone(owner.builder, owner.arguments).clip_shape[1]
+    return build_backbone(owner.builder, owner.arguments).clip_shape[1]
+
+
+def _read(paths: List[Path], num_frames: int, window_step: int, failures: Dict[str, str]) -> Iterator[Window]:
+    """The windows of one file after the other; what is wrong with a file goes into `failures`.
+
+    They are read while they are answered, so that one is held at a time.
+    """
+    from approxbit.errors import VideoError
+
     for path in paths:
         try:
             yield from _windows(path, num_frames, window_step)
@@ -141,20 +166,21 @@ def _most_accurate(family: str) -> str:
     return max(rows, key=lambda row: row.accuracy).arm if rows else known[0]
 
 
-def _open_device(family: str, arms: List[str], runner: Engine, threads: int) -> "Device":
+def _open_device(
+    family: str, arms: List[str], runner: Engine, threads: int, prepared: Optional[Path]
+) -> "Device":
     """A device that can run some configurations of a family, or all of them if none is named."""
-    known = _configurations(family)
-    unknown = [arm for arm in arms if arm not in known]
-    if unknown:
-        raise ValueError(f"expected --configuration to be one of {', '.join(known)}, found {unknown[0]!r}")
     if runner == Engine.TORCH:
         from approxbit.demo.torch_device import open_torch_device
 
         return open_torch_device(family, num_threads=threads)
     from approxbit.edge.device import open_device
-    from approxbit.exporting.prepare import prepare_family
 
-    return open_device(prepare_family(family, configurations=arms or None, announce=say), threads)
+    if prepared is None:
+        from approxbit.exporting.prepare import prepare_family
+
+        prepared = prepare_family(family, configurations=arms or None, announce=say)
+    return open_device(prepared, threads)
 
 
 def _answer_all(

@@ -23,9 +23,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from approxbit.datasets import digits_actions, digits_render
-from approxbit.datasets.cache import find_cache
 from approxbit.datasets.digits_actions import ACTIONS
 from approxbit.datasets.digits_render import render_clip
+from approxbit.families.folder import find_cache
 from approxbit.files import format_json, whole_file, write_whole
 from approxbit.tasks.label_sets import DIGIT_NAMES, JOINT, MARGINAL, joint_label, label_set
 from approxbit.video.reader import write_video

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import datetime
 import os
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from approxbit.engines.artefact import (
 )
 from approxbit.engines.artefact_file import PRIOR_FILE
 from approxbit.engines.build_script import write_build_script
+from approxbit.engines.finding import TOOLS, version_of
 from approxbit.engines.runner import ClipFormat
 from approxbit.errors import ExportError
 from approxbit.exporting.gate import Target, check_graph, find_float32_layers
@@ -43,7 +43,6 @@ from approxbit.offload import OffloadedModel
 from approxbit.offload.runners import clip_format
 
 NUM_REFERENCES = 4
-TOOLS = ("approxbit", "torch", "onnx", "onnxruntime", "onnxscript", "onnxslim")
 
 
 def export_model(
@@ -130,7 +129,7 @@ def _make_card(
         graphs=graphs,
         tolerance=Tolerance(),
         gate=gate,
-        tools={package: _version(package) for package in TOOLS},
+        tools={package: version_of(package) for package in TOOLS},
         date=datetime.date.today().isoformat(),
     )
 
@@ -183,10 +182,3 @@ def _check_clips(clips: np.ndarray, expected: ClipFormat) -> None:
         raise ValueError(
             f"clips must be float32 [n, {sizes}], n at least 1, found {clips.dtype} {list(clips.shape)}"
         )
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "unknown"

@@ -1,4 +1,4 @@
-"""Where checkpoints lie, and what they are called.
+"""Where checkpoints and what is made of them lie, and what they are called.
 
     <checkpoints>/<family>/backbone.safetensors         backbone.json
     <checkpoints>/<family>/<configuration>.safetensors  <configuration>.json
@@ -47,6 +47,14 @@ def find_checkpoints(checkpoints: PathLike | None = None) -> Path:
         f"expected a folder of checkpoints at {' or '.join(map(str, candidates))}: "
         f"pass checkpoints=... or set {ENVIRONMENT_VARIABLE}"
     )
+
+
+def find_cache(cache: PathLike | None = None) -> Path:
+    """The folder of what can be made again; by default `$APPROXBIT_CACHE`, else `~/.cache/approxbit`.
+
+    It is perhaps not there.
+    """
+    return Path(cache or os.environ.get("APPROXBIT_CACHE") or Path.home() / ".cache" / "approxbit")
 
 
 def available(checkpoints: PathLike | None = None) -> tuple[str, ...]:
@@ -115,8 +123,12 @@ def locate_codec(root: Path, name: str) -> Path:
     Raises:
         ValueError: There is no such codec.
     """
-    family, _, configuration = _choose(root, "models", available(root), name).partition("/")
-    return find_configurations(root / family)[Configuration.parse(configuration)]
+    family, _, configuration = name.partition("/")
+    if family in list_families(root):
+        for found, path in find_configurations(root / family).items():
+            if str(found) == configuration:
+                return path
+    raise _not_among(root, "models", available(root), name)
 
 
 def locate_backbone(root: Path, family: str) -> Path:
@@ -157,5 +169,9 @@ def _locate_in_family(root: Path, what: str, family: str, file_name: str) -> Pat
 
 def _choose(root: Path, what: str, names: Sequence[str], name: str) -> str:
     if name not in names:
-        raise ValueError(f"{root} has the {what} {', '.join(names) or '(none)'}; found {name!r}")
+        raise _not_among(root, what, names, name)
     return name
+
+
+def _not_among(root: Path, what: str, names: Sequence[str], name: str) -> ValueError:
+    return ValueError(f"{root} has the {what} {', '.join(names) or '(none)'}; found {name!r}")

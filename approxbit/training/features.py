@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from approxbit.backbones.feature import Feature
-from approxbit.datasets.cache import find_cache
+from approxbit.families.folder import find_cache
 from approxbit.offload import OffloadedModel
 from approxbit.zoo import compute_fingerprint
 

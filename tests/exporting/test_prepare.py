@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from approxbit.engines import finding
 from approxbit.engines.artefact import load_artefact
+from approxbit.engines.finding import Wanted, find_prepared
 from approxbit.engines.prepared import load_prepared
 from approxbit.exporting import prepare
 from approxbit.exporting.prepare import prepare_family
@@ -63,6 +65,17 @@ def test_a_second_start_exports_nothing(
     assert (said, exported, artefacts_in(cache)) == ([], [], before)
 
 
+def test_what_is_there_is_found_without_making_anything(
+    checkpoints: Path, own_cache: Path, prepared: Path, tmp_path: Path
+) -> None:
+    path = find_prepared(FAMILY, checkpoints, own_cache)
+    assert path == own_cache / "artefacts" / prepared.name
+    assert find_prepared(FAMILY, checkpoints, own_cache, ["8-Enc-B3"]) is None  # its file was never written
+    assert find_prepared(FAMILY, checkpoints, tmp_path / "empty") is None
+    (load_prepared(path).whole / "whole.onnx").unlink()
+    assert find_prepared(FAMILY, checkpoints, own_cache) is None
+
+
 def test_a_single_configuration_uses_what_the_whole_family_made(
     checkpoints: Path, cache: Path, prepared: Path, exported: list[str]
 ) -> None:
@@ -101,11 +114,11 @@ def test_whatever_an_artefact_depends_on_is_in_its_name(
         facts["label_names"][0] = "another name"
         path.write_text(json.dumps(facts))
     elif change == "source":
-        monkeypatch.setattr(prepare, "_source_digest", lambda: "other")
+        monkeypatch.setattr(finding, "hash_sources", lambda: "other")
     elif change == "target":
-        monkeypatch.setattr(prepare, "TARGET", "server")
+        monkeypatch.setattr(finding, "TARGET", "server")
     else:
-        monkeypatch.setattr(prepare, "_version", lambda package: "99")
+        monkeypatch.setattr(finding, "version_of", lambda package: "99")
     before, said = artefacts_in(own_cache), []
     monkeypatch.setattr(prepare, "load_family", lambda *names: dict.fromkeys(("8-Enc-B3", "4-NoEnc-B5")))
     with pytest.raises(KeyboardInterrupt):
@@ -122,11 +135,11 @@ def test_whatever_an_artefact_depends_on_is_in_its_name(
 @pytest.mark.parametrize("file", ["edge.onnx", "whole.onnx", "card.json"])
 def test_a_damaged_artefact_is_not_a_whole_one(prepared: Path, tmp_path: Path, file: str) -> None:
     folder = shutil.copytree(load_prepared(prepared).whole, tmp_path / "copy")
-    assert prepare._is_whole(folder)
+    assert finding._is_artefact(folder)
     (folder / file).write_bytes((folder / file).read_bytes()[:-9])
-    assert not prepare._is_whole(folder)
+    assert not finding._is_artefact(folder)
     (folder / file).unlink()
-    assert not prepare._is_whole(folder)
+    assert not finding._is_artefact(folder)
 
 
 def test_a_damaged_artefact_is_made_anew(checkpoints: Path, own_cache: Path) -> None:
@@ -144,16 +157,16 @@ def test_a_damaged_artefact_is_made_anew(checkpoints: Path, own_cache: Path) -> 
 def test_without_the_exporters_a_made_artefact_still_serves(
     checkpoints: Path, cache: Path, prepared: Path, exported: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    version = prepare._version
+    version = finding.version_of
     monkeypatch.setattr(
-        prepare, "_version", lambda package: "missing" if package == "onnxscript" else version(package)
+        finding, "version_of", lambda package: "missing" if package == "onnxscript" else version(package)
     )
     assert load_prepared(prepare_family(FAMILY, checkpoints, cache)) == load_prepared(prepared)
     assert exported == []
 
 
 def test_a_package_that_is_not_there_has_no_version() -> None:
-    assert prepare._version("approxbit-nothing") == "missing"
+    assert finding.version_of("approxbit-nothing") == "missing"
 
 
 def test_what_another_process_made_meanwhile_is_kept(own_cache: Path, checkpoints: Path) -> None:
@@ -161,13 +174,13 @@ def test_what_another_process_made_meanwhile_is_kept(own_cache: Path, checkpoint
     folder = family.artefacts["8-Enc-B3"]
     made = shutil.copytree(folder, own_cache / "made")
     (folder / "mark").touch()
-    prepare._publish(made, folder)
+    prepare._publish(made, Wanted(FAMILY, folder, whole=True))
     assert (folder / "mark").exists()
 
 
 def test_a_folder_that_cannot_be_renamed_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        prepare._publish(tmp_path / "none", tmp_path / "there")
+        prepare._publish(tmp_path / "none", Wanted(FAMILY, tmp_path / "there", whole=False))
 
 
 def test_actions_are_named_only_where_they_are_asked_for() -> None:
@@ -180,4 +193,4 @@ def test_actions_are_named_only_where_they_are_asked_for() -> None:
 
 def test_the_sources_that_are_hashed_are_there() -> None:
     package = Path(str(sys.modules["approxbit"].__file__)).parent
-    assert all(list(package.glob(pattern)) for pattern in prepare.SOURCES)
+    assert all(list(package.glob(pattern)) for pattern in finding.SOURCES)

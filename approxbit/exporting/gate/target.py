@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from approxbit.engines.finding import find_targets
 from approxbit.exporting.gate.operators import OPERATOR_TABLES, OperatorTable
 from approxbit.files import load_json
 
@@ -32,7 +33,6 @@ _FORMS = (
     ("python", _VERSION, "a version such as '3.8'"),
     ("tensorrt", _VERSION, "a version such as '8.5.2', or null"),
 )
-_PACKAGE = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def target_names() -> tuple[str, ...]:
     Raises:
         ValueError: The folder of targets is missing.
     """
-    return tuple(sorted(path.stem for path in _find_targets().glob("*.json")))
+    return tuple(sorted(path.stem for path in find_targets().glob("*.json")))
 
 
 def load_target(name_or_path: str | os.PathLike[str]) -> Target:
@@ -151,16 +151,7 @@ def _locate(name_or_path: str | os.PathLike[str]) -> Path:
     if str(name_or_path) not in names:
         expected = f"a target ({', '.join(names)}) or the path of a .json file"
         raise ValueError(f"expected {expected}, found {str(name_or_path)!r}")
-    return _find_targets() / f"{name_or_path}.json"
-
-
-def _find_targets() -> Path:
-    """The folder that was installed with the package, else the one in the repository."""
-    candidates = (_PACKAGE / "_targets", _PACKAGE.parent / "export" / "targets")
-    for candidate in candidates:
-        if candidate.is_dir():
-            return candidate
-    raise ValueError(f"expected a folder of targets at {' or '.join(map(str, candidates))}: install again")
+    return find_targets() / f"{name_or_path}.json"
 
 
 def _invalid(name: str, expected: str, found: object) -> ValueError:
