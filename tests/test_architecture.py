@@ -40,7 +40,7 @@ ALLOWED_ROOMS: dict[str, set[str]] = {
     "datasets": FOUNDATION | {"tasks", "families", "video"},
     "zoo": MODELS | {"families"},
     "exporting": MODELS | {"tasks", "families", "engines", "datasets", "zoo"},
-    "server": MODELS | {"engines", "zoo"},
+    "server": MODELS | {"tasks", "families", "video", "engines", "zoo"},
     "training": MODELS | {"tasks", "families", "video", "datasets", "zoo"},
     "profiling": MODELS | DEVICE | {"datasets", "zoo", "exporting", "server"},
     "baselines": MODELS | DEVICE | {"datasets", "zoo", "exporting", "training", "profiling"},

@@ -10,6 +10,7 @@ from approxbit import zoo
 from approxbit.codec import Code, Codec, CodecOptions
 from approxbit.configuration import Configuration
 from approxbit.offload import OffloadedModel
+from approxbit.offload.runners import clip_format
 from approxbit.server.loading import build_service
 from approxbit.training.prior import CodePrior
 from approxbit.wire import Answer, AnswerKind, Logits, Packet, Request, Wanted, read_reply
@@ -53,7 +54,8 @@ def test_the_first_bits_of_one_runner_are_answered_by_their_own_decoder(
 ) -> None:
     runner = models["8-NoEnc-B3"].edge_runner(1).first_bits(bits)
     request = Request(wanted=Wanted(AnswerKind.LOGITS, 0))
-    packet = runner.code_format.packet(runner.run(CLIP).payload, request=request)
+    code_format = clip_format(models["8-NoEnc-B3"].backbone).link_format(runner.code_format)
+    packet = code_format.packet(runner.run(CLIP).payload, request=request)
     assert str(packet.configuration) == f"{bits}-NoEnc-B3"
     expected = answer_of(models[f"{bits}-NoEnc-B3"])
     np.testing.assert_allclose(ask(models, packet), expected, rtol=0, atol=1e-5)

@@ -29,7 +29,7 @@ RUNNER = typer.Option(
     help="What computes the edge side: graphs under ONNX Runtime, as on a device (exported at first use), "
     "or the modules under torch.",
 )
-TOP = typer.Option(5, min=1, help="How many classes to print for each file.")
+TOP = typer.Option(5, min=1, max=255, help="How many classes to print for each file.")
 WINDOW_STEP = typer.Option(
     0,
     min=0,
@@ -171,7 +171,7 @@ def _open_device(
 ) -> "Device":
     """A device that can run some configurations of a family, or all of them if none is named."""
     if runner == Engine.TORCH:
-        from approxbit.demo.torch_device import open_torch_device
+        from approxbit.profiling.torch_device import open_torch_device
 
         return open_torch_device(family, num_threads=threads)
     from approxbit.edge.device import open_device
@@ -200,9 +200,11 @@ def _answer_all(
     from approxbit.link import RelayProcess, Trace
     from approxbit.select import LatencySLA, parse_sla
     from approxbit.server.process import ServerProcess
+    from approxbit.wire import AnswerKind, Wanted
 
-    wanted: SLA = parse_sla(sla) if sla else LatencySLA(LOOSE_MS)
+    chosen: SLA = parse_sla(sla) if sla else LatencySLA(LOOSE_MS)
     lut = load_lut(family) if sla else _single_arm(device, arms[0])
+    wanted = Wanted(AnswerKind.TOP_K, top)
     server = ServerProcess(family, num_threads=device.num_threads)
     with ExitStack() as stack:
         say(f"starting a server for {family}; the edge side computes with {device.backend}")
@@ -218,12 +220,12 @@ def _answer_all(
             address = relay.address
         transport = stack.enter_context(GrpcTransport(address))
         session = stack.enter_context(
-            EdgeSession(device.runners, transport, lut, wanted, device.clip_format, device.whole)
+            EdgeSession(device.arms, transport, lut, chosen, device.clip_format, wanted=wanted)
         )
         rows = []
         for window in chain([first], others):
             answer = session.answer(window.frames, shift_frames=window.shift_frames)
-            rows.append(_describe(window, answer, device, top, bool(sla)))
+            rows.append(_describe(window, answer, device, bool(sla)))
         return rows
 
 
@@ -231,14 +233,12 @@ def _single_arm(device: "Device", configuration: str) -> "LUT":
     """A LUT that leaves the selector no choice."""
     from approxbit.select import LUT, LUTRow
 
-    row = LUTRow(configuration, 0, 0, device.runners[configuration].code_format.payload_bytes, 0, 0, 0)
+    row = LUTRow(configuration, 0, 0, 0, 0, 0, 0)
     return LUT((row,), device="", backend=device.backend, date="1970-01-01", num_clips=1)
 
 
-def _describe(
-    window: Window, answer: "EdgeAnswer", device: "Device", top: int, has_sla: bool
-) -> Dict[str, Any]:
-    best = device.rank(answer.logits)[:top]
+def _describe(window: Window, answer: "EdgeAnswer", device: "Device", has_sla: bool) -> Dict[str, Any]:
+    best = device.rank(answer.answer)
     facts: Dict[str, Any] = {
         **window.start,
         "video": str(window.path),
@@ -248,6 +248,7 @@ def _describe(
         "backend": device.backend,
         "payload_bytes": answer.payload_bytes,
         "packet_bytes": answer.packet_bytes,
+        "answer_bytes": answer.answer_bytes,
         "is_key": answer.is_key,
         "latency_ms": round(answer.latency_ms, 3),
         "fell_back": answer.fell_back,

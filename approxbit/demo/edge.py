@@ -34,9 +34,10 @@ from approxbit.edge.session import EdgeSession, SessionPolicy
 from approxbit.edge.transport import GrpcTransport
 from approxbit.errors import ApproxBitError
 from approxbit.processes import follow_parent, say
-from approxbit.select import LUT, parse_sla
+from approxbit.select import EDGE_ONLY, LUT, parse_sla
 from approxbit.tasks.label_sets import MARGINAL, action_logits
 from approxbit.video.reader import read_clip
+from approxbit.wire import AnswerKind, Content, Logits, Request, TopK, Wanted
 
 NUM_TIMED = 8
 PROBE_EVERY_S = 0.5  # the segments are short
@@ -85,12 +86,16 @@ def read_listing(folder: str, label_set: str) -> SomethingSomethingV2:
     )
 
 
-def name_answer(logits: np.ndarray, label_set: str, names: tuple[str, ...] | list[str]) -> str:
-    """The class that joint logits answer in a label set.
+def name_answer(answer: Content | None, label_set: str, names: tuple[str, ...] | list[str]) -> str:
+    """The class that an answer names in a label set: its likeliest, or that of joint logits.
 
     Raises:
         ValueError: There are not as many logits as classes.
     """
+    if isinstance(answer, TopK):
+        return names[answer.best]
+    assert isinstance(answer, Logits)
+    logits = answer.values
     if label_set == MARGINAL and len(logits) != len(names):
         logits = action_logits(logits)
     if len(logits) != len(names):
@@ -121,10 +126,14 @@ def _run(
     order, slow = orders.get(), device.slowed(options.slowdown)
     phases = [(start_s, parse_sla(text)) for start_s, text in order["phases"]]
     policy = SessionPolicy(probes=ProbePolicy(every_s=PROBE_EVERY_S))
+    # The likeliest classes are those of one label set; another one needs all logits.
+    is_asked = options.label_set == device.task.asked
+    wanted = Wanted() if is_asked else Wanted(AnswerKind.LOGITS, 0)
+    unsplit = device.arm(EDGE_ONLY)
     with (
         GrpcTransport(order["relay"]) as transport,
         EdgeSession(
-            slow.runners, transport, lut, phases[0][1], slow.clip_format, slow.whole, policy=policy
+            slow.arms, transport, lut, phases[0][1], slow.clip_format, policy=policy, wanted=wanted
         ) as session,
     ):
         names = list(videos.label_names)
@@ -138,7 +147,7 @@ def _run(
             probed = session.refresh()
             second, sla = clock(), str(session.sla)
             answer = session.answer(frames)
-            unsplit = device.whole.run(device.clip_format.prepare(frames))
+            whole = unsplit.encode(device.clip_format.crop(frames), Request(wanted=wanted))
             say(
                 event="clip",
                 second=round(second, 3),
@@ -149,8 +158,8 @@ def _run(
                 feature_bytes=device.feature_bytes.get(answer.arm, 0),
                 probe_bytes=probed.num_bytes + answer.probing.num_bytes,
                 label=names[label],
-                answer=name_answer(answer.logits, options.label_set, names),
-                unsplit_answer=name_answer(unsplit.logits, options.label_set, names),
+                answer=name_answer(answer.answer, options.label_set, names),
+                unsplit_answer=name_answer(whole.answer, options.label_set, names),
                 **_facts(answer),
             )
     say(event="end")

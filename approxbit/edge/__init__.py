@@ -1,6 +1,6 @@
-"""What runs on the device: the session, and its way to the server."""
+"""What runs on the device: the arms, the session, and its way to the server."""
 
-from approxbit.edge.answer import EdgeAnswer, Parts
+from approxbit.edge.answer import EdgeAnswer, Outcome, Parts
 from approxbit.edge.meter import LinkMeter, ProbePolicy, Probing
 from approxbit.edge.session import EdgeSession, SessionPolicy
 from approxbit.edge.transport import GrpcTransport, LocalTransport, Transport
@@ -13,6 +13,7 @@ __all__ = [
     "LinkMeter",
     "LinkWatch",
     "LocalTransport",
+    "Outcome",
     "Parts",
     "ProbePolicy",
     "Probing",

@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 from typing import Optional
 
-import numpy as np
-
 from approxbit.edge.meter import Probing
 from approxbit.select import Choice
+from approxbit.wire import Content
 
 
 @dataclass(frozen=True)
@@ -14,13 +13,13 @@ class Parts:
     """Where the time of one clip went; the parts add up to its latency, up to some microseconds.
 
     Attributes:
-        prepare_ms: Cropping and normalising the frames.
-        edge_ms: The model's part on the device; the whole model for `edge-only`.
-        encode_ms: From feature to packed code.
+        prepare_ms: Cropping the frames.
+        edge_ms: The model's part on the device.
+        encode_ms: From there to the packet or the answer.
         link_ms: From the packet to its answer, without the server's own time: upload and round trip.
-        decode_ms: From packed code to feature, on the server.
-        server_ms: The model's part on the server; the whole model for `server-only`.
-        lost_ms: Spent on an offload that failed before the device answered by itself.
+        decode_ms: From the packet to what the model's part on the server takes.
+        server_ms: The model's part on the server.
+        lost_ms: Spent on an arm that failed before the device answered by itself.
     """
 
     prepare_ms: float = 0.0
@@ -38,18 +37,36 @@ class Parts:
 
 
 @dataclass(frozen=True)
-class EdgeAnswer:
+class Outcome:
+    """How one arm answered one clip, and what that cost.
+
+    Attributes:
+        arm: Its name.
+        answer: The likeliest classes or logits, as asked for; `Device.rank` gives their names.
+        parts: Where the time went.
+        payload_bytes: Of codes or clips that crossed; 0 where none did. Of all packets, where one had to be
+            sent again.
+        packet_bytes: Of all that was sent for this clip, headers included.
+        answer_bytes: Of all that came back.
+        is_key: Whether the packet that was answered needed no earlier one to be read. False for an update of
+            a window that overlaps the one before, and where no packet was sent.
+    """
+
+    arm: str
+    answer: Content
+    parts: Parts
+    payload_bytes: int
+    packet_bytes: int
+    answer_bytes: int
+    is_key: bool
+
+
+@dataclass(frozen=True)
+class EdgeAnswer(Outcome):
     """The one answer to one clip.
 
     Attributes:
         sequence: Number of the clip in its session, from 0.
-        logits: float32 `[class]`.
-        arm: What answered: a configuration, `server-only` or `edge-only`.
-        payload_bytes: Bytes of the code or clip that crossed the link; 0 for `edge-only`.
-        packet_bytes: The same with the packet's header.
-        is_key: Whether the packet needed no earlier one to be read: False for an update of a window that
-            overlaps the one before, and for `edge-only`.
-        parts: Where the time went.
         latency_ms: From the frames to the answer. Probes are not in it (`probing`).
         meets_sla: Whether latency and the arm's accuracy in the LUT keep the session's SLA.
         fell_back: Whether the device answered because the server did not.
@@ -61,12 +78,6 @@ class EdgeAnswer:
     """
 
     sequence: int
-    logits: np.ndarray
-    arm: str
-    payload_bytes: int
-    packet_bytes: int
-    is_key: bool
-    parts: Parts
     latency_ms: float
     meets_sla: bool
     fell_back: bool

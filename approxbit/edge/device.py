@@ -1,41 +1,57 @@
-"""Everything that the device computes with, for all configurations of a family."""
+"""Everything that the device computes with, for all arms of a family."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import Mapping
 
-import numpy as np
-
+from approxbit.edge.arms import (
+    CodesArm,
+    EdgeArm,
+    EdgeOnlyArm,
+    EmulatedArm,
+    RawClipArm,
+    compressed_video_arms,
+)
+from approxbit.engines.answers import rank
 from approxbit.engines.prepared import PathLike, load_prepared
 from approxbit.engines.runner import ClipFormat, EdgeRunner, WholeRunner
-from approxbit.tasks.label_sets import action_logits
+from approxbit.tasks import Classification
+from approxbit.tasks.label_sets import JOINT, classification
+from approxbit.wire import Content
 
 
 @dataclass(frozen=True)
 class Device:
-    """Runners of all configurations, and what is known about them.
+    """All arms, and what is known about them.
 
     Attributes:
-        runners: By configuration.
-        whole: The unsplit model.
+        arms: Of different names.
         clip_format: How frames become a clip.
-        label_names: Names of the classes; empty if they are not known.
-        action_names: Names of the actions, where the logits are those of action x digit and the
-            configurations were trained for the actions; else empty.
+        task: What the answers mean.
         feature_bytes: By configuration, the size of its feature as float32.
         backend: What computes, such as `onnxruntime 1.22.0`.
         num_threads: Threads for each operator.
     """
 
-    runners: Mapping[str, EdgeRunner]
-    whole: WholeRunner
+    arms: tuple[EdgeArm, ...]
     clip_format: ClipFormat
-    label_names: tuple[str, ...]
-    action_names: tuple[str, ...]
+    task: Classification
     feature_bytes: Mapping[str, int]
     backend: str
     num_threads: int
+
+    def arm(self, name: str) -> EdgeArm:
+        """One of the arms.
+
+        Raises:
+            ValueError: There is none of that name.
+        """
+        for arm in self.arms:
+            if arm.name == name:
+                return arm
+        known = ", ".join(arm.name for arm in self.arms)
+        raise ValueError(f"expected one of the arms {known}, found {name!r}")
 
     def slowed(self, slowdown: float) -> Device:
         """The same device, emulated `slowdown` times slower; the answers stay the same.
@@ -45,17 +61,30 @@ class Device:
         """
         if slowdown == 1:
             return self
-        runners = {arm: runner.slowed(slowdown) for arm, runner in self.runners.items()}
-        return replace(self, runners=runners, whole=self.whole.slowed(slowdown))
+        return replace(self, arms=tuple(EmulatedArm(arm, slowdown) for arm in self.arms))
 
-    def rank(self, logits: np.ndarray) -> list[tuple[str, float]]:
-        """Classes and their probabilities, the likeliest first; the actions, where they are named."""
-        names = self.label_names or tuple(f"class {index}" for index in range(len(logits)))
-        if self.action_names:
-            logits, names = action_logits(logits), self.action_names
-        shares = np.exp(logits - logits.max())
-        shares = shares / shares.sum()
-        return [(names[index], float(shares[index])) for index in np.argsort(-shares, kind="stable")]
+    def rank(self, answer: Content, label_set: str = "") -> list[tuple[str, float]]:
+        """Names and probabilities of an answer's classes; see `approxbit.engines.answers.rank`."""
+        return rank(answer, self.task, label_set)
+
+
+def all_arms(
+    whole: WholeRunner, runners: Mapping[str, EdgeRunner], task: Classification
+) -> tuple[EdgeArm, ...]:
+    """Every way to answer a clip that a device with these runners has.
+
+    Args:
+        whole: The unsplit model.
+        runners: By configuration.
+        task: What the model's classes are.
+    """
+    clip_format = whole.clip_format
+    return (
+        EdgeOnlyArm(whole, task),
+        RawClipArm(clip_format),
+        *compressed_video_arms(clip_format),
+        *(CodesArm(runner) for runner in runners.values()),
+    )
 
 
 def open_device(prepared: PathLike, num_threads: int = 1) -> Device:
@@ -71,13 +100,13 @@ def open_device(prepared: PathLike, num_threads: int = 1) -> Device:
         ValueError: `num_threads` is below 1.
     """
     family = load_prepared(prepared)
-    whole = family.open_whole(num_threads)
+    whole, names = family.open_whole(num_threads), family.label_names
+    own = JOINT if family.action_names else family.label_set
+    task = classification(own, family.label_set, len(names), names, family.action_names)
     return Device(
-        runners=family.open_runners(num_threads),
-        whole=whole,
+        arms=all_arms(whole, family.open_runners(num_threads), task),
         clip_format=whole.clip_format,
-        label_names=family.label_names,
-        action_names=family.action_names,
+        task=task,
         feature_bytes=family.feature_bytes,
         backend=whole.backend,
         num_threads=num_threads,

@@ -2,21 +2,23 @@
 
 import time
 from dataclasses import dataclass, field, replace
-from typing import Dict, Mapping, Optional, Set, Tuple
+from typing import Callable, Dict, Iterable, Optional, Set, Tuple
 
 import numpy as np
 
-from approxbit.edge.answer import EdgeAnswer, Parts
-from approxbit.edge.code_stream import NUM_SEQUENCES, CodeStream
+from approxbit.edge.answer import EdgeAnswer, Outcome
+from approxbit.edge.arms.arm import EdgeArm, ms_since
+from approxbit.edge.exchange import Exchange, RefusedError
 from approxbit.edge.meter import LinkMeter, ProbePolicy, Probing
-from approxbit.edge.offload import Offload, RefusedError, offload_clip, offload_code
 from approxbit.edge.transport import Transport
 from approxbit.edge.watch import LinkWatch
-from approxbit.engines.runner import ClipFormat, EdgeRunner, WholeRunner
+from approxbit.edge.windows import NUM_SEQUENCES, Windows
+from approxbit.engines.runner import ClipFormat
 from approxbit.errors import LinkError, WireError
 from approxbit.link import BandwidthEstimator
-from approxbit.select import EDGE_ONLY, LUT, SERVER_ONLY, SLA, Choice, LatencySLA, select
-from approxbit.wire import warm_up
+from approxbit.select import LUT, SLA, Choice, LatencySLA, latency_ms, select
+from approxbit.wire import Wanted, warm_up
+from approxbit.wire.content import DEFAULT_WANTED
 
 SHORTEST_WAIT_MS = 1.0
 """With less than this left, a clip is not worth breaking off for."""
@@ -50,62 +52,65 @@ class EdgeSession:
     """Answers clips one after the other; not for several threads at once.
 
     ```
-    frames -> look at the link -> select -> edge half + encoder -> packet -> transport -> answer
-                                     |                                            | failed or refused
-                                     +--> edge-only: the whole model  <-----------+
+    frames -> look at the link -> select -> arm: packet -> transport -> answer
+                                     |                        | failed or refused
+                                     +--> edge-only  <--------+
     ```
 
     Every clip has exactly one answer. When the server does not answer, answers too late or refuses, the
-    device answers by itself with the whole model; without one, `answer` raises. After a failure nothing is
-    sent until a ping comes back; the pings run beside the clips and keep none of them waiting. An arm whose
-    packets the server refuses (other weights, unknown configuration) is left out for `longest_retry_s`.
+    device answers by itself with the arm that needs no link; without one, `answer` raises. After a failure
+    nothing is sent until a ping comes back; the pings run beside the clips and keep none of them waiting. An
+    arm that the server refuses (other weights or preprocessing, unknown configuration) is left out for
+    `longest_retry_s`.
 
-    Clips may be windows of one stream that overlap: say to `answer` how far each moved. The packet of a
+    Clips may be windows of one video that overlap: say to `answer` how far each moved. The packet of a
     window then holds only what the one before does not tell, if its codec's prior has tables of updates.
 
     The bandwidth comes from the session's own packets. When those are too small to tell, or the estimate is
-    old, a probe of some kilobytes precedes the clip. It is no part of the clip's latency, because it belongs
-    to the pause between clips: call `refresh` there to keep it out of the way.
+    old, a probe of some kilobytes precedes the clip, and before the first code a hello. They are no part of
+    the clip's latency, because they belong to the pause between clips: call `refresh` there to keep them out
+    of the way.
 
     Args:
-        runners: By configuration, such as `16-Enc-B5`.
+        arms: All that the device can do, of different names.
         transport: The way to the server; the caller closes it.
-        lut: Measured rows. Those that the session cannot run are left out.
+        lut: Measured rows. Those of other arms are left out.
         sla: What the user asks for; may be set to another one between two clips.
         clip_format: How frames become a clip.
-        whole: The unsplit model on the device; without it there is no fallback.
         estimator: Collects the bandwidth.
         policy: How long to wait for what.
+        wanted: Which kind of answer, from whatever arm.
 
     Raises:
-        ValueError: A runner stands under another configuration's name, or the LUT has no arm that the
-            session can run.
+        ValueError: The LUT has no arm that the session can run.
     """
 
     def __init__(
         self,
-        runners: Mapping[str, EdgeRunner],
+        arms: Iterable[EdgeArm],
         transport: Transport,
         lut: LUT,
         sla: SLA,
         clip_format: ClipFormat,
-        whole: Optional[WholeRunner] = None,
         estimator: Optional[BandwidthEstimator] = None,
         policy: Optional[SessionPolicy] = None,
+        wanted: Wanted = DEFAULT_WANTED,
     ):
         self.sla = sla
         self.policy = policy or SessionPolicy()
-        self._runners = _checked_runners(runners)
-        if any(runner.code_format.prior is not None for runner in runners.values()):
+        self._arms = {arm.name: arm for arm in arms}
+        formats = [arm.code_format for arm in self._arms.values()]
+        if any(each is not None and each.prior is not None for each in formats):
             warm_up()  # or the first clip would wait for the compiler
-        self._transport = transport
+        self._fallback = next((arm for arm in self._arms.values() if not arm.crosses_link), None)
         self._clip_format = clip_format
-        self._whole = whole
-        self._lut = _restrict(lut, {*runners, SERVER_ONLY} | ({EDGE_ONLY} if whole else set()))
+        self._lut = _restrict(lut, set(self._arms))
         self._accuracies = {row.arm: row.accuracy for row in lut.rows}
         self._refused_until: Dict[str, float] = {}
         self._sequence = 0
-        self._stream = CodeStream(clip_format.num_frames, self.policy.key_every)
+        self._transport = transport
+        self._windows = Windows(clip_format.num_frames, self.policy.key_every)
+        self._exchange = Exchange(transport, self._arms.values(), wanted, self._windows)
         self._meter = LinkMeter(transport, estimator or BandwidthEstimator(), self.policy.probes)
         self._watch = LinkWatch(self._ping, self.policy.first_retry_s, self.policy.longest_retry_s)
 
@@ -129,55 +134,50 @@ class EdgeSession:
         self._watch.close()
 
     def refresh(self) -> Probing:
-        """Probe the link if the estimate is stale, for a pause between two clips. A failure marks it down."""
-        if not self._watch.is_up or not self._meter.is_stale:
+        """Look at the link, for a pause between two clips. A failure marks it down.
+
+        A hello is said if no session is open, and the link is probed if the estimate is stale.
+        """
+        if not self._watch.is_up:
             return Probing()
         try:
-            return self._meter.refresh()
-        except LinkError as error:
+            hello_bytes = self._open()
+            probing = self._meter.refresh() if self._meter.is_stale else Probing()
+        except (LinkError, WireError) as error:
             self._mark_down(str(error))
             return Probing()
+        return replace(probing, num_bytes=probing.num_bytes + hello_bytes)
 
-    def answer(
-        self,
-        frames: np.ndarray,
-        clip: Optional[np.ndarray] = None,
-        shift_frames: Optional[int] = None,
-    ) -> EdgeAnswer:
+    def answer(self, frames: np.ndarray, shift_frames: Optional[int] = None) -> EdgeAnswer:
         """The one answer to one clip.
 
         Args:
             frames: RGB, uint8, `[time, height, width, 3]`.
-            clip: The same frames prepared already, float32 `[3, time, size, size]`.
-            shift_frames: How many frames after the clip before it this one starts, in a stream of windows
+            shift_frames: How many frames after the clip before it this one starts, if the clips are windows
                 that overlap; any number for the first of them. None for a clip of its own.
 
         Raises:
             ValueError: The frames are not those of a clip, or `shift_frames` is negative.
-            LinkError: The server did not answer and there is no whole model on the device.
+            LinkError: The server did not answer and no arm of the device works alone.
         """
         probing = self.refresh()
         sequence, self._sequence = self._sequence, (self._sequence + 1) % NUM_SEQUENCES
         start = time.perf_counter()
         frames = self._clip_format.crop(frames)
-        clip = self._clip_format.prepare(frames) if clip is None else clip
-        prepare_ms = _ms_since(start)
-        stream = self._move_stream(shift_frames)
-        choice, outcome, reason = self._try_choice(frames, clip, sequence, prepare_ms, stream)
-        fell_back = outcome is None
+        prepare_ms = ms_since(start)
+        self._windows.move(shift_frames)
+        choice, outcome, reason = self._try_choice(frames, sequence, start)
+        fell_back, lost_ms = outcome is None, 0.0
         if outcome is None:
-            outcome = self._answer_alone(clip, reason, lost_ms=_ms_since(start) - prepare_ms)
-        latency_ms = _ms_since(start)
+            lost_ms = ms_since(start) - prepare_ms
+            outcome = self._answer_alone(frames, sequence, reason)
+        latency = ms_since(start)
+        parts = replace(outcome.parts, prepare_ms=prepare_ms, lost_ms=lost_ms)
         return EdgeAnswer(
+            **{**vars(outcome), "parts": parts},
             sequence=sequence,
-            logits=outcome.logits,
-            arm=outcome.arm,
-            payload_bytes=outcome.payload_bytes,
-            packet_bytes=outcome.packet_bytes,
-            is_key=outcome.is_key,
-            parts=replace(outcome.parts, prepare_ms=prepare_ms),
-            latency_ms=latency_ms,
-            meets_sla=self.sla.is_met_by(latency_ms, self._accuracies.get(outcome.arm, 0.0)),
+            latency_ms=latency,
+            meets_sla=self.sla.is_met_by(latency, self._accuracies.get(outcome.arm, 0.0)),
             fell_back=fell_back,
             reason=reason,
             choice=choice,
@@ -186,31 +186,34 @@ class EdgeSession:
             probing=probing,
         )
 
-    def _move_stream(self, shift_frames: Optional[int]) -> Optional[CodeStream]:
-        if shift_frames is None:
-            self._stream.forget()
-            return None
-        self._stream.move(shift_frames)
-        return self._stream
+    def _open(self) -> int:
+        now = time.monotonic()
+        expired = [arm for arm, until in self._refused_until.items() if until <= now]
+        for arm in expired:
+            del self._refused_until[arm]
+        if expired:
+            self._exchange.close()  # the server may have other weights by now
+        try:
+            num_bytes = self._exchange.open(self.policy.probes.timeout_s)
+        except RefusedError:
+            return 0  # too much to do; the next code tries again
+        for arm in self._exchange.refused:
+            self._refused_until.setdefault(arm, now + self.policy.longest_retry_s)
+        return num_bytes
 
     def _try_choice(
-        self,
-        frames: np.ndarray,
-        clip: np.ndarray,
-        sequence: int,
-        prepare_ms: float,
-        stream: Optional[CodeStream],
-    ) -> Tuple[Optional[Choice], Optional[Offload], str]:
+        self, frames: np.ndarray, sequence: int, start: float
+    ) -> Tuple[Optional[Choice], Optional[Outcome], str]:
         """Choice, outcome and, where there is no outcome, the reason."""
         if not self._watch.is_up:
             return None, None, "the link is down: " + self._watch.reason
         choice = self._choose()
         if choice is None:
             return None, None, "the server refuses all arms: " + ", ".join(self._refused_until)
-        if choice.arm == EDGE_ONLY:
-            return choice, self._answer_alone(clip), ""
         try:
-            return choice, self._offload(choice, frames, clip, sequence, prepare_ms, stream), ""
+            outcome = self._exchange.answer(
+                self._arms[choice.arm], frames, sequence, self._patience_s(choice, start)
+            )
         except RefusedError as error:
             if error.is_lasting:
                 self._refused_until[choice.arm] = time.monotonic() + self.policy.longest_retry_s
@@ -218,6 +221,9 @@ class EdgeSession:
         except (LinkError, WireError) as error:
             self._mark_down(str(error))
             return choice, None, str(error)
+        if outcome.packet_bytes:
+            self._meter.observe(outcome.packet_bytes, outcome.parts.link_ms)
+        return choice, outcome, ""
 
     def _choose(self) -> Optional[Choice]:
         now = time.monotonic()
@@ -227,64 +233,34 @@ class EdgeSession:
             return None
         return select(lut, self._meter.bandwidth_mbps, self.sla, self._meter.round_trip_ms)
 
-    def _offload(
-        self,
-        choice: Choice,
-        frames: np.ndarray,
-        clip: np.ndarray,
-        sequence: int,
-        spent_ms: float,
-        stream: Optional[CodeStream],
-    ) -> Offload:
-        start = time.perf_counter()
+    def _patience_s(self, choice: Choice, start: float) -> Callable[[], float]:
+        """Asked when something is ready to be sent: how long the server's answer may take."""
 
-        def timeout_s() -> float:
-            """Asked when the packet is ready: the rest of the clip's time."""
-            return self._timeout_s(choice, spent_ms + _ms_since(start))
+        def patience_s() -> float:
+            limit_ms = 1000 * self.policy.timeout_s
+            if isinstance(self.sla, LatencySLA) and self._fallback and self._fallback.name in self._lut.arms:
+                alone_ms = latency_ms(self._lut.row(self._fallback.name), bandwidth_mbps=0)
+                expected_ms = max(0.0, choice.latency_ms - choice.row.edge_ms - choice.row.encode_ms)
+                left_ms = self.sla.max_ms - ms_since(start) - alone_ms
+                if left_ms >= max(SHORTEST_WAIT_MS, PATIENCE * expected_ms):
+                    limit_ms = min(limit_ms, left_ms)
+            return limit_ms / 1000
 
-        if choice.arm == SERVER_ONLY:
-            fingerprint = self._clip_format.fingerprint
-            outcome = offload_clip(self._transport, frames, fingerprint, sequence, timeout_s)
-        else:
-            runner = self._runners[choice.arm]
-            prior = runner.code_format.prior
-            if prior is None or prior.update is None:
-                stream = None  # no code of this arm could be coded against it
-            outcome = offload_code(self._transport, runner, clip, sequence, timeout_s, stream)
-        self._meter.observe(outcome.packet_bytes, outcome.parts.link_ms)
-        return outcome
+        return patience_s
 
-    def _timeout_s(self, choice: Choice, spent_ms: float) -> float:
-        limit_ms = 1000 * self.policy.timeout_s
-        if isinstance(self.sla, LatencySLA) and EDGE_ONLY in self._lut.arms:
-            alone_ms = self._lut.row(EDGE_ONLY).edge_ms
-            expected_ms = max(0.0, choice.latency_ms - choice.row.edge_ms - choice.row.encode_ms)
-            left_ms = self.sla.max_ms - spent_ms - alone_ms
-            if left_ms >= max(SHORTEST_WAIT_MS, PATIENCE * expected_ms):
-                limit_ms = min(limit_ms, left_ms)
-        return limit_ms / 1000
-
-    def _answer_alone(self, clip: np.ndarray, reason: str = "", lost_ms: float = 0.0) -> Offload:
-        if self._whole is None:
+    def _answer_alone(self, frames: np.ndarray, sequence: int, reason: str) -> Outcome:
+        if self._fallback is None:
             raise LinkError(reason + "; without a whole model on the device there is no fallback")
-        result = self._whole.run(clip)
-        parts = Parts(edge_ms=result.whole_ms, lost_ms=lost_ms)
-        return Offload(EDGE_ONLY, result.logits, 0, 0, parts, is_key=False)
+        return self._exchange.answer(self._fallback, frames, sequence, lambda: 0.0)
 
     def _mark_down(self, reason: str) -> None:
         self._refused_until.clear()
+        self._exchange.close()
         self._meter.forget()
         self._watch.mark_down(reason)
 
     def _ping(self) -> None:
         self._transport.ping(self.policy.probes.timeout_s)
-
-
-def _checked_runners(runners: Mapping[str, EdgeRunner]) -> Mapping[str, EdgeRunner]:
-    for name, runner in runners.items():
-        if name != str(runner.code_format.configuration):
-            raise ValueError(f"runners[{name!r}] is a runner of {runner.code_format.configuration}")
-    return dict(runners)
 
 
 def _restrict(lut: LUT, arms: Set[str]) -> LUT:
@@ -302,7 +278,3 @@ def _without(lut: LUT, arms: Set[str]) -> Optional[LUT]:
     """The LUT without some arms; None if none is left."""
     rows = tuple(row for row in lut.rows if row.arm not in arms)
     return replace(lut, rows=rows) if rows else None
-
-
-def _ms_since(start: float) -> float:
-    return 1000 * (time.perf_counter() - start)

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import copy
+import hashlib
+import struct
 import time
 from dataclasses import dataclass, replace
-from typing import Mapping, Sequence, TypeVar
+from typing import Mapping, Sequence
 
 import numpy as np
 
 from approxbit.configuration import Shape4
-from approxbit.engines.emulated import SlowedGraph
 from approxbit.engines.graph import Closing, Graph
 from approxbit.errors import WireError
 from approxbit.wire import CodeFormat
 from approxbit.wire.packing import check_packed
 
-AnyRunner = TypeVar("AnyRunner", bound="Runner")
+CROP_RULE = "short side to size, bilinear with antialiasing; centre crop"
+"""What `ClipFormat.crop` does, as far as it decides on the pixels."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,28 @@ class ClipFormat:
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
     fingerprint: int = 0
+
+    def link_fingerprint(self, codec_fingerprint: int = 0) -> int:
+        """What edge and server must share to finish each other's work: weights and preprocessing.
+
+        The first 8 bytes of the SHA-256 of, one behind the other: the fingerprints of codec and backbone (8
+        bytes each), `num_frames` and `size` (4 bytes each), `mean` and `std` (float64), all with the most
+        significant byte first, and `CROP_RULE` in ASCII.
+
+        Args:
+            codec_fingerprint: Of the codec's weights; 0 where the whole model answers.
+
+        Example:
+            >>> f"{ClipFormat(16, 64, fingerprint=7).link_fingerprint(5):016x}"
+            'e9207552ab1d9302'
+        """
+        numbers = codec_fingerprint, self.fingerprint, self.num_frames, self.size, *self.mean, *self.std
+        data = struct.pack(">QQII6d", *numbers) + CROP_RULE.encode("ascii")
+        return int.from_bytes(hashlib.sha256(data).digest()[:8], "big")
+
+    def link_format(self, code_format: CodeFormat) -> CodeFormat:
+        """The format of codes that cross the link: a runner's, with the fingerprint of all that made them."""
+        return replace(code_format, fingerprint=self.link_fingerprint(code_format.fingerprint))
 
     @property
     def frames_shape(self) -> Shape4:
@@ -130,16 +153,6 @@ class Runner(Closing):
     def backend(self) -> str:
         """What computes, such as `onnxruntime 1.22.0`."""
         return self.graphs[0].backend
-
-    def slowed(self: AnyRunner, slowdown: float) -> AnyRunner:
-        """The same runner, emulated `slowdown` times slower; its results stay the same.
-
-        Raises:
-            ValueError: `slowdown` is below 1.
-        """
-        slow = copy.copy(self)
-        slow.graphs = tuple(SlowedGraph(graph, slowdown) for graph in self.graphs)
-        return slow
 
     def close(self) -> None:
         """Give the memory of the graphs back, also to other runners that share them."""

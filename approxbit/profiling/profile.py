@@ -3,33 +3,34 @@
 from __future__ import annotations
 
 import datetime
-import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.utils.data import DataLoader
+from rich.progress import track
 
 from approxbit import zoo
-from approxbit.backbones.base import Backbone
 from approxbit.datasets.digits import DigitsInMotion
-from approxbit.engines.prepared import load_prepared
-from approxbit.engines.runner import EdgeRunner, ServerRunner
+from approxbit.edge import LocalTransport, Outcome
+from approxbit.edge.arms import EdgeArm
+from approxbit.edge.device import open_device
+from approxbit.edge.measure import answer_clips, median_times
 from approxbit.exporting.prepare import prepare_family
-from approxbit.offload import OffloadedModel
-from approxbit.offload.runners import torch_whole
-from approxbit.profiling.accuracy import Outcome, compute_answers
-from approxbit.profiling.timing import PartTimes, Side, WholeTimes, measure_times
-from approxbit.select import EDGE_ONLY, LUT, SERVER_ONLY, LUTRow
+from approxbit.profiling.torch_device import open_torch_device
+from approxbit.select import LUT, LUTRow
+from approxbit.server.loading import load_service
 from approxbit.tasks.label_sets import JOINT, MARGINAL, action_logits, action_of
+from approxbit.wire import AnswerKind, Logits, Wanted
 from approxbit.zoo import describe_machine
 
 BACKENDS = ("onnxruntime", "torch")
+NUM_WARM_UP = 3
+ALL_LOGITS = Wanted(AnswerKind.LOGITS, 0)
+"""So that every label set can be scored, and not only the one that the family was trained to answer."""
 
 
 def profile_family(
@@ -42,17 +43,17 @@ def profile_family(
     backend: str = "onnxruntime",
     announce: Callable[[str], None] = lambda text: None,
 ) -> LUT:
-    """Latency parts, bytes and test accuracy of all configurations of a family, edge-only and server-only.
+    """Latency parts, bytes and test accuracy of all arms of a family.
 
-    Latencies are medians at batch size 1; under ONNX Runtime one graph does all that the edge does, so that
-    `encode_ms` is the entropy coding alone. Accuracies are those of torch on both sides. The server-only arm
-    sends the clip as uint8 RGB. Payloads are means over the clips, as they cross the link: entropy coded
-    where the codec has a prior, and without the packet's header.
+    Every clip goes the way that it goes in a session, arm by arm: through the device's half, the wire format
+    and the service, at batch size 1, but over no link. Latencies are medians; under ONNX Runtime one graph
+    does all that the edge does, so that `encode_ms` is the entropy coding alone. Payloads are means, as they
+    cross the link: entropy coded where the codec has a prior, and without the packet's header.
 
     Args:
         family: A family of the zoo that was trained on Digits-in-Motion.
-        num_clips: Test clips for the accuracies.
-        num_timed: Test clips for the latencies.
+        num_clips: Test clips for accuracies and bytes.
+        num_timed: The first so many also count for the latencies.
         num_threads: Threads of either side.
         checkpoints: Folder of all families; by default as `zoo.find_checkpoints` says.
         cache: Folder for rendered clips and exported artefacts; by default as `find_cache` says.
@@ -65,25 +66,23 @@ def profile_family(
             Digits-in-Motion, or there are fewer than 1 clips or threads.
     """
     _check(backend, num_clips=num_clips, num_timed=num_timed, num_threads=num_threads)
-    models = zoo.load_family(family, checkpoints)
-    label_set = zoo.card(f"{family}/{next(iter(models))}", checkpoints).label_set
-    if label_set not in (JOINT, MARGINAL):
-        raise ValueError(f"{family} answers {label_set!r}, expected {JOINT!r} or {MARGINAL!r}")
-    backbone = next(iter(models.values())).backbone
-    _, num_frames, size, _ = backbone.clip_shape
-    dataset = DigitsInMotion("test", num_clips, num_frames, size, cache)
-    prepare = _Preparation(backbone)
-    outcome = compute_answers(backbone, models, DataLoader(dataset, 50, collate_fn=prepare))
-    clips = [prepare(dataset.__getitems__([i]))[0][0].numpy() for i in range(min(num_timed, num_clips))]
+    label_set = _label_set(family, checkpoints)
     if backend == "torch":
-        edge = _open_torch_edge(backbone, models, num_threads)
+        device = open_torch_device(family, checkpoints, num_threads)
     else:
-        edge = _open_onnx_edge(prepare_family(family, checkpoints, cache, announce=announce), num_threads)
-    times = measure_times(edge, _open_server(backbone, models, num_threads), clips)
+        prepared = prepare_family(family, checkpoints, cache, announce=announce)
+        device = open_device(prepared, num_threads)
+    service = load_service(family, checkpoints, num_threads)
+    num_frames, size, _, _ = device.clip_format.frames_shape
+    dataset = DigitsInMotion("test", num_clips, num_frames, size, cache)
+    clips = [np.repeat(grey[..., None], 3, axis=-1) for grey in dataset.frames]
+    shown = track([*clips[:NUM_WARM_UP], *clips], "answers of all arms")
+    outcomes = list(answer_clips(device.arms, LocalTransport(service), shown, ALL_LOGITS))[-num_clips:]
+    by_arm = zip(device.arms, zip(*outcomes, strict=True), strict=True)
     return LUT(
-        _make_rows(math.prod(backbone.clip_shape), times, outcome, label_set),
+        tuple(_row(arm, each, num_timed, dataset.labels, label_set) for arm, each in by_arm),
         device=describe_machine(),
-        backend=edge.whole.backend,
+        backend=device.backend,
         date=datetime.date.today().isoformat(),
         num_clips=num_clips,
         threads=num_threads,
@@ -100,64 +99,28 @@ def _check(backend: str, **counts: int) -> None:
         raise ValueError(f"expected the backend {' or '.join(BACKENDS)}, found {backend!r}")
 
 
-def _make_rows(
-    raw_bytes: int,
-    times: tuple[WholeTimes, Mapping[str, PartTimes]],
-    outcome: Outcome,
-    label_set: str,
-) -> tuple[LUTRow, ...]:
-    whole_ms, parts = times
-    accuracies = {
-        name: _top1_by_label_set(logits, outcome.labels) for name, logits in outcome.answers.items()
-    }
-    whole = accuracies[EDGE_ONLY]
-    rows = [
-        LUTRow(EDGE_ONLY, whole_ms.edge_ms, 0.0, 0, 0.0, 0.0, whole[label_set], whole),
-        LUTRow(SERVER_ONLY, 0.0, 0.0, raw_bytes, 0.0, whole_ms.server_ms, whole[label_set], whole),
-    ]
-    for name, part in parts.items():
-        latency = (part.edge_ms, part.encode_ms, outcome.payload_bytes[name], part.decode_ms, part.server_ms)
-        top1 = accuracies[name]
-        rows.append(LUTRow(name, *latency, top1[label_set], top1, raw_bytes=part.raw_bytes))
-    return tuple(rows)
+def _label_set(family: str, checkpoints: str | os.PathLike[str] | None) -> str:
+    """The one that the family was trained to answer."""
+    first: Any = zoo.card(f"{family}/{next(iter(zoo.load_family(family, checkpoints)))}", checkpoints)
+    if first.label_set not in (JOINT, MARGINAL):
+        raise ValueError(f"{family} answers {first.label_set!r}, expected {JOINT!r} or {MARGINAL!r}")
+    return first.label_set
 
 
-def _open_onnx_edge(prepared: Path, num_threads: int) -> Side[EdgeRunner]:
-    family = load_prepared(prepared)
-    return Side(family.open_whole(num_threads), family.open_runners(num_threads))
-
-
-def _open_torch_edge(
-    backbone: Backbone, models: Mapping[str, OffloadedModel], num_threads: int
-) -> Side[EdgeRunner]:
-    runners = {name: model.edge_runner(num_threads) for name, model in models.items()}
-    return Side(torch_whole(backbone, num_threads), runners)
-
-
-def _open_server(
-    backbone: Backbone, models: Mapping[str, OffloadedModel], num_threads: int
-) -> Side[ServerRunner]:
-    runners = {name: model.server_runner(num_threads) for name, model in models.items()}
-    return Side(torch_whole(backbone, num_threads), runners)
-
-
-class _Preparation:
-    """A batch of grey frames -> clips as the backbone wants them, and labels."""
-
-    def __init__(self, backbone: Backbone) -> None:
-        self.mean, self.std = torch.tensor([backbone.mean, backbone.std]).view(2, 1, 3, 1, 1, 1)
-
-    def __call__(self, batch: Any) -> tuple[Tensor, Tensor]:
-        frames, labels = batch
-        return ((frames.float() / 255.0).unsqueeze(1) - self.mean) / self.std, labels
-
-
-def _top1_by_label_set(logits: Tensor, labels: Tensor) -> dict[str, float]:
-    joint, targets = logits.numpy(), labels.numpy()
-    return {
-        JOINT: _top1(joint, targets),
-        MARGINAL: _top1(action_logits(joint), action_of(targets)),
-    }
+def _row(
+    arm: EdgeArm, outcomes: Sequence[Outcome], num_timed: int, labels: NDArray[np.int64], label_set: str
+) -> LUTRow:
+    """The row of one arm, of its outcomes on all clips."""
+    logits = np.stack([each.answer.values for each in outcomes if isinstance(each.answer, Logits)])
+    accuracies = {JOINT: _top1(logits, labels), MARGINAL: _top1(action_logits(logits), action_of(labels))}
+    return LUTRow(
+        arm.name,
+        **median_times(outcomes[:num_timed]),
+        payload_bytes=round(mean(each.payload_bytes for each in outcomes), 2),
+        accuracy=accuracies[label_set],
+        accuracies=accuracies,
+        raw_bytes=arm.code_format.payload_bytes if arm.code_format else None,
+    )
 
 
 def _top1(logits: NDArray[np.floating], labels: NDArray[np.integer]) -> float:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 
 from approxbit.files import PathLike, format_json, to_json, write_whole
-from approxbit.select import EDGE_ONLY, SERVER_ONLY
 
 
 @dataclass(frozen=True)
@@ -21,10 +20,10 @@ class ClipRecord:
         measured_mbps: What the edge believed.
         round_trip_ms: Likewise.
         sla: What the user asked for, as `str(sla)`.
-        arm: What answered: a configuration, `server-only` or `edge-only`.
+        arm: What answered, as in the LUT.
         arm_accuracy: The arm's accuracy in the LUT, percent.
-        payload_bytes: Of the code or clip; 0 for `edge-only`.
-        packet_bytes: The same with the packet's header.
+        payload_bytes: Of what crossed of the clip; 0 where nothing did.
+        packet_bytes: The same with headers.
         probe_bytes: Sent before this clip to measure the link.
         feature_bytes: The arm's feature as float32; 0 for arms that send none.
         file_bytes: Of the video file.
@@ -69,7 +68,7 @@ class ClipRecord:
     @property
     def is_code(self) -> bool:
         """Whether a code was sent."""
-        return self.arm not in (EDGE_ONLY, SERVER_ONLY)
+        return self.feature_bytes > 0
 
     @property
     def is_right(self) -> bool:

@@ -69,7 +69,7 @@ class GrpcServer:
 
 def _handler(service: Service) -> grpc.GenericRpcHandler:
     def answer(packet: bytes, context: grpc.ServicerContext) -> bytes:
-        return service.answer(packet, context.is_active)
+        return service.answer(packet, context.is_active, context.peer())
 
     def ping(payload: bytes, context: grpc.ServicerContext) -> bytes:
         if len(payload) > protocol.MAX_PING_BYTES:

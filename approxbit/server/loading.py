@@ -5,14 +5,18 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
 from approxbit.offload import OffloadedModel
 from approxbit.offload.runners import torch_whole
+from approxbit.server.arms import CodesArm, CompressedVideoArm, RawClipArm, ServerArm
 from approxbit.server.service import Service
+from approxbit.tasks import Classification
+from approxbit.tasks.label_sets import classification
 from approxbit.wire import warm_up
-from approxbit.zoo import load_family
+from approxbit.zoo import card, load_family
 
 _log = logging.getLogger("approxbit.server")
 
@@ -20,7 +24,7 @@ _log = logging.getLogger("approxbit.server")
 def load_service(
     family: str, checkpoints: str | os.PathLike[str] | None = None, num_threads: int | None = None
 ) -> Service:
-    """A service of all configurations of a family of the zoo, over its one backbone.
+    """A service of all arms of a family of the zoo, over its one backbone.
 
     Args:
         family: Such as `digits-movinet`.
@@ -33,13 +37,26 @@ def load_service(
     """
     models = load_family(family, checkpoints)
     _log.info("%s: loaded %s", family, ", ".join(models))
-    service = build_service(models.values(), num_threads)
+    name, model = next(iter(models.items()))
+    codec: Any = card(f"{family}/{name}", checkpoints)
+    owner: Any = card(codec.backbone, checkpoints)
+    task = classification(owner.label_set, codec.label_set, model.backbone.num_classes)
+    service = build_service(models.values(), num_threads, task)
     _log.info("%s: ready", family)
     return service
 
 
-def build_service(models: Iterable[OffloadedModel], num_threads: int | None = None) -> Service:
-    """A service of models that share one backbone; every one has answered once, so that no clip waits for it.
+def build_service(
+    models: Iterable[OffloadedModel], num_threads: int | None = None, task: Classification | None = None
+) -> Service:
+    """A service of models that share one backbone, for all arms that they make possible.
+
+    Every model has answered once, so that no clip waits for it.
+
+    Args:
+        models: At least one.
+        num_threads: Threads for each operator; torch's own choice by default.
+        task: What the answers mean; by default the backbone's own classes.
 
     Raises:
         ValueError: There is no model, or not all have the same backbone.
@@ -53,8 +70,10 @@ def build_service(models: Iterable[OffloadedModel], num_threads: int | None = No
     if any(model.prior is not None for model in models):
         warm_up()
     whole = torch_whole(models[0].backbone, num_threads)
-    runners = [model.server_runner(num_threads) for model in models]
-    for runner in runners:
-        runner.run([bytes(runner.code_format.payload_bytes)])
+    arms: list[ServerArm] = [RawClipArm(whole), CompressedVideoArm(whole)]
     whole.run(whole.clip_format.prepare(np.zeros(whole.clip_format.frames_shape, np.uint8)))
-    return Service(whole, {str(runner.code_format.configuration): runner for runner in runners})
+    for model in models:
+        runner = model.server_runner(num_threads)
+        runner.run([bytes(runner.code_format.payload_bytes)])
+        arms.append(CodesArm(runner, whole.clip_format))
+    return Service(arms, task or Classification.of_names())

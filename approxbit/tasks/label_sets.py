@@ -13,6 +13,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from approxbit.tasks import classification as tasks
+
 NUM_DIGITS = 10
 Labels = TypeVar("Labels")
 DIGIT_NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -78,3 +80,22 @@ def action_logits(logits: NDArray[np.floating]) -> NDArray[np.floating]:
     grouped = logits.reshape(*logits.shape[:-1], -1, NUM_DIGITS)
     peak = grouped.max(axis=-1)
     return peak + np.log(np.exp(grouped - peak[..., None]).sum(axis=-1))
+
+
+def classification(
+    own: str, asked: str, num_classes: int, class_names: Sequence[str] = (), action_names: Sequence[str] = ()
+) -> tasks.Classification:
+    """The task of a model whose own label set is `own`, where another one may be asked.
+
+    Args:
+        own: Label set of the model's classes.
+        asked: `actions`, where the model's own are `action_digit`; else `own`.
+        num_classes: Of the model.
+        class_names: Of them; empty if they are not known.
+        action_names: Likewise.
+    """
+    sets = [tasks.LabelSet(own or "classes", tuple(class_names))]
+    if (own, asked) == (JOINT, MARGINAL):
+        class_of = tuple(action_of(label) for label in range(num_classes))
+        sets.append(tasks.LabelSet(MARGINAL, tuple(action_names), class_of))
+    return tasks.Classification(tuple(sets), sets[-1].name)

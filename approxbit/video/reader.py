@@ -200,7 +200,7 @@ def encode_video(
     Raises:
         ValueError: Frames of another shape or type, a rate of 0 or below, or an unknown codec.
     """
-    _check_frames(frames)
+    check_frames(frames)
     if frame_rate <= 0:
         raise ValueError(f"frame_rate must be above 0, found {frame_rate}")
     if codec not in av.codecs_available:
@@ -249,7 +249,12 @@ class Converter:
 _CONTAINERS = {".mp4": "mp4", ".webm": "webm", ".avi": "avi", ".mkv": "matroska"}
 
 
-def _check_frames(frames: np.ndarray) -> None:
+def check_frames(frames: np.ndarray) -> None:
+    """Let only frames pass, uint8 `[time, height, width, 3]`.
+
+    Raises:
+        ValueError: They are something else, or none.
+    """
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or 0 in frames.shape:
         raise ValueError(
             "frames must be uint8 of shape [time, height, width, 3] with at least one frame, "

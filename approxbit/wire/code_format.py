@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Union
 
 import numpy as np
@@ -107,13 +107,28 @@ class CodeFormat:
         coding, payload = self._encode(code)
         rest = self.num_tokens, self.fingerprint, sequence
         key = Packet(self.configuration, self.feature_size, payload, *rest, coding, binding, None, request)
-        if place is None or earlier is None or self.prior is None or self.prior.update is None:
+        return key if place is None or earlier is None else self.update(key, code, place, earlier)
+
+    def update(self, key: Packet, code: Planes, place: WindowPlace, earlier: Planes) -> Packet:
+        """The packet of a code as an update, where that is shorter with its place; else the key packet.
+
+        Args:
+            key: The packet of the same code, with a binding.
+            code: Planes, or packed.
+            place: Behind an earlier code that the server has, under the same binding.
+            earlier: That code.
+
+        Raises:
+            ValueError: The planes are not codes of this format, or the key packet has no binding.
+            WireError: The packed bytes are not codes of this format.
+        """
+        if self.prior is None or self.prior.update is None:
             return key
         reference = Reference(self._planes(earlier), place.steps)
         coding, payload = encode_planes(self._planes(code), self.prior, reference)
         if coding != Coding.UPDATE or len(payload) + PLACE_BYTES >= len(key.payload):
             return key
-        return Packet(self.configuration, self.feature_size, payload, *rest, coding, binding, place, request)
+        return replace(key, payload=payload, coding=coding, place=place)
 
     def is_of(self, packet: Packet) -> bool:
         """Whether a packet holds a code of this format, fingerprint included."""

@@ -197,6 +197,11 @@ class Packet:
         return Kind.VIDEO if self.video_format else Kind.CLIP
 
     @property
+    def format_name(self) -> str:
+        """What the payload is: a configuration such as `16-Enc-B5`, `clip`, or the format of a video."""
+        return str(self.configuration) if self.configuration else self.video_format or "clip"
+
+    @property
     def codebook_size(self) -> int:
         """Bits per position; 0 without a code."""
         return self.configuration.codebook_size if self.configuration else 0

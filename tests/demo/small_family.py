@@ -28,6 +28,7 @@ def lut() -> LUT:
     rows = (
         make_row("edge-only", 10, 0, 0, 90),
         make_row("server-only", 0, 12288, 10, 90),
+        make_row("h264-superfast-crf32", 0, 900, 10, 88),
         make_row("8-Enc-B3", 5, 8, 5, 80),
         make_row("4-NoEnc-B5", 8, 8, 2, 85),
     )

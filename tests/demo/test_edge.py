@@ -17,6 +17,7 @@ from approxbit.errors import LinkError
 from approxbit.processes import ChildProcess
 from approxbit.select import LUT
 from approxbit.server.process import ServerProcess
+from approxbit.wire import Logits, TopK
 
 # Runs the device where torch, and what only torch brings, cannot be imported.
 BLOCK_TORCH = """
@@ -42,15 +43,16 @@ def test_joint_logits_answer_both_label_sets() -> None:
     logits = np.zeros(len(JOINT_CLASSES), np.float32)
     logits[40:50] = 3  # action 4, whichever digit
     logits[99] = 4
-    assert edge.name_answer(logits, "actions", ACTION_CLASSES) == ACTION_CLASSES[4]
-    assert edge.name_answer(logits, "action_digit", JOINT_CLASSES) == JOINT_CLASSES[99]
+    assert edge.name_answer(Logits(logits), "actions", ACTION_CLASSES) == ACTION_CLASSES[4]
+    assert edge.name_answer(Logits(logits), "action_digit", JOINT_CLASSES) == JOINT_CLASSES[99]
+    assert edge.name_answer(TopK((99, 40), (-1, -2)), "action_digit", JOINT_CLASSES) == JOINT_CLASSES[99]
 
 
 def test_a_model_of_other_classes_has_no_answer() -> None:
     with pytest.raises(ValueError, match="must know the 24 classes of actions, found 3 logits"):
-        edge.name_answer(np.zeros(30), "actions", ACTION_CLASSES)
+        edge.name_answer(Logits(np.zeros(30, np.float32)), "actions", ACTION_CLASSES)
     with pytest.raises(ValueError, match="must know the 240 classes of action_digit, found 24 logits"):
-        edge.name_answer(np.zeros(24), "action_digit", JOINT_CLASSES)
+        edge.name_answer(Logits(np.zeros(24, np.float32)), "action_digit", JOINT_CLASSES)
 
 
 def test_a_clip_comes_in_every_interval_until_the_end() -> None:

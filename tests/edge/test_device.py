@@ -12,16 +12,18 @@ import numpy as np
 import pytest
 
 from approxbit.datasets.digits import ACTION_CLASSES, JOINT_CLASSES
-from approxbit.demo.torch_device import open_torch_device
+from approxbit.edge.arms import EdgeArm, EmulatedArm
 from approxbit.edge.device import Device, open_device
 from approxbit.edge.measure import refresh_times
 from approxbit.edge.transport import GrpcTransport, LocalTransport
 from approxbit.engines.artefact import ArtefactError, load_card, save_card
-from approxbit.engines.emulated import SlowedGraph
 from approxbit.engines.prepared import load_prepared
 from approxbit.exporting.prepare import prepare_family
+from approxbit.profiling.torch_device import open_torch_device
 from approxbit.select import LUT, LUTRow
 from approxbit.server.loading import load_service
+from approxbit.tasks.label_sets import classification
+from approxbit.wire import AnswerKind, Logits, Request, TopK, Wanted
 from approxbit.zoo import load_backbone
 
 
@@ -41,38 +43,55 @@ def clips() -> list[np.ndarray]:
     return list(generator.integers(0, 256, (3, 4, 64, 64, 3), dtype=np.uint8))
 
 
+CODES = ("8-Enc-B3", "4-NoEnc-B5")
+VIDEOS = tuple(f"h264-{preset}-crf{crf}" for preset in ("superfast", "veryslow") for crf in (23, 32, 40))
+ALL_LOGITS = Request(wanted=Wanted(AnswerKind.LOGITS, 0))
+
+
 def test_a_device_knows_its_arms(device: Device, checkpoints: Path) -> None:
-    assert set(device.runners) == {"8-Enc-B3", "4-NoEnc-B5"}
+    names = [arm.name for arm in device.arms]
+    assert set(names) == {"edge-only", "server-only", *VIDEOS, *CODES}
+    assert len(names) == len(set(names))
     assert device.clip_format.frames_shape == (4, 32, 32, 3)
-    assert device.label_names == JOINT_CLASSES
+    assert device.task.label_set().class_names == JOINT_CLASSES
     feature_shape = load_backbone("digits-tiny", checkpoints).feature_shape("B3")
     assert device.feature_bytes["8-Enc-B3"] == 4 * math.prod(feature_shape)
     assert device.backend == f"onnxruntime {metadata.version('onnxruntime')}"
+    with pytest.raises(
+        ValueError, match=r"expected one of the arms edge-only, server-only, .*, found 'mjpeg'"
+    ):
+        device.arm("mjpeg")
+
+
+def code_of(arm: EdgeArm, frames: np.ndarray) -> np.ndarray:
+    return np.unpackbits(np.frombuffer(arm.encode(frames).code, np.uint8))
+
+
+def logits_of(device: Device, frames: np.ndarray) -> np.ndarray:
+    answer = device.arm("edge-only").encode(frames, ALL_LOGITS).answer
+    assert isinstance(answer, Logits)
+    return answer.values
 
 
 def test_both_engines_know_the_same_and_answer_alike(
     device: Device, torch_device: Device, clips: list[np.ndarray]
 ) -> None:
-    for name in ("clip_format", "label_names", "action_names", "feature_bytes", "num_threads"):
+    for name in ("clip_format", "task", "feature_bytes", "num_threads"):
         assert getattr(device, name) == getattr(torch_device, name), name
     assert torch_device.backend.startswith("torch ")
-    clip = device.clip_format.prepare(clips[0])
-    logits = torch_device.whole.run(clip).logits
-    assert device.whole.run(clip).logits == pytest.approx(logits, abs=1e-4)
-    for name, runner in device.runners.items():
-        ours, theirs = (
-            np.unpackbits(np.frombuffer(each.run(clip).payload, np.uint8))
-            for each in (runner, torch_device.runners[name])
-        )
-        assert (ours != theirs).sum() <= 1  # rounding may flip a bit that is next to the threshold
+    frames = device.clip_format.crop(clips[0])
+    assert logits_of(device, frames) == pytest.approx(logits_of(torch_device, frames), abs=1e-4)
+    for ours, theirs in zip(device.arms, torch_device.arms, strict=True):
+        assert (ours.name, ours.code_format) == (theirs.name, theirs.code_format)
+        # rounding may flip a bit that is next to the threshold
+        assert (code_of(ours, frames) != code_of(theirs, frames)).sum() <= 1
 
 
 def test_a_slowed_device_gives_the_same_answers(device: Device, clips: list[np.ndarray]) -> None:
-    clip = device.clip_format.prepare(clips[0])
-    slow = device.slowed(1.5)
-    assert isinstance(slow.whole.graphs[0], SlowedGraph)
-    assert np.array_equal(slow.whole.run(clip).logits, device.whole.run(clip).logits)
-    assert slow.runners["8-Enc-B3"].run(clip).payload == device.runners["8-Enc-B3"].run(clip).payload
+    frames, slow = device.clip_format.crop(clips[0]), device.slowed(1.5)
+    assert all(isinstance(arm, EmulatedArm) for arm in slow.arms)
+    assert np.array_equal(logits_of(slow, frames), logits_of(device, frames))
+    assert np.array_equal(code_of(slow.arm(CODES[0]), frames), code_of(device.arm(CODES[0]), frames))
     assert device.slowed(1) is device
 
 
@@ -107,47 +126,47 @@ def test_an_artefact_of_another_backbone_is_refused(prepared: Path, tmp_path: Pa
 def test_answers_are_ranked_by_probability(device: Device) -> None:
     logits = np.zeros(len(JOINT_CLASSES), np.float32)
     logits[[31, 7]] = 9, 8
-    ranked = device.rank(logits)
+    ranked = device.rank(Logits(logits))
     assert [label for label, _ in ranked[:2]] == [JOINT_CLASSES[31], JOINT_CLASSES[7]]
     assert sum(share for _, share in ranked) == pytest.approx(1)
+    assert [label for label, _ in device.rank(TopK.of_logits(logits, 2))] == [
+        label for label, _ in ranked[:2]
+    ]
 
 
 def test_codecs_for_the_actions_answer_with_actions(device: Device) -> None:
     logits = np.zeros(len(JOINT_CLASSES), np.float32)
     logits[40:50] = 3  # action 4, whichever digit
     logits[99] = 4
-    ranked = replace(device, action_names=ACTION_CLASSES).rank(logits)
+    task = classification("action_digit", "actions", len(logits), JOINT_CLASSES, ACTION_CLASSES)
+    ranked = replace(device, task=task).rank(Logits(logits))
     assert len(ranked) == len(ACTION_CLASSES)
     assert ranked[0][0] == ACTION_CLASSES[4]
-
-
-def test_classes_without_names_have_numbers(device: Device) -> None:
-    ranked = replace(device, label_names=()).rank(np.array([0.0, 1.0]))
-    assert [label for label, _ in ranked] == ["class 1", "class 0"]
 
 
 def test_times_are_measured_and_accuracies_kept(
     device: Device, checkpoints: Path, clips: list[np.ndarray], lut: LUT
 ) -> None:
     transport = LocalTransport(load_service("digits-tiny", checkpoints, 1))
-    extra = replace(lut, rows=(*lut.rows, LUTRow("h264", 1, 1, 1, 1, 1, 50)))
+    extra = replace(lut, rows=(*lut.rows, LUTRow("mjpeg", 1, 1, 1, 1, 1, 50)))
     fresh = refresh_times(extra, device, transport, clips, "this machine", pause_s=0)
     assert fresh.arms == lut.arms
     assert [row.accuracies for row in fresh.rows] == [row.accuracies for row in lut.rows]
     assert "this machine" in fresh.device
     assert "accuracies of 2026-01-01" in fresh.device
     assert (fresh.backend, fresh.threads) == (device.backend, 1)
-    assert [row.payload_bytes for row in fresh.rows] == [0, 12288, 8, 8]
+    assert [row.payload_bytes for row in fresh.rows] == [row.payload_bytes for row in lut.rows]
     for row in fresh.rows:
         assert row.edge_ms + row.server_ms > 0
-        assert row.arm == "server-only" or row.edge_ms > 0
-        assert row.arm == "edge-only" or row.server_ms > 0
+        assert (row.arm in ("edge-only", *CODES)) == (row.edge_ms > 0)
+        assert row.crosses_link == (row.server_ms > 0)
+        assert row.encode_ms > 0
 
 
 def test_times_need_an_arm_and_clips(device: Device, clips: list[np.ndarray], lut: LUT) -> None:
     transport = GrpcTransport("127.0.0.1:1")  # never called
-    other = replace(lut, rows=(LUTRow("h264", 1, 1, 1, 1, 1, 50),))
-    with pytest.raises(ValueError, match="must have an arm that the device can run, found h264"):
+    other = replace(lut, rows=(LUTRow("mjpeg", 1, 1, 1, 1, 1, 50),))
+    with pytest.raises(ValueError, match="must have an arm that the device can run, found mjpeg"):
         refresh_times(other, device, transport, clips, "")
     with pytest.raises(ValueError, match="expected more than 1 clips, found 1"):
         refresh_times(lut, device, transport, clips[:1], "")

@@ -24,7 +24,7 @@ class Receiver:
         self.echo: Callable[[bytes], bytes] = bytes
         self.count: Callable[[int], int] = int
 
-    def answer(self, packet: bytes, is_wanted: Callable[[], bool] = lambda: True) -> bytes:
+    def answer(self, packet: bytes, is_wanted: Callable[[], bool] = lambda: True, client: str = "") -> bytes:
         time.sleep(self.delay_s)
         return packet[::-1]
 

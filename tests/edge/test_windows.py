@@ -11,17 +11,33 @@ import pytest
 
 from approxbit.configuration import Configuration
 from approxbit.edge import EdgeAnswer, EdgeSession, GrpcTransport, LocalTransport, SessionPolicy
-from approxbit.edge.code_stream import CodeStream
+from approxbit.edge.arms import CodesArm, EdgeArm, EdgeOnlyArm
+from approxbit.edge.windows import Windows
 from approxbit.engines.runner import ClipFormat, EdgeResult, ServerResult, WholeResult
 from approxbit.errors import LinkError
 from approxbit.select import LUT, AccuracySLA, LatencySLA, LUTRow
-from approxbit.server import GrpcServer, Service
-from approxbit.server.streams import StreamCodes
-from approxbit.wire import CodeFormat, Coding, Packet, PriorTables, Refusal, Status, pack
+from approxbit.server import GrpcServer, Service, arms
+from approxbit.server.sessions import Sessions
+from approxbit.tasks import Classification
+from approxbit.wire import (
+    AnswerKind,
+    CodeFormat,
+    Coding,
+    Hello,
+    Logits,
+    Packet,
+    PriorTables,
+    Refusal,
+    Status,
+    Wanted,
+    pack,
+    read_sent,
+)
 
 TIMES, NUM_FRAMES = 4, 8
 NAMES = ("4-NoEnc-B3", "4-NoEnc-B5")
 CLIP_FORMAT = ClipFormat(num_frames=NUM_FRAMES, size=2, fingerprint=9)
+TASK = Classification.of_names()
 
 
 def tables(trust: int = 0) -> PriorTables:
@@ -45,6 +61,8 @@ def code_format(name: str) -> CodeFormat:
 
 class Edge:
     """Each two frames become the same few bits of their own, wherever in the window they are."""
+
+    clip_format = CLIP_FORMAT
 
     def __init__(self, name: str):
         self.code_format = code_format(name)
@@ -77,13 +95,18 @@ class Recording(Service):
     """Remembers the packets, and may lose or change replies."""
 
     def __init__(self) -> None:
-        super().__init__(Whole(), {name: Server(name) for name in NAMES})
+        super().__init__([arms.CodesArm(Server(name), CLIP_FORMAT) for name in NAMES], TASK)
         self.packets: list[Packet] = []
         self.change: Callable[[bytes, bytes], bytes] = lambda packet, reply: reply
 
-    def answer(self, packet: bytes, is_wanted: Callable[[], bool] = lambda: True) -> bytes:
-        self.packets.append(Packet.from_bytes(packet))
-        return self.change(packet, super().answer(packet, is_wanted))
+    def answer(self, message: bytes, is_wanted: Callable[[], bool] = lambda: True, client: str = "") -> bytes:
+        received = read_sent(message, self.sessions.bindings)
+        reply = super().answer(message, is_wanted, client)
+        if isinstance(received, Hello):
+            return reply
+        assert isinstance(received, Packet)
+        self.packets.append(received)
+        return self.change(message, reply)
 
     @property
     def codings(self) -> list[int]:
@@ -101,6 +124,11 @@ def lut(*arms: str) -> LUT:
     return LUT(rows, *("nothing measured", "none", "2026-01-01", 1))
 
 
+def edge_arms(*runners: Edge) -> list[EdgeArm]:
+    codes = [CodesArm(runner) for runner in runners or map(Edge, NAMES)]
+    return [EdgeOnlyArm(Whole(), TASK), *codes]
+
+
 @pytest.fixture
 def service() -> Recording:
     return Recording()
@@ -109,11 +137,11 @@ def service() -> Recording:
 @pytest.fixture
 def make_arguments() -> Callable[[], dict[str, Any]]:
     return lambda: {
-        "runners": {name: Edge(name) for name in NAMES},
+        "arms": edge_arms(),
         "lut": lut(NAMES[0], "edge-only"),
         "sla": LatencySLA(30_000),
         "clip_format": CLIP_FORMAT,
-        "whole": Whole(),
+        "wanted": Wanted(AnswerKind.LOGITS, 0),
     }
 
 
@@ -132,7 +160,8 @@ def slide(session: EdgeSession, *starts: int, shift: int = 2) -> list[EdgeAnswer
 
 def check_logits(answer: EdgeAnswer, start: int) -> None:
     expected = Edge(NAMES[0]).run(CLIP_FORMAT.prepare(frames_from(start))).payload
-    assert bytes(answer.logits.astype(np.uint8)) == expected
+    assert isinstance(answer.answer, Logits)
+    assert bytes(answer.answer.values.astype(np.uint8)) == expected
 
 
 def keys(answers: list[EdgeAnswer]) -> list[bool]:
@@ -215,19 +244,24 @@ def test_a_lost_answer_costs_a_key_packet(
     assert not any(answer.fell_back for answer in answers)
 
 
+def forget_codes(service: Service) -> None:
+    for session in service.sessions._sessions.values():
+        session.codes.clear()
+
+
 def test_a_server_that_forgot_is_told_again_at_once(
     service: Recording, make_session: Callable[..., EdgeSession]
 ) -> None:
-    """As after a restart, or when other streams took the room."""
+    """As when other sessions took the room."""
     session = make_session(LocalTransport(service))
     slide(session, 0, 2)
-    service.stream_codes = StreamCodes()
+    forget_codes(service)
     (answer,) = slide(session, 4)
     assert (answer.fell_back, answer.is_key, session.link_is_up) == (False, True, True)
     assert [packet.sequence for packet in service.packets] == [0, 1, 2, 2]
     assert service.codings[2:] == [Coding.UPDATE, Coding.CONTEXT]
     assert answer.payload_bytes == sum(len(packet.payload) for packet in service.packets[2:])
-    assert answer.packet_bytes == sum(len(packet.to_bytes()) for packet in service.packets[2:])
+    assert answer.packet_bytes == answer.payload_bytes + 6 + (6 + 4)
     assert keys(slide(session, 6)) == [False]
 
 
@@ -251,7 +285,7 @@ def test_a_server_that_dies_and_comes_back_is_told_again(
 def test_a_server_that_remembers_nothing_still_answers(
     service: Recording, make_session: Callable[..., EdgeSession]
 ) -> None:
-    service.stream_codes = StreamCodes(max_bytes=0)
+    service.sessions = Sessions(max_code_bytes=0)
     answers = slide(make_session(LocalTransport(service)), 0, 2, 4)
     assert keys(answers) == [True] * 3
     assert service.codings == [Coding.CONTEXT, *[Coding.UPDATE, Coding.CONTEXT] * 2]
@@ -301,6 +335,7 @@ def test_two_streams_at_once_do_not_disturb_each_other(
     answers += slide(sessions[0], 6, 8) + slide(sessions[1], 6)
     assert keys(answers) == [True, True] + [False] * 7
     assert len({packet.binding for packet in service.packets}) == 2
+    assert service.sessions.num_sessions == 2
 
 
 def test_a_codec_without_tables_of_updates_sends_as_ever(
@@ -308,7 +343,7 @@ def test_a_codec_without_tables_of_updates_sends_as_ever(
 ) -> None:
     edge = Edge(NAMES[0])
     edge.code_format = replace(edge.code_format, prior=replace(PRIOR, update=None))
-    answers = slide(make_session(LocalTransport(service), runners={NAMES[0]: edge}), 0, 2)
+    answers = slide(make_session(LocalTransport(service), arms=edge_arms(edge)), 0, 2)
     assert keys(answers) == [True, True]
     assert [packet.place for packet in service.packets] == [None, None]
 
@@ -319,14 +354,14 @@ def test_a_shift_that_is_negative_is_a_mistake(
     with pytest.raises(ValueError, match="shift_frames must be 0 or more, found -1"):
         make_session(LocalTransport(service)).answer(frames_from(0), shift_frames=-1)
     with pytest.raises(ValueError, match="key_every must be at least 1, found 0"):
-        CodeStream(8, key_every=0)
+        Windows(8, key_every=0)
 
 
 def test_a_failure_without_fallback_is_followed_by_a_key_packet(
     service: Recording, make_session: Callable[..., EdgeSession]
 ) -> None:
     transport = LocalTransport(service)
-    session = make_session(transport, whole=None, lut=lut(NAMES[0]))
+    session = make_session(transport, arms=edge_arms()[1:], lut=lut(NAMES[0]))
     slide(session, 0)
     transport.is_up = False
     with pytest.raises(LinkError):

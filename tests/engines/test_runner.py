@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import struct
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -43,6 +46,34 @@ def test_the_server_prepares_cropped_frames_as_the_device_prepares_whole_ones() 
 def test_a_crop_takes_only_the_frames_of_one_clip(shape: tuple[int, ...], dtype: type) -> None:
     with pytest.raises(ValueError, match=r"expected 2 frames, uint8 .* found (uint8|float32) of shape"):
         FORMAT.crop(np.zeros(shape, dtype))
+
+
+def test_the_fingerprint_of_the_link_is_that_of_weights_and_preprocessing() -> None:
+    """Bytes by hand: codec, backbone, frames, size, mean, std, and the rule of the crop."""
+    clip_format = replace(FORMAT, fingerprint=7)
+    numbers = bytes(7) + b"\x05" + bytes(7) + b"\x07" + b"\0\0\0\x02" + b"\0\0\0\x04"
+    floats = 3 * struct.pack(">d", 0.5) + 3 * struct.pack(">d", 0.25)
+    rule = b"short side to size, bilinear with antialiasing; centre crop"
+    expected = hashlib.sha256(numbers + floats + rule).digest()[:8]
+    assert clip_format.link_fingerprint(5).to_bytes(8, "big") == expected
+
+
+def test_whatever_changes_a_clip_changes_the_fingerprint_of_the_link() -> None:
+    changes = [
+        {"num_frames": 4},
+        {"size": 8},
+        {"mean": (0.5, 0.5, 0.4)},
+        {"std": (0.25, 0.2, 0.25)},
+        {"fingerprint": 1},
+        {},
+    ]
+    found = {replace(FORMAT, **change).link_fingerprint(5) for change in changes}  # type: ignore[arg-type]
+    assert len(found | {FORMAT.link_fingerprint(6)}) == len(changes) + 1
+
+
+def test_codes_on_the_link_have_the_fingerprint_of_all_that_made_them() -> None:
+    own = CodeFormat(Configuration.parse("5-NoEnc-B8"), (1, 2, 3), fingerprint=5)
+    assert FORMAT.link_format(own) == replace(own, fingerprint=FORMAT.link_fingerprint(5))
 
 
 CODE = CodeFormat(Configuration.parse("7-NoEnc-B2"), (1, 3, 5), fingerprint=9)

@@ -1,24 +1,22 @@
 import math
+import shutil
 from importlib import metadata
 from statistics import mean
 
-import numpy as np
 import pytest
 import torch
 
 from approxbit import zoo
 from approxbit.codec import Codec
 from approxbit.configuration import Configuration
-from approxbit.offload.runners import torch_whole
+from approxbit.datasets.digits import DigitsInMotion
 from approxbit.profiling import profile_family
-from approxbit.profiling.accuracy import compute_answers
-from approxbit.profiling.timing import Side, measure_times
 from approxbit.select import EDGE_ONLY, LUT, SERVER_ONLY
 from approxbit.training.prior_family import fit_prior
-from approxbit.wire import pack
 from approxbit.wire.coding import encode_planes
 
 CONFIGURATIONS = ("4-Enc-B5", "2-NoEnc-B5", "4-Enc-B3")
+VIDEOS = tuple(f"h264-{preset}-crf{crf}" for preset in ("superfast", "veryslow") for crf in (23, 32, 40))
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +47,8 @@ def onnx_lut(checkpoints, tmp_path_factory):
     return profile_family("tiny", num_clips=6, num_timed=2, checkpoints=checkpoints, cache=cache)
 
 
-def test_there_is_a_row_for_every_configuration_and_both_ends(lut):
-    assert set(lut.arms) == {EDGE_ONLY, SERVER_ONLY, *CONFIGURATIONS}
+def test_there_is_a_row_for_every_arm(lut):
+    assert set(lut.arms) == {EDGE_ONLY, SERVER_ONLY, *VIDEOS, *CONFIGURATIONS}
     assert lut.family == "tiny"
     assert lut.num_clips == 6
     assert lut.accuracy_names == ("action_digit", "actions")
@@ -78,7 +76,8 @@ def test_the_edge_side_is_onnx_runtimes_unless_torch_is_asked_for(lut, onnx_lut)
     assert lut.backend == f"torch {torch.__version__}"
     assert onnx_lut.backend == f"onnxruntime {metadata.version('onnxruntime')}"
     assert onnx_lut.arms == lut.arms
-    for ours, theirs in zip(onnx_lut.rows, lut.rows, strict=True):
+    for name in (EDGE_ONLY, SERVER_ONLY, *CONFIGURATIONS):
+        ours, theirs = onnx_lut.row(name), lut.row(name)
         assert (ours.payload_bytes, ours.accuracies) == (theirs.payload_bytes, theirs.accuracies)
     for name in CONFIGURATIONS:
         row = onnx_lut.row(name)
@@ -97,27 +96,27 @@ def test_the_lut_survives_its_file(lut, tmp_path):
     assert LUT.load(tmp_path / "lut.json") == lut
 
 
-def test_answers_are_those_of_the_models_one_by_one(checkpoints):
+def test_compressed_video_stands_beside_the_codes(lut):
+    for name in VIDEOS:
+        row = lut.row(name)
+        assert row.edge_ms == 0
+        assert min(row.encode_ms, row.decode_ms, row.server_ms) > 0
+        assert row.raw_bytes is None
+    for preset in ("superfast", "veryslow"):
+        sizes = [lut.row(f"h264-{preset}-crf{crf}").payload_bytes for crf in (23, 32, 40)]
+        assert sizes == sorted(sizes, reverse=True)
+        assert sizes[0] < lut.row(SERVER_ONLY).payload_bytes
+
+
+def test_scores_and_bytes_are_those_of_the_models_one_by_one(checkpoints, lut, tmp_path):
     models = zoo.load_family("tiny", checkpoints)
     backbone = next(iter(models.values())).backbone
-    clip = torch.rand(3, 3, 16, 64, 64, generator=torch.Generator().manual_seed(1))
-    labels = torch.arange(3)
-    outcome = compute_answers(backbone, models, [(clip[:2], labels[:2]), (clip[2:], labels[2:])])
-    assert torch.equal(outcome.labels, labels)
-    answers = outcome.answers
-    for name, model in models.items():
-        assert torch.allclose(answers[name], torch.cat([model(clip[:2]), model(clip[2:])]), atol=1e-5)
-    assert torch.allclose(answers[EDGE_ONLY], backbone(clip), atol=1e-5)
-
-
-def test_times_are_medians_without_the_first_clips(checkpoints):
-    models = zoo.load_family("tiny", checkpoints)
-    whole = torch_whole(next(iter(models.values())).backbone, 1)
-    edge = Side(whole, {name: model.edge_runner(1) for name, model in models.items()})
-    server = Side(whole, {name: model.server_runner(1) for name, model in models.items()})
-    whole_ms, times = measure_times(edge, server, [np.zeros((3, 16, 64, 64), np.float32)])
-    assert min(whole_ms.edge_ms, whole_ms.server_ms) > 0
-    assert set(times) == set(models)
+    frames, labels = DigitsInMotion("test", 6, cache=tmp_path).__getitems__(range(6))
+    clip = (frames.float() / 255).unsqueeze(1).expand(-1, 3, -1, -1, -1)
+    for name, model in {EDGE_ONLY: backbone, **models}.items():
+        with torch.inference_mode():
+            right = (model(clip).argmax(dim=1) == labels).float().mean().item()
+        assert lut.row(name).accuracies["action_digit"] == round(100 * right, 3)
 
 
 @pytest.mark.parametrize("option", ["num_clips", "num_timed", "num_threads"])
@@ -135,19 +134,17 @@ def test_a_family_of_another_data_set_is_refused(checkpoints, tmp_path):
         profile_family("other", checkpoints=tmp_path)
 
 
-def test_payloads_of_a_codec_with_a_prior_are_those_of_its_coded_codes(checkpoints):
-    models = zoo.load_family("tiny", checkpoints)
-    model = models[CONFIGURATIONS[0]]
-    clip = torch.rand(3, 3, 16, 64, 64, generator=torch.Generator().manual_seed(1))
-    code = model.encode(clip)
-    prior = fit_prior(model, code, "fast", num_steps=20)
-    model.prior = prior.freeze()
-    outcome = compute_answers(model.backbone, {CONFIGURATIONS[0]: model}, [(clip, torch.arange(3))])
-    lengths = [len(encode_planes(each, model.prior)[1]) for each in code.to_planes().numpy()]
-    assert outcome.payload_bytes[CONFIGURATIONS[0]] == round(mean(lengths), 2)
-    whole = torch_whole(model.backbone, 1)
-    edge = Side(whole, {CONFIGURATIONS[0]: model.edge_runner(1)})
-    server = Side(whole, {CONFIGURATIONS[0]: model.server_runner(1)})
-    _, times = measure_times(edge, server, [np.zeros((3, 16, 64, 64), np.float32)])
-    assert times[CONFIGURATIONS[0]].raw_bytes == len(pack(code.to_planes()[0].numpy()))
-    assert times[CONFIGURATIONS[0]].encode_ms > 0
+def test_payloads_of_a_codec_with_a_prior_are_those_of_its_coded_codes(checkpoints, tmp_path):
+    root = shutil.copytree(checkpoints / "tiny", tmp_path / "coded" / "tiny").parent
+    models = zoo.load_family("tiny", root)
+    name, model = next(iter(models.items()))
+    frames, _ = DigitsInMotion("test", 6, cache=tmp_path).__getitems__(range(6))
+    code = model.encode((frames.float() / 255).unsqueeze(1).expand(-1, 3, -1, -1, -1))
+    zoo.save_prior(f"tiny/{name}", fit_prior(model, code, "fast", num_steps=20).freeze(), checkpoints=root)
+    coded = zoo.load_family("tiny", root)[name]
+    row = profile_family(
+        "tiny", num_clips=6, num_timed=1, checkpoints=root, cache=tmp_path, backend="torch"
+    ).row(name)
+    lengths = [len(encode_planes(each, coded.prior)[1]) for each in code.to_planes().numpy()]
+    assert row.payload_bytes == round(mean(lengths), 2)
+    assert row.raw_bytes == coded.codec.configuration.payload_bytes(coded.codec.feature_shape)

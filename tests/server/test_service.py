@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 from pathlib import Path
@@ -14,16 +14,21 @@ import pytest
 import torch
 
 from approxbit import zoo
+from approxbit.edge.arms import CodesArm, CompressedVideoArm, RawClipArm
 from approxbit.engines.graph import Graph
-from approxbit.engines.runner import EdgeRunner, ServerResult, ServerRunner
+from approxbit.engines.runner import ServerRunner, WholeRunner
 from approxbit.offload import OffloadedModel
-from approxbit.offload.runners import torch_whole
-from approxbit.server import Service
+from approxbit.offload.runners import clip_format, torch_whole
+from approxbit.server import Service, arms
 from approxbit.server.loading import build_service, load_service
+from approxbit.tasks import Classification
+from approxbit.video.h264 import decode_h264, encode_h264
 from approxbit.wire import (
     Answer,
     AnswerKind,
+    CodeFormat,
     Coding,
+    LateQuestion,
     Logits,
     Packet,
     PriorTables,
@@ -38,6 +43,7 @@ from approxbit.wire import (
 
 Models = dict[str, OffloadedModel]
 ALL_LOGITS = Request(wanted=Wanted(AnswerKind.LOGITS, 0))
+TASK = Classification.of_names()
 FRAMES = np.random.default_rng(1).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
 
 
@@ -46,13 +52,35 @@ def service(models: Models) -> Service:
     return build_service(models.values(), num_threads=1)
 
 
-def prepare(models: Models) -> np.ndarray:
-    return torch_whole(next(iter(models.values())).backbone).clip_format.prepare(FRAMES)
+def whole_of(model: OffloadedModel) -> WholeRunner:
+    return torch_whole(model.backbone, 1)
 
 
-def code_packet(model: OffloadedModel, clip: np.ndarray, sequence: int = 0) -> Packet:
-    runner = model.edge_runner()
-    return runner.code_format.packet(runner.run(clip).payload, sequence, request=ALL_LOGITS)
+def edge_arm(model: OffloadedModel) -> CodesArm:
+    return CodesArm(model.edge_runner(1))
+
+
+def server_arm(model: OffloadedModel, *graphs: Graph) -> arms.CodesArm:
+    """Of the model, or of graphs in its place."""
+    runner = ServerRunner(model.code_format, *graphs) if graphs else model.server_runner(1)
+    return arms.CodesArm(runner, clip_format(model.backbone))
+
+
+def format_of(model: OffloadedModel) -> CodeFormat:
+    return edge_arm(model).code_format
+
+
+def code_packet(model: OffloadedModel, sequence: int = 0) -> Packet:
+    packet = edge_arm(model).encode(FRAMES, ALL_LOGITS).packet
+    assert packet is not None
+    return replace(packet, sequence=sequence)
+
+
+def unsplit(models: Models, frames: np.ndarray = FRAMES) -> Logits:
+    model = models["5-Enc-B3"]
+    clip = torch.from_numpy(whole_of(model).clip_format.prepare(frames))
+    with torch.inference_mode():
+        return Logits(model.backbone(clip[None])[0].numpy())
 
 
 def refusal_of(service: Service, packet: Packet | bytes) -> Refusal:
@@ -65,10 +93,10 @@ def refusal_of(service: Service, packet: Packet | bytes) -> Refusal:
 def test_a_code_is_answered_as_the_model_answers_its_clip(
     name: str, service: Service, models: Models
 ) -> None:
-    clip = prepare(models)
-    answer = Answer.from_bytes(service.answer(code_packet(models[name], clip, sequence=41).to_bytes()))
+    answer = Answer.from_bytes(service.answer(code_packet(models[name], sequence=41).to_bytes()))
+    clip = torch.from_numpy(whole_of(models[name]).clip_format.prepare(FRAMES))
     with torch.inference_mode():
-        expected = models[name](torch.from_numpy(clip)[None])[0].numpy()
+        expected = models[name](clip[None])[0].numpy()
     assert answer.sequence == 41
     assert answer.content == Logits(expected)
     assert answer.decode_ms > 0
@@ -76,15 +104,33 @@ def test_a_code_is_answered_as_the_model_answers_its_clip(
 
 
 def clip_packet(models: Models, sequence: int = 0) -> Packet:
-    return Packet.of_clip(FRAMES, models["5-Enc-B3"].backbone.fingerprint, sequence, ALL_LOGITS)
+    packet = RawClipArm(whole_of(models["5-Enc-B3"]).clip_format).encode(FRAMES, ALL_LOGITS).packet
+    assert packet is not None
+    return replace(packet, sequence=sequence)
+
+
+def video_packet(models: Models) -> Packet:
+    packet = (
+        CompressedVideoArm(whole_of(models["5-Enc-B3"]).clip_format, "veryslow", 20).encode(FRAMES).packet
+    )
+    assert packet is not None
+    return replace(packet, request=ALL_LOGITS)
 
 
 def test_a_clip_is_answered_as_the_backbone_answers_it(service: Service, models: Models) -> None:
     answer = Answer.from_bytes(service.answer(clip_packet(models, sequence=42).to_bytes()))
-    with torch.inference_mode():
-        expected = models["5-Enc-B3"].backbone(torch.from_numpy(prepare(models))[None])[0].numpy()
     assert answer.sequence == 42
-    assert answer.content == Logits(expected)
+    assert answer.content == unsplit(models)
+
+
+def test_a_video_is_answered_as_the_backbone_answers_its_decoded_frames(
+    service: Service, models: Models
+) -> None:
+    packet = video_packet(models)
+    assert packet.payload[:3] == b"\0\0\1"
+    answer = Answer.from_bytes(service.answer(packet.to_bytes()))
+    assert answer.content == unsplit(models, decode_h264(packet.payload, 4, 32, 32))
+    assert answer.decode_ms > 0
 
 
 @pytest.mark.parametrize("data", [b"", b"hello", b"AXB\x01" + bytes(40), bytes(100_000)])
@@ -94,8 +140,8 @@ def test_bytes_that_are_no_packet_are_refused(service: Service, data: bytes) -> 
 
 
 def test_every_packet_with_one_bit_flipped_is_refused(service: Service, models: Models) -> None:
-    packet = code_packet(models["5-Enc-B3"], prepare(models)).to_bytes()
-    for place in range(0, 8 * len(packet), 7):
+    packet = code_packet(models["5-Enc-B3"]).to_bytes()
+    for place in range(1, 8 * len(packet), 7):  # with the first bit, it would be a short message
         data = bytearray(packet)
         data[place // 8] ^= 1 << place % 8
         assert refusal_of(service, bytes(data)).status == Status.MALFORMED
@@ -108,18 +154,17 @@ def test_an_answer_is_no_packet(service: Service) -> None:
 
 
 def test_an_unknown_configuration_is_refused(service: Service, models: Models) -> None:
-    packet = code_packet(models["5-Enc-B3"], prepare(models), sequence=9)
+    packet = code_packet(models["5-Enc-B3"], sequence=9)
     other = replace(packet.configuration, offload_point="B9")
     refusal = refusal_of(service, replace(packet, configuration=other))
     assert (refusal.status, refusal.sequence) == (Status.UNSUPPORTED, 9)
-    assert refusal.reason == "configuration: found 5-Enc-B9, expected one of 4-NoEnc-B2, 5-Enc-B3"
+    assert refusal.reason == "payload: found 5-Enc-B9, expected one of clip, h264.h264, 4-NoEnc-B2, 5-Enc-B3"
 
 
 def test_a_long_reason_is_cut(models: Models) -> None:
-    runner = models["5-Enc-B3"].server_runner()
-    service = Service(torch_whole(models["5-Enc-B3"].backbone), {"5-Enc-B3": runner})
-    service.server_runners = {f"{size}-Enc-Longname": runner for size in range(1, 99)}
-    packet = code_packet(models["5-Enc-B3"], prepare(models))
+    service = Service([], TASK)
+    service.arms = {f"{size}-Enc-Longname": server_arm(models["5-Enc-B3"]) for size in range(1, 99)}
+    packet = code_packet(models["5-Enc-B3"])
     assert len(refusal_of(service, packet).reason) == 512
 
 
@@ -127,7 +172,7 @@ def test_a_long_reason_is_cut(models: Models) -> None:
 def test_a_code_of_another_shape_is_refused(
     more: int, num_tokens: int, field: str, service: Service, models: Models
 ) -> None:
-    shape = models["5-Enc-B3"].edge_runner().code_format
+    shape = format_of(models["5-Enc-B3"])
     time, height, width = shape.feature_size
     other = replace(shape, feature_size=(time, height, width + more), num_tokens=num_tokens)
     packet = other.packet(np.zeros((5, other.num_positions), np.uint8))
@@ -143,7 +188,7 @@ def test_a_clip_of_another_size_is_refused(service: Service) -> None:
 
 
 def test_other_weights_are_refused(service: Service, models: Models) -> None:
-    code = replace(code_packet(models["5-Enc-B3"], prepare(models)), fingerprint=1)
+    code = replace(code_packet(models["5-Enc-B3"]), fingerprint=1)
     clip = Packet.of_clip(FRAMES, fingerprint=1)
     for packet in (code, clip):
         refusal = refusal_of(service, packet)
@@ -166,26 +211,25 @@ def certain_prior(codebook_size: int, grid_size: tuple[int, int, int]) -> PriorT
 
 
 @pytest.fixture
-def coded(models: Models) -> Iterator[tuple[Service, EdgeRunner, np.ndarray]]:
+def coded(models: Models) -> Iterator[tuple[Service, CodeFormat, np.ndarray]]:
     """A service and an edge whose codec 4-NoEnc-B2 has a prior, and a code that becomes short under it."""
     model = models["4-NoEnc-B2"]
     size = model.codec.feature_shape.size
     model.prior = certain_prior(4, size)
-    edge = model.edge_runner()
-    planes = np.zeros((4, edge.code_format.num_positions), np.uint8)
+    planes = np.zeros((4, format_of(model).num_positions), np.uint8)
     planes[0, ::9] = 1
     try:
-        yield build_service(models.values(), num_threads=1), edge, planes
+        yield build_service(models.values(), num_threads=1), format_of(model), planes
     finally:
         del model.prior
 
 
 def test_a_coded_code_has_the_answer_of_the_packed_one(
-    coded: tuple[Service, EdgeRunner, np.ndarray], service: Service
+    coded: tuple[Service, CodeFormat, np.ndarray], service: Service
 ) -> None:
-    server, edge, planes = coded
-    raw = replace(edge.code_format, prior=None).packet(planes, 7)
-    short = edge.code_format.packet(planes, 7)
+    server, coded_format, planes = coded
+    raw = replace(coded_format, prior=None).packet(planes, 7)
+    short = coded_format.packet(planes, 7)
     assert (raw.coding, short.coding) == (Coding.RAW, Coding.CONTEXT)
     assert len(short.payload) < len(raw.payload)
     answers = [Answer.from_bytes(server.answer(packet.to_bytes())) for packet in (raw, short)]
@@ -197,38 +241,38 @@ def test_a_coded_code_has_the_answer_of_the_packed_one(
 
 
 def test_a_coded_payload_that_no_encoder_writes_is_refused(
-    coded: tuple[Service, EdgeRunner, np.ndarray],
+    coded: tuple[Service, CodeFormat, np.ndarray],
 ) -> None:
-    server, edge, planes = coded
-    packet = edge.code_format.packet(planes)
+    server, coded_format, planes = coded
+    packet = coded_format.packet(planes)
     refusal = refusal_of(server, replace(packet, payload=packet.payload + bytes(9) + b"\1"))
     assert refusal.status == Status.MALFORMED
     assert "payload: expected what the encoder writes for its bits" in refusal.reason
 
 
 def test_reading_the_bits_of_a_coded_code_counts_as_decoding(
-    coded: tuple[Service, EdgeRunner, np.ndarray],
+    coded: tuple[Service, CodeFormat, np.ndarray], models: Models
 ) -> None:
-    server, edge, planes = coded
+    _, coded_format, planes = coded
 
-    class Instant:
-        code_format = edge.code_format
+    class Zeros(Graph):
+        max_batch = 1
 
-        def run(self, payloads: Sequence[bytes]) -> ServerResult:
-            return ServerResult(np.zeros((1, 3), np.float32), decode_ms=0.5, server_ms=1.0)
+        def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+            return {"answer": np.zeros((1, 3), np.float32)}
 
-    instant = Service(server.whole, {"4-NoEnc-B2": Instant()})
-    answer = Answer.from_bytes(instant.answer(edge.code_format.packet(planes).to_bytes()))
+    # One graph decodes and answers: what is left for decode_ms is the reading of the bits.
+    instant = Service([server_arm(models["4-NoEnc-B2"], Zeros())], TASK)
+    answer = Answer.from_bytes(instant.answer(coded_format.packet(planes).to_bytes()))
     assert answer.content == TopK.of_logits(np.zeros(3, np.float32))
-    assert answer.decode_ms > 0.5
-    assert answer.server_ms == 1
+    assert answer.decode_ms > 0
 
 
 @pytest.mark.parametrize(
     ("request_", "message"),
     [
-        (Request(Text("why?")), "no question"),
-        (Request(wanted=Wanted(AnswerKind.TEXT, 0)), "expected logits or the likeliest classes"),
+        (Request(Text("why?")), "expected no question"),
+        (Request(wanted=Wanted(AnswerKind.TEXT, 0)), "expected logits or the likeliest classes, found TEXT"),
     ],
 )
 def test_a_classifier_answers_no_questions(
@@ -240,11 +284,58 @@ def test_a_classifier_answers_no_questions(
     assert message in refusal.reason
 
 
-def test_a_video_is_not_served_yet(service: Service) -> None:
-    refusal = refusal_of(service, Packet.of_video(b"\0", "mp4.h264", (4, 32, 32)))
+def test_a_late_question_is_refused(service: Service) -> None:
+    refusal = refusal_of(service, LateQuestion(7, 1, Request(Text("why?"))).to_bytes())
+    assert (refusal.status, refusal.sequence) == (Status.UNSUPPORTED, 7)
+
+
+def test_a_video_of_another_format_is_refused(service: Service, models: Models) -> None:
+    refusal = refusal_of(service, replace(video_packet(models), video_format="mp4.h264"))
+    assert refusal.status == Status.UNSUPPORTED
+    assert refusal.reason.startswith("payload: found mp4.h264, expected one of clip, h264.h264")
+
+
+@pytest.mark.parametrize(
+    ("shape", "reason"),
+    [
+        ((5, 32, 32), "video: expected 4 frames of 32 x 32 pixels, found frame 5 of 32 x 32"),
+        ((3, 32, 32), "video: expected 4 frames of H.264, found 3"),
+        ((4, 32, 34), "video: expected 4 frames of 32 x 32 pixels, found frame 1 of 34 x 32"),
+        ((4, 1024, 1024), "video: expected H.264 of at most 32 x 32 pixels"),
+    ],
+)
+def test_a_video_that_holds_something_else_is_refused(
+    shape: tuple[int, int, int], reason: str, service: Service, models: Models
+) -> None:
+    video = encode_h264(np.zeros((*shape, 3), np.uint8), "superfast", 40)
+    refusal = refusal_of(service, replace(video_packet(models), payload=video))
+    assert refusal.status == Status.MALFORMED
+    assert refusal.reason.startswith(reason)
+
+
+def test_a_video_longer_than_its_frames_is_not_even_decoded(service: Service, models: Models) -> None:
+    refusal = refusal_of(service, replace(video_packet(models), payload=bytes(12289)))
     assert (refusal.status, refusal.reason) == (
         Status.UNSUPPORTED,
-        "kind: expected a code or a clip, found a video",
+        "video: expected at most 12288 bytes, found 12289",
+    )
+
+
+def test_a_batch_is_answered_in_order_and_what_cannot_be_read_is_refused_alone(
+    service: Service, models: Models
+) -> None:
+    arm, good = service.arms["h264.h264"], video_packet(models)
+    bad = replace(good, payload=b"no video", sequence=1)
+    asked = [
+        arms.Asked(each, Wanted(AnswerKind.LOGITS, 0)) for each in (good, bad, replace(good, sequence=2))
+    ]
+    replies = [each.reply for each in arms.answer_all(arm, asked, TASK)]
+    assert [reply.sequence for reply in replies] == [0, 1, 2]
+    assert [type(reply) for reply in replies] == [Answer, Refusal, Answer]
+    assert replies[0] == replace(
+        Answer.from_bytes(service.answer(good.to_bytes())),
+        decode_ms=replies[0].decode_ms,  # type: ignore[union-attr]
+        server_ms=replies[0].server_ms,  # type: ignore[union-attr]
     )
 
 
@@ -267,10 +358,9 @@ def test_a_server_that_fails_says_so_and_lives_on(
     graph: Graph, error: str, models: Models, caplog: pytest.LogCaptureFixture
 ) -> None:
     model = models["5-Enc-B3"]
-    runner = ServerRunner(model.code_format, graph)
-    service = Service(torch_whole(model.backbone), {"5-Enc-B3": runner})
+    service = Service([server_arm(model, graph), arms.RawClipArm(whole_of(model))], TASK)
     for _ in range(8):  # more than stand in line
-        refusal = refusal_of(service, code_packet(model, prepare(models), sequence=4))
+        refusal = refusal_of(service, code_packet(model, sequence=4))
         assert (refusal.status, refusal.sequence) == (Status.FAILED, 4)
         assert refusal.reason == f"the server failed with {error}, its log says more"
     assert "packet 4" in caplog.text
@@ -293,11 +383,9 @@ class Slow(Graph):
 
 
 def test_a_full_line_is_refused_and_what_nobody_wants_is_not_computed(models: Models) -> None:
-    model = models["5-Enc-B3"]
-    slow = Slow()
-    runner = ServerRunner(model.code_format, slow)
-    service = Service(torch_whole(model.backbone), {"5-Enc-B3": runner}, max_in_line=2)
-    packet = code_packet(model, prepare(models)).to_bytes()
+    model, slow = models["5-Enc-B3"], Slow()
+    service = Service([server_arm(model, slow)], TASK, max_in_line=2)
+    packet = code_packet(model).to_bytes()
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(service.answer, packet)
         assert slow.has_begun.wait(60)
@@ -320,15 +408,16 @@ def test_pings_and_probes_are_answered(service: Service) -> None:
     assert service.probe(bytes(70_000)) == (70_000).to_bytes(8, "big")
 
 
-def test_a_runner_under_another_name_is_refused(models: Models) -> None:
-    model = models["5-Enc-B3"]
-    with pytest.raises(ValueError, match=r"server_runners\['4-NoEnc-B2'\] is a runner of 5-Enc-B3"):
-        Service(torch_whole(model.backbone), {"4-NoEnc-B2": model.server_runner()})
+def test_two_arms_for_one_format_are_refused(models: Models) -> None:
+    arm = server_arm(models["5-Enc-B3"])
+    twin = server_arm(models["5-Enc-B3"])
+    with pytest.raises(ValueError, match="expected one arm for 5-Enc-B3, found two"):
+        Service([arm, twin], TASK)
 
 
-def test_a_line_without_places_is_refused(models: Models) -> None:
+def test_a_line_without_places_is_refused() -> None:
     with pytest.raises(ValueError, match="max_in_line must be at least 1, found 0"):
-        Service(torch_whole(models["5-Enc-B3"].backbone), {}, max_in_line=0)
+        Service([], TASK, max_in_line=0)
 
 
 def test_a_service_has_one_backbone(checkpoints: Path, models: Models) -> None:
@@ -341,5 +430,5 @@ def test_a_service_has_one_backbone(checkpoints: Path, models: Models) -> None:
 
 def test_a_family_is_loaded_by_its_name(checkpoints: Path, models: Models) -> None:
     service = load_service("toy", checkpoints)
-    assert sorted(service.server_runners) == ["4-NoEnc-B2", "5-Enc-B3"]
+    assert sorted(service.arms) == ["4-NoEnc-B2", "5-Enc-B3", "clip", "h264.h264"]
     assert isinstance(read_reply(service.answer(clip_packet(models).to_bytes())), Answer)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
-from approxbit.edge.device import Device
+from approxbit.edge.device import Device, all_arms
 from approxbit.exporting.prepare import action_names, feature_bytes
 from approxbit.offload.runners import torch_whole
+from approxbit.tasks.label_sets import classification
 from approxbit.zoo import card, load_family
 
 
@@ -24,13 +26,15 @@ def open_torch_device(
         raise ValueError(f"the family {family} must have at least one configuration, found none")
     backbone, names = next((model.backbone, model.label_names) for model in models.values())
     whole = torch_whole(backbone, num_threads)
-    label_set = card(f"{family}/{next(iter(models))}", checkpoints).label_set
+    codec: Any = card(f"{family}/{next(iter(models))}", checkpoints)
+    own: Any = card(codec.backbone, checkpoints)
+    actions = action_names(codec.label_set, names)
+    task = classification(own.label_set, codec.label_set, backbone.num_classes, names, actions)
+    runners = {name: model.edge_runner(num_threads) for name, model in models.items()}
     return Device(
-        runners={name: model.edge_runner(num_threads) for name, model in models.items()},
-        whole=whole,
+        arms=all_arms(whole, runners, task),
         clip_format=whole.clip_format,
-        label_names=names,
-        action_names=action_names(label_set, names),
+        task=task,
         feature_bytes={
             name: feature_bytes(backbone, model.codec.configuration.offload_point)
             for name, model in models.items()
