@@ -2,7 +2,7 @@
 
     ApproxBitError
     ├── WireError               bytes that are not a well-formed packet or answer
-    │   ├── FingerprintError    a packet made by other codec weights than the receiver's
+    │   ├── FingerprintError    a packet made by other weights or preprocessing than the receiver's
     │   └── SessionError        a short message of no session that the receiver knows
     ├── LinkError               the other side could not be reached or did not answer
     │   └── LinkTimeoutError    it did not answer in time
@@ -34,7 +34,7 @@ class WireError(ApproxBitError):
 
 
 class FingerprintError(WireError):
-    """A packet that was made by other codec weights than the receiver's."""
+    """A packet that was made by other weights or preprocessing than the receiver's."""
 
 
 class SessionError(WireError):

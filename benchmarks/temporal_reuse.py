@@ -33,8 +33,9 @@ import torch
 
 from approxbit import zoo
 from approxbit.codec.code import Code
+from approxbit.datasets.digits import DigitsClips
+from approxbit.datasets.windows import Windows
 from approxbit.edge import SessionPolicy
-from approxbit.training.data import DigitsWindows
 from approxbit.training.prior import WindowPairs
 from approxbit.training.prior_family import (
     compute_codes,
@@ -89,10 +90,10 @@ class Row:
         return key, (key + (KEY_EVERY - 1) * update) / KEY_EVERY
 
 
-def codes_of(name: str, split: str, windows: DigitsWindows, folder: Path) -> Code:
+def codes_of(name: str, split: str, windows: Windows, folder: Path) -> Code:
     """Codes of all windows of a split, from the folder or computed into it."""
     family, _, configuration = name.partition("/")
-    path = folder / f"{family}-{configuration}-{split}-{windows.num_videos[split]}.npz"
+    path = folder / f"{family}-{configuration}-{split}-{windows.source.num_clips[split]}.npz"
     if not path.exists():
         model = zoo.load(name)
         codes = compute_codes({name: model}, windows.batches(split), f"{name} {split}")[name]
@@ -119,7 +120,7 @@ def changed_percent(pairs: WindowPairs) -> float:
 
 
 def measure_codec(name: str, folder: Path, num_steps: int) -> list[Row]:
-    windows = DigitsWindows(NUM_TRAIN, NUM_TEST)
+    windows = Windows(DigitsClips(NUM_TRAIN, num_test=NUM_TEST, num_frames=32))
     train, test = (codes_of(name, split, windows, folder) for split in ("train", "test"))
     of_train, of_test = pair_windows(train, windows), pair_windows(test, windows)
     model, start = zoo.load(name), time.thread_time()

@@ -18,7 +18,7 @@ MAX_FUNCTION_LINES = 60
 
 # From the ground up: a room may import the rooms named beside it, and all of them stand above it.
 FOUNDATION = {"errors", "configuration", "files", "processes"}
-MODELS = FOUNDATION | {"wire", "backbones", "codec", "offload"}
+MODELS = FOUNDATION | {"tasks", "wire", "backbones", "codec", "offload"}
 DEVICE = {*DEVICE_ROOMS}
 ALLOWED_ROOMS: dict[str, set[str]] = {
     "errors": set(),
@@ -29,7 +29,7 @@ ALLOWED_ROOMS: dict[str, set[str]] = {
     "wire": FOUNDATION,
     "link": FOUNDATION,
     "select": FOUNDATION | {"link"},
-    "families": FOUNDATION | {"select"},
+    "families": FOUNDATION | {"tasks", "select"},
     "video": FOUNDATION,
     "engines": FOUNDATION | {"tasks", "wire", "families", "video"},
     "edge": FOUNDATION | {"tasks", "wire", "link", "select", "families", "video", "engines"},
@@ -39,9 +39,9 @@ ALLOWED_ROOMS: dict[str, set[str]] = {
     "offload": MODELS | {"engines"},
     "datasets": FOUNDATION | {"tasks", "families", "video"},
     "zoo": MODELS | {"families"},
-    "exporting": MODELS | {"tasks", "families", "engines", "datasets", "zoo"},
+    "exporting": MODELS | {"families", "engines", "datasets", "zoo"},
     "server": MODELS | {"tasks", "families", "video", "engines", "zoo"},
-    "training": MODELS | {"tasks", "families", "video", "datasets", "zoo"},
+    "training": MODELS | {"families", "datasets", "zoo"},
     "profiling": MODELS | DEVICE | {"datasets", "zoo", "exporting", "server"},
     "baselines": MODELS | DEVICE | {"datasets", "zoo", "exporting", "training", "profiling"},
     "report": FOUNDATION | {"link", "select"},

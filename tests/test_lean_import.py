@@ -88,7 +88,7 @@ def test_names_cards_and_luts_need_nothing_heavy() -> None:
     finished = run_lean(
         "import approxbit\n"
         "(name, *_) = approxbit.available()\n"
-        "print(approxbit.card(name).label_set, approxbit.load_lut('digits-movinet').arms[0])"
+        "print(approxbit.card(name).asked, approxbit.load_lut('digits-movinet').arms[0])"
     )
     assert finished.stdout == "action_digit edge-only\n", finished.stderr
 

@@ -10,7 +10,6 @@ from approxbit import zoo
 from approxbit.codec import Code, Codec, CodecOptions
 from approxbit.configuration import Configuration
 from approxbit.offload import OffloadedModel
-from approxbit.offload.runners import clip_format
 from approxbit.server.loading import build_service
 from approxbit.training.prior import CodePrior
 from approxbit.wire import Answer, AnswerKind, Logits, Packet, Request, Wanted, read_reply
@@ -24,8 +23,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, OffloadedModel
     """A family of one codec with 8 bits, of which the first 2 and 5 decode by themselves, with a prior."""
     torch.manual_seed(1)
     root = tmp_path_factory.mktemp("checkpoints")
-    backbone = zoo.build_backbone("movinet_digits", ARGUMENTS)
-    zoo.save_backbone(root / "toy", backbone, "movinet_digits", ARGUMENTS)
+    backbone = zoo.build_backbone("movinet_small", ARGUMENTS)
+    zoo.save_backbone(root / "toy", backbone, "movinet_small", ARGUMENTS)
     configuration = Configuration.parse("8-NoEnc-B3")
     codec = Codec(backbone.feature_shape("B3"), configuration, options=CodecOptions(nested_sizes=(2, 5)))
     prior = CodePrior.for_codec(codec)
@@ -54,7 +53,7 @@ def test_the_first_bits_of_one_runner_are_answered_by_their_own_decoder(
 ) -> None:
     runner = models["8-NoEnc-B3"].edge_runner(1).first_bits(bits)
     request = Request(wanted=Wanted(AnswerKind.LOGITS, 0))
-    code_format = clip_format(models["8-NoEnc-B3"].backbone).link_format(runner.code_format)
+    code_format = runner.clip_format.link_format(runner.code_format)
     packet = code_format.packet(runner.run(CLIP).payload, request=request)
     assert str(packet.configuration) == f"{bits}-NoEnc-B3"
     expected = answer_of(models[f"{bits}-NoEnc-B3"])

@@ -22,12 +22,15 @@ from approxbit.errors import HashMismatchError, MissingKeyError, WeightsError, W
 from approxbit.families.cards import BackboneCard, CodecCard, load_card
 from approxbit.files import sha256_of
 from approxbit.offload import OffloadedModel
+from approxbit.tasks import Classification, LabelSet, QuestionAnswering
 from approxbit.wire import PriorTables
 from approxbit.zoo import weights as zoo_weights
 
 REPOSITORY = Path(__file__).parents[1]
 ARGUMENTS = {"num_classes": 3, "clip_shape": (3, 4, 32, 32)}
-LABELS = ("left", "right", "still")
+TASK = Classification(
+    (LabelSet("moves", ("left", "right", "still")), LabelSet("easy", ("moving", "still"), (0, 0, 1)))
+)
 
 
 def make_codec(backbone: MoViNet, configuration: str, **options: Any) -> Codec:
@@ -39,7 +42,7 @@ def make_codec(backbone: MoViNet, configuration: str, **options: Any) -> Codec:
 @pytest.fixture(scope="module")
 def trained() -> MoViNet:
     torch.manual_seed(1)
-    backbone = zoo.build_backbone("movinet_digits", ARGUMENTS)
+    backbone = zoo.build_backbone("movinet_small", ARGUMENTS)
     assert isinstance(backbone, MoViNet)
     return backbone
 
@@ -48,8 +51,8 @@ def trained() -> MoViNet:
 def pristine(tmp_path_factory: pytest.TempPathFactory, trained: MoViNet) -> Path:
     """A folder with one backbone and three codecs, one of them in a family of its own."""
     root = tmp_path_factory.mktemp("checkpoints")
-    provenance = zoo.Provenance("recipes/toy.yaml", "make toy", 1, {"top1": 99.5})
-    zoo.save_backbone(root / "toy", trained, "movinet_digits", ARGUMENTS, LABELS, "actions", provenance)
+    provenance = zoo.Provenance("recipes/toy.yaml", "make toy", 1, {"top1": 99.5}, "test")
+    zoo.save_backbone(root / "toy", trained, "movinet_small", ARGUMENTS, TASK, provenance)
     for configuration in ("8-Enc-B3", "4-NoEnc-B3"):
         zoo.save_codec(root / "toy", make_codec(trained, configuration))
     narrow = make_codec(trained, "8-Enc-B3", hidden_channels=16)
@@ -85,7 +88,7 @@ def test_a_loaded_model_answers_exactly_as_the_saved_parts(checkpoints: Path, tr
     clip = torch.rand(2, 3, 4, 32, 32)
     with torch.no_grad():
         assert torch.equal(model(clip), OffloadedModel(trained, codec)(clip))
-    assert model.label_names == LABELS
+    assert model.task == TASK
     assert not model.training
     assert not any(parameter.requires_grad for parameter in model.parameters())
 
@@ -99,10 +102,10 @@ def test_a_loaded_model_carries_the_fingerprint_of_its_codec(checkpoints: Path) 
 
 def test_a_codec_of_another_family_finds_its_backbone(checkpoints: Path) -> None:
     model = zoo.load("toy-easy/8-Enc-B3", checkpoints)
-    assert model.label_names == LABELS
+    assert model.task == zoo.find_task("toy-easy/8-Enc-B3", checkpoints) == TASK.asking("easy")
     card = zoo.card("toy-easy/8-Enc-B3", checkpoints)
     assert isinstance(card, CodecCard)
-    assert (card.backbone, card.label_set, card.configuration) == ("toy", "easy", model.codec.configuration)
+    assert (card.backbone, card.asked, card.configuration) == ("toy", "easy", model.codec.configuration)
 
 
 def test_models_of_a_family_share_one_backbone(checkpoints: Path) -> None:
@@ -138,7 +141,7 @@ def test_a_card_keeps_each_shape_on_one_line(checkpoints: Path) -> None:
 
 def test_saving_twice_gives_the_same_bytes(checkpoints: Path, trained: MoViNet) -> None:
     before = (checkpoints / "toy" / "backbone.safetensors").read_bytes()
-    zoo.save_backbone(checkpoints / "toy", trained, "movinet_digits", ARGUMENTS)
+    zoo.save_backbone(checkpoints / "toy", trained, "movinet_small", ARGUMENTS)
     assert (checkpoints / "toy" / "backbone.safetensors").read_bytes() == before
 
 
@@ -236,8 +239,8 @@ def test_a_card_of_other_content_is_a_hash_mismatch(checkpoints: Path) -> None:
 
 def test_a_codec_of_another_backbone_is_refused(checkpoints: Path) -> None:
     torch.manual_seed(3)
-    other = zoo.build_backbone("movinet_digits", ARGUMENTS)
-    zoo.save_backbone(checkpoints / "toy", other, "movinet_digits", ARGUMENTS)
+    other = zoo.build_backbone("movinet_small", ARGUMENTS)
+    zoo.save_backbone(checkpoints / "toy", other, "movinet_small", ARGUMENTS)
     with pytest.raises(
         HashMismatchError, match=r"8-Enc-B3\.json: was trained for the backbone toy of the fingerprint"
     ):
@@ -305,28 +308,47 @@ def test_a_card_that_is_none_is_named(checkpoints: Path) -> None:
         ([], r"expected a JSON object, found \[\]"),
         ({**card, "kind": "backbone"}, "kind: expected 'codec', found 'backbone'"),
         ({**card, "name": "toy/4-Enc-B3"}, "name: expected 'toy/8-Enc-B3', found 'toy/4-Enc-B3'"),
+        ({**card, "surplus": 1}, r"expected the keys name, .*; missing: none; unknown: 'surplus'"),
+        ({**card, "weights": {"sha256": ""}}, "weights: .* missing: 'fingerprint', 'shapes'; unknown: none"),
+        ({**card, "asked": None}, "asked: expected text, found None"),
     ]
     for wrong, message in others:
         path.write_text(json.dumps(wrong))
         with pytest.raises(WeightsError, match=message):
             zoo.card("toy/8-Enc-B3", checkpoints)
-    path.write_text(json.dumps({**card, "surplus": 1}))
-    with pytest.raises(WeightsError, match=r"expected the keys name, .* missing: none; unknown: 'surplus'"):
-        zoo.card("toy/8-Enc-B3", checkpoints)
-    path.write_text(json.dumps({**card, "weights": {"sha256": ""}}))
-    with pytest.raises(WeightsError, match=r"weights: .* missing: 'fingerprint', 'shapes'; unknown: none"):
-        zoo.card("toy/8-Enc-B3", checkpoints)
+
+
+def test_a_codec_that_asks_for_what_its_backbone_does_not_know_is_refused(
+    checkpoints: Path, trained: MoViNet
+) -> None:
+    path = checkpoints / "toy" / "8-Enc-B3.json"
+    edit_card(path, asked="plants")
+    expected = r"8-Enc-B3\.json: asked: expected one of the label sets moves, easy, found 'plants'"
+    with pytest.raises(WeightsError, match=expected):
+        zoo.load("toy/8-Enc-B3", checkpoints)
+    with pytest.raises(WeightsError, match=expected):
+        zoo.find_task("toy/8-Enc-B3", checkpoints)
+    with pytest.raises(ValueError, match="expected one of the label sets moves, easy, found 'plants'"):
+        zoo.save_codec(checkpoints / "toy", make_codec(trained, "2-Enc-B3"), asked="plants")
+    assert zoo.find_task("toy", checkpoints) == TASK
+
+
+def test_a_task_survives_its_card(checkpoints: Path, trained: MoViNet) -> None:
+    for task in (TASK.asking("easy"), QuestionAnswering(("what",)), Classification.of_names()):
+        zoo.save_backbone(checkpoints / "toy", trained, "movinet_small", ARGUMENTS, task)
+        assert zoo.find_task("toy", checkpoints) == task
 
 
 def test_what_a_builder_would_not_make_again_is_not_saved(tmp_path: Path, trained: MoViNet) -> None:
     with pytest.raises(ValueError, match=r"expected one of the builders .*movinet_a0, .*, found 'eval'"):
         zoo.save_backbone(tmp_path / "toy", trained, "eval")
     with pytest.raises(WrongShapeError, match=r"backbone\.safetensors: the tensor classifier"):
-        zoo.save_backbone(tmp_path / "toy", trained, "movinet_digits")
-    with pytest.raises(ValueError, match="one name for each of the 3 classes, found 1"):
-        zoo.save_backbone(tmp_path / "toy", trained, "movinet_digits", ARGUMENTS, ["left"])
+        zoo.save_backbone(tmp_path / "toy", trained, "movinet_small")
+    task = Classification.of_names(["left"])
+    with pytest.raises(ValueError, match="the label set classes has 1 classes, found a model of 3"):
+        zoo.save_backbone(tmp_path / "toy", trained, "movinet_small", ARGUMENTS, task)
     with pytest.raises(ValueError, match=r"expected a family of letters, .*, found 'to\.y'"):
-        zoo.save_backbone(tmp_path / "to.y", trained, "movinet_digits", ARGUMENTS)
+        zoo.save_backbone(tmp_path / "to.y", trained, "movinet_small", ARGUMENTS)
     assert not list(tmp_path.rglob("*.*"))
 
 
@@ -407,11 +429,11 @@ def test_what_is_no_name_of_a_model_is_refused() -> None:
     with pytest.raises(ValueError, match="expected one of the builders"):
         zoo.build("mvitv3/64-Enc-B8")
     with pytest.raises(ValueError, match="offload points B1"):
-        zoo.build("movinet_digits/64-Enc-B9")
+        zoo.build("movinet_small/64-Enc-B9")
     with pytest.raises(ValueError, match="arguments have no use: found num_classes"):
-        zoo.build("movinet_digits/8-Enc-B5", zoo.build_backbone("movinet_digits", {}), num_classes=3)
+        zoo.build("movinet_small/8-Enc-B5", zoo.build_backbone("movinet_small", {}), num_classes=3)
     with pytest.raises(ValueError, match="the paper has mvitv2_b"):
-        zoo.build_family("movinet_digits")
+        zoo.build_family("movinet_small")
 
 
 def test_every_shipped_checkpoint_loads_and_has_the_shapes_of_its_card() -> None:
@@ -495,10 +517,10 @@ def test_a_prior_is_loaded_with_its_codec_and_changes_the_fingerprint(checkpoint
     fingerprints = {before.fingerprint}
     for logit in (0, 1):
         prior = make_prior(before.codec, logit)
-        card = zoo.save_prior("toy/8-Enc-B3", prior, {"test_coded_bytes": 7.5}, checkpoints)
+        card = zoo.save_prior("toy/8-Enc-B3", prior, {"coded_bytes": 7.5}, checkpoints, "test")
         after = zoo.load("toy/8-Enc-B3", checkpoints)
         assert after.prior == prior
-        assert card.provenance.metrics == {"test_coded_bytes": 7.5}
+        assert card.provenance.metrics == {"coded_bytes": 7.5}
         assert after.eval().code_format.prior == prior
         fingerprints.add(after.fingerprint)
         for name, tensor in before.codec.state_dict().items():
@@ -534,3 +556,13 @@ def test_a_tensor_that_is_no_prior_is_refused(content: bytes, checkpoints: Path)
         WeightsError, match=r"the tensor prior.tables is no prior of this codec: tables: expected"
     ):
         zoo.load("toy/8-Enc-B3", checkpoints)
+
+
+def test_the_metrics_of_a_card_are_of_one_split(checkpoints: Path) -> None:
+    codec = zoo.load("toy/8-Enc-B3", checkpoints).codec
+    zoo.save_prior("toy/8-Enc-B3", make_prior(codec), {"coded_bytes": 7.5}, checkpoints, "validation")
+    assert zoo.card("toy/8-Enc-B3", checkpoints).provenance.split == "validation"
+    with pytest.raises(ValueError, match="expected metrics of the validation clips, found those of test"):
+        zoo.save_prior("toy/8-Enc-B3", make_prior(codec), {"coded_bytes": 7.6}, checkpoints, "test")
+    again = zoo.save_prior("toy/8-Enc-B3", make_prior(codec), {"raw_bytes": 8.0}, checkpoints)
+    assert again.provenance.metrics == {"coded_bytes": 7.5, "raw_bytes": 8.0}

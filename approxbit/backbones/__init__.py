@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from approxbit.backbones.base import Backbone, EdgeHalf, ServerHalf
 from approxbit.backbones.feature import Feature, FeatureShape
-from approxbit.backbones.movinet import MoViNet, movinet, movinet_digits
+from approxbit.backbones.movinet import MoViNet, movinet, movinet_small
 from approxbit.backbones.movinet_stream import MoViNetStream
 from approxbit.backbones.movinet_stream_state import StreamState
 
 if TYPE_CHECKING:
-    from approxbit.backbones.mvitv2 import MViTv2, mvitv2_b, mvitv2_digits, mvitv2_s
+    from approxbit.backbones.mvitv2 import MViTv2, mvitv2_b, mvitv2_s, mvitv2_tiny
     from approxbit.backbones.official import KNOWN_CHECKPOINTS, LoadReport, load_official
     from approxbit.backbones.splitting import (
         GridLayout,
@@ -64,17 +64,17 @@ __all__ = [
     "load_edge_half",
     "load_official",
     "movinet",
-    "movinet_digits",
+    "movinet_small",
     "mvitv2_b",
-    "mvitv2_digits",
     "mvitv2_s",
+    "mvitv2_tiny",
     "offload_points",
     "split",
     "video_llava",
 ]
 
 _LATER = {
-    "mvitv2": ("MViTv2", "mvitv2_b", "mvitv2_digits", "mvitv2_s"),
+    "mvitv2": ("MViTv2", "mvitv2_b", "mvitv2_tiny", "mvitv2_s"),
     "official": ("KNOWN_CHECKPOINTS", "LoadReport", "load_official"),
     "splitting": (
         *("GridLayout", "NotCleanError", "OffloadPoint", "SplitModel", "TokenLayout", "UnknownLayoutError"),

@@ -149,7 +149,7 @@ def movinet(
     """An untrained MoViNet of the published sizes.
 
     Args:
-        name: `a0` to `a5`, or `digits`.
+        name: `a0` to `a5`, or `small`.
         streaming: Whether it is the stream variant: causal, and able to go frame by frame. That of A0 to A2
             is the published one; the official A3 to A5 also encode the position of a frame, this does not.
         num_classes: Length of the logits; 600 for Kinetics-600.
@@ -172,8 +172,6 @@ def movinet(
     return MoViNet(ARCHITECTURES[name], num_classes, clip_shape)
 
 
-def movinet_digits(
-    num_classes: int = 240, clip_shape: tuple[int, int, int, int] = (3, 16, 64, 64)
-) -> MoViNet:
-    """An untrained MoViNet for Digits-in-Motion that trains from scratch on two CPU cores."""
-    return movinet("digits", num_classes=num_classes, clip_shape=clip_shape)
+def movinet_small(num_classes: int = 240, clip_shape: tuple[int, int, int, int] = (3, 16, 64, 64)) -> MoViNet:
+    """An untrained MoViNet for small clips that trains from scratch on two CPU cores."""
+    return movinet("small", num_classes=num_classes, clip_shape=clip_shape)

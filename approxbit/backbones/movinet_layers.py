@@ -187,7 +187,7 @@ class Bottleneck(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, spec: LayerSpec) -> None:
         super().__init__()
-        # ReZero starts at 0. From 1, training on Digits-in-Motion left chance level in a quarter of the
+        # ReZero starts at 0. From 1, training `movinet_small` left chance level in a quarter of the
         # steps (one pair of runs), and ended no worse.
         self.alpha = nn.Parameter(torch.ones(()))
         self.expand = Convolution(in_channels, spec.expand)

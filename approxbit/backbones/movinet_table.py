@@ -1,4 +1,4 @@
-"""The MoViNet architectures as data: A0 to A5 of Kondratyuk et al. (2021), and the one for Digits-in-Motion.
+"""The MoViNet architectures as data: A0 to A5 of Kondratyuk et al. (2021), and one for small clips.
 
 Time is never strided, and only the first layer of a block strides in space.
 """
@@ -196,7 +196,8 @@ ARCHITECTURES: dict[str, Architecture] = {
         head_channels=992,
         hidden_channels=2048,
     ),
-    "digits": Architecture(
+    # Small enough for two CPU cores.
+    "small": Architecture(
         clip_shape=(3, 16, 64, 64),
         stem_channels=8,
         blocks=(

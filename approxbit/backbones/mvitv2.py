@@ -237,17 +237,17 @@ def mvitv2_s(
     return MViTv2(ARCHITECTURES["s"], num_classes, clip_shape, dropout, stochastic_depth)
 
 
-def mvitv2_digits(
+def mvitv2_tiny(
     num_classes: int = 240,
     clip_shape: tuple[int, int, int, int] = (3, 16, 64, 64),
     dropout: float = 0.0,
     stochastic_depth: float = 0.0,
 ) -> MViTv2:
-    """An untrained MViTv2 for Digits-in-Motion that trains from scratch on two CPU cores.
+    """An untrained MViTv2 for small clips that trains from scratch on two CPU cores.
 
     Its weights start larger than torchvision's: see `scale_initial_weights`.
     """
-    model = MViTv2(ARCHITECTURES["digits"], num_classes, clip_shape, dropout, stochastic_depth)
+    model = MViTv2(ARCHITECTURES["tiny"], num_classes, clip_shape, dropout, stochastic_depth)
     scale_initial_weights(model)
     return model
 

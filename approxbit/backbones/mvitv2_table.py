@@ -1,4 +1,4 @@
-"""The MViTv2 architectures as data: B and S of Li et al. (2022), and the one for Digits-in-Motion.
+"""The MViTv2 architectures as data: B and S of Li et al. (2022), and one for small clips.
 
 Queries, keys and values are pooled by depthwise convolutions with a kernel of 3x3x3 in every block.
 """
@@ -106,7 +106,7 @@ ARCHITECTURES = {
         stochastic_depth=0.2,
     ),
     # Small enough for two CPU cores. Keys and values always come from a grid of 4 x 4 x 4.
-    "digits": Architecture(
+    "tiny": Architecture(
         clip_shape=(3, 16, 64, 64),
         blocks=blocks(
             32,

@@ -55,7 +55,7 @@ class VQModule(CodecModule):
         codec = VQCodec(
             binary.feature_shape, binary.configuration, binary.num_tokens, code_channels=code_channels
         )
-        self.model = OffloadedModel(self.model.backbone, codec)
+        self.model = OffloadedModel(self.model.backbone, codec, self.task)
 
     def compute_objective(self, batch: Batch, progress: float = 1.0) -> tuple[Any, Float[Tensor, ""]]:
         """Task, reconstruction and commitment, and top-1 (percent), for one batch."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 CLIPS = typer.Option(32, min=1, help="About so many clips for each of the six segments of the link.")
 FOLDER = typer.Option(Path("report"), help="Folder for the report.")
 SEED = typer.Option(0, min=0, help="Picks the videos and the fluctuation of the link.")
-LABEL_SET = typer.Option("", help="actions or action_digit; by default what the family was trained for.")
+LABEL_SET = typer.Option("", help="Of the family's task; by default the one that it was trained for.")
 SLOWDOWN = typer.Option(
     16.0,
     min=1.0,
@@ -45,7 +45,7 @@ def demo(
 
     screen = Screen(progress())
     settings = Settings(
-        family, out / "digits-in-motion", clips_per_segment, seed, label_set, slowdown, threads
+        family, out / "videos-of-the-demo", clips_per_segment, seed, label_set, slowdown, threads
     )
     report = run_demo(settings, screen)
     screen.say("drawing the report")

@@ -177,18 +177,21 @@ def _print_points(points: List[Dict[str, Any]]) -> None:
 
 def _card_facts(card: Any) -> Dict[str, Any]:
     """A card, flat, without the shapes of its tensors."""
-    facts = {"kind": card.kind, "label_set": card.label_set}
+    task = getattr(card, "task", card)  # a codec has that of its backbone, and says what is asked
+    facts: Dict[str, Any] = {"kind": card.kind, "asked": task.asked}
     for field in ("builder", "backbone"):
         if hasattr(card, field):
             facts[field] = getattr(card, field)
-    if hasattr(card, "label_names"):
-        facts["label_names"] = list(card.label_names)
+    if task is not card:
+        sets = getattr(task, "label_sets", ())
+        facts["label_sets"] = {each.name: each.num_classes for each in sets}
+        facts["label_names"] = list(task.class_names)
     facts["arguments"] = dict(card.arguments)
     facts["weights"] = f"{len(card.weights.shapes)} tensors, sha256 {card.weights.sha256}"
     facts["fingerprint"] = card.weights.fingerprint
     made = card.provenance
     facts["metrics"] = dict(made.metrics)
-    for field in ("command", "recipe", "seed", "date", "machine", "license"):
+    for field in ("split", "command", "recipe", "seed", "date", "machine", "license"):
         facts[field] = getattr(made, field)
     return facts
 
@@ -197,11 +200,17 @@ def _inspect_codes(
     name: str, clips: int, silenced_clips: int, videos: List[Path], out: Optional[Path]
 ) -> Dict[str, Any]:
     """Everything that can be said of a codec's codes; the picture is drawn on the way."""
+    from approxbit.datasets.videos import clips_of_files
     from approxbit.profiling import inspect_codec
     from approxbit.report import Inspection, draw_inspection, judge
+    from approxbit.zoo import load
 
     with redirect_stdout(sys.stderr):  # progress bars
-        codes = inspect_codec(name, videos, clips, silenced_clips)
+        if videos:
+            source = clips_of_files(videos, load(name).backbone.clip_shape)
+            codes = inspect_codec(name, source, "video", len(videos), silenced_clips)
+        else:
+            codes = inspect_codec(name, num_clips=clips, num_importance=silenced_clips)
     found = Inspection(**codes)
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)

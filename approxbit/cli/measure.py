@@ -9,8 +9,11 @@ import typer
 from approxbit.cli.console import FAMILY, JSON, THREADS, Engine, print_json, print_text, say
 from approxbit.cli.select import print_lut
 
-CLIPS = typer.Option(2400, min=1, help="Test clips for the accuracies.")
-TIMED = typer.Option(60, min=1, help="Test clips for the latencies.")
+CLIPS = typer.Option(2400, min=1, help="Clips for the accuracies, at most.")
+TIMED = typer.Option(60, min=1, help="Clips for the latencies.")
+SPLIT = typer.Option(
+    "validation", help="Of the data, whose clips to take; `test` spoils the test for what goes by the LUT."
+)
 BACKEND = typer.Option(
     Engine.ONNXRUNTIME,
     help="What computes the edge side; graphs are exported at first use. The server side is torch's.",
@@ -20,6 +23,7 @@ OUT = typer.Option(None, help="Where to write the LUT; by default beside the fam
 
 def measure(
     family: str = FAMILY,
+    split: str = SPLIT,
     clips: int = CLIPS,
     timed_clips: int = TIMED,
     threads: int = THREADS,
@@ -40,6 +44,7 @@ def measure(
     with redirect_stdout(sys.stderr):  # progress bars
         lut = profile_family(
             family,
+            split=split,
             num_clips=clips,
             num_timed=timed_clips,
             num_threads=threads,

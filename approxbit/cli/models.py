@@ -36,7 +36,7 @@ def describe_models(family: str) -> List[Dict[str, Any]]:
         rows.append(
             {
                 "model": f"{family}/{configuration}",
-                "label_set": cards[found[configuration]].label_set,
+                "label_set": cards[found[configuration]].asked,
                 "bytes": round(row.payload_bytes, 1) if row else None,
                 "accuracy": row.accuracy if row else None,
                 "unsplit": unsplit if row else None,

@@ -3,11 +3,15 @@
 from contextlib import redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
-from typing import List, Optional
+from typing import TYPE_CHECKING, List, Optional, Tuple
 
 import typer
 
 from approxbit.cli.console import FAMILY, JSON, print_json, print_table, progress
+
+if TYPE_CHECKING:
+    from approxbit.datasets.source import ClipSource
+    from approxbit.datasets.windows import Windows
 
 CHECKPOINTS = typer.Option(None, help="Folder of all families; by default the one that the zoo finds.")
 CLIPS = typer.Option(8000, min=1, help="Training clips whose codes the priors learn from.")
@@ -49,16 +53,13 @@ def prior(
     """
     import sys
 
-    from approxbit.training.data import DigitsData, DigitsWindows
     from approxbit.training.prior_family import train_priors
 
-    _check_answers_digits(family, checkpoints)
-    data = DigitsData(num_train=clips, num_test=test_clips)
-    of_stream = DigitsWindows(num_train=windows, num_test=max(1, windows // 4)) if windows else None
+    source, of_stream = _make_sources(family, checkpoints, clips, test_clips, windows)
     results = []
     with redirect_stdout(sys.stderr):  # progress bars
         for each in train_priors(
-            family, data, checkpoints, preset, steps, seed, of_stream, tuple(configuration)
+            family, source, checkpoints, preset, steps, seed, of_stream, tuple(configuration)
         ):
             results.append(each)
             text = f"{each.name}: {each.raw_bytes} -> {each.coded_bytes:.1f} bytes"
@@ -84,20 +85,24 @@ def prior(
     print_table(header, rows)
 
 
-def _check_answers_digits(family: str, checkpoints: Optional[Path]) -> None:
-    """Refuse a family of another data set: its codes of clips of Digits-in-Motion say nothing of its own."""
-    from approxbit.families import CodecCard, available, card
-    from approxbit.tasks.label_sets import JOINT, MARGINAL
+def _make_sources(
+    family: str, checkpoints: Optional[Path], clips: int, test_clips: int, windows: int
+) -> "Tuple[ClipSource, Optional[Windows]]":
+    """Clips that can be made here for the task of a family, and windows of twice as long ones."""
+    from approxbit.datasets.makeable import make_source
+    from approxbit.datasets.windows import Windows
+    from approxbit.zoo import load_family
 
-    for name in available(checkpoints):
-        if name.partition("/")[0] != family:
-            continue
-        codec = card(name, checkpoints)
-        assert isinstance(codec, CodecCard)
-        for label_set in (card(codec.backbone, checkpoints).label_set, codec.label_set):
-            if label_set not in (JOINT, MARGINAL):
-                raise ValueError(
-                    f"{name} answers {label_set!r}, expected {JOINT!r} or {MARGINAL!r}: this command learns "
-                    "from clips of Digits-in-Motion; give a family's own clips to "
-                    "approxbit.training.prior_family.train_priors"
-                )
+    call = "approxbit.training.prior_family.train_priors"
+    source = of_stream = None
+    for model in load_family(family, checkpoints).values():
+        channels, num_frames, height, width = model.backbone.clip_shape
+        counts = {"train": clips, "test": test_clips}
+        source = make_source(model.task, model.backbone.clip_shape, call, counts)
+        if windows:
+            counts = {"train": windows, "test": max(1, windows // 4)}
+            long = make_source(model.task, (channels, 2 * num_frames, height, width), call, counts)
+            of_stream = Windows(long, num_frames)
+    if source is None:
+        raise ValueError(f"the family {family} must have at least one configuration, found none")
+    return source, of_stream

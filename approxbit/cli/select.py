@@ -77,4 +77,4 @@ def print_lut(
             ]
         )
     print_table([*names, *(f"ms at {mbps:g} Mbps" for mbps in bandwidths_mbps)], rows)
-    print_text(f"{lut.device}; {lut.num_clips} clips, {lut.accuracy_names[0]}; {lut.date}")
+    print_text(f"{lut.device}; {lut.num_clips} {lut.split} clips, {lut.figures[0]}; {lut.date}")

@@ -25,15 +25,37 @@ from torch.utils.data import Dataset
 from approxbit.datasets import digits_actions, digits_render
 from approxbit.datasets.digits_actions import ACTIONS
 from approxbit.datasets.digits_render import render_clip
+from approxbit.datasets.source import ClipSource
 from approxbit.families.folder import find_cache
 from approxbit.files import format_json, whole_file, write_whole
-from approxbit.tasks.label_sets import DIGIT_NAMES, JOINT, MARGINAL, joint_label, label_set
+from approxbit.tasks import Classification, LabelSet
 from approxbit.video.reader import write_video
 
 TEMPLATES = tuple(ACTIONS)
-ACTION_CLASSES = label_set(MARGINAL, TEMPLATES).classes
-JOINT_CLASSES = label_set(JOINT, TEMPLATES).classes
+DIGIT_NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+ACTION_CLASSES = tuple(text.replace("[", "").replace("]", "") for text in TEMPLATES)
+JOINT_CLASSES = tuple(text.replace("digit", word) for text in ACTION_CLASSES for word in DIGIT_NAMES)
+JOINT, MARGINAL = "action_digit", "actions"
 FRAME_RATE = 16
+
+TASK = Classification(
+    (
+        LabelSet(JOINT, JOINT_CLASSES),
+        LabelSet(MARGINAL, ACTION_CLASSES, tuple(label // 10 for label in range(240))),
+        LabelSet("digits", DIGIT_NAMES, tuple(label % 10 for label in range(240))),
+    )
+)
+"""A model answers with action and acting digit; what is asked may be the action alone, or the digit alone."""
+
+
+def joint_label(action: int, digit: int) -> int:
+    """Index of an (action, digit) pair among the classes of a model.
+
+    Example:
+        >>> joint_label(2, 7)
+        27
+    """
+    return action * len(DIGIT_NAMES) + digit
 
 
 class DigitsInMotion(Dataset):
@@ -86,6 +108,43 @@ class DigitsInMotion(Dataset):
         return torch.from_numpy(self.frames[order]), torch.from_numpy(self.labels[order])
 
 
+class DigitsClips(ClipSource):
+    """Digits-in-Motion as clips of a task.
+
+    Args:
+        num_train: Clips for training.
+        num_validation: Clips for validation.
+        num_test: Clips for the test.
+        num_frames: Frames of a clip.
+        size: Height and width in pixels.
+        cache: Folder for rendered clips; see `DigitsInMotion`.
+    """
+
+    title = "Digits-in-Motion"
+    task = TASK
+
+    def __init__(
+        self,
+        num_train: int = 24_000,
+        num_validation: int = 1_200,
+        num_test: int = 2_400,
+        num_frames: int = 16,
+        size: int = 64,
+        cache: str | None = None,
+    ) -> None:
+        self.num_clips = {"train": num_train, "validation": num_validation, "test": num_test}
+        self.num_frames, self.size, self.cache = num_frames, size, cache
+
+    def clips(self, split: str, training: bool = False) -> DigitsInMotion:
+        """Grey frames and labels, a whole batch at once; they are never augmented."""
+        return DigitsInMotion(split, self.num_clips[split], self.num_frames, self.size, self.cache)
+
+    def to_batch(self, samples: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """A clip of RGB of each clip of grey frames."""
+        frames, labels = samples
+        return (frames.float() / 255.0).unsqueeze(1).expand(-1, 3, -1, -1, -1), labels
+
+
 def _generator_version() -> str:
     """Changes when the code that draws the clips does, so that no stale cache is read."""
     digest = hashlib.sha256()
@@ -135,7 +194,7 @@ def write_videos(
     """
     folder = Path(folder)
     (folder / "videos").mkdir(parents=True, exist_ok=True)
-    entries: dict[str, list[dict[str, object]]] = {MARGINAL: [], JOINT: []}
+    entries: dict[str, list[dict[str, object]]] = {each.name: [] for each in TASK.label_sets}
     paths = []
     for index in range(first, first + num_clips):
         clip = render_clip(split, index, num_frames, size)
@@ -143,12 +202,11 @@ def write_videos(
         path = folder / "videos" / f"{name}.mp4"
         write_video(path, np.repeat(clip.frames[..., None], 3, axis=-1), FRAME_RATE, crf=18)
         paths.append(path)
-        template = TEMPLATES[clip.action]
-        for label_name, text in ((MARGINAL, template), (JOINT, template.replace("digit", word))):
-            label = text.replace("[", "").replace("]", "")
-            entries[label_name].append({"id": name, "label": label, "template": text, "placeholders": [word]})
-    for label_name, classes in ((MARGINAL, ACTION_CLASSES), (JOINT, JOINT_CLASSES)):
-        numbered = {label: str(index) for index, label in enumerate(classes)}
-        write_whole(folder / f"{label_name}-labels.json", format_json(numbered))
-        write_whole(folder / f"{label_name}-{split}.json", format_json(entries[label_name]))
+        for each in TASK.label_sets:
+            label = each.name_of(int(each.labels(joint_label(clip.action, clip.digit))))
+            entries[each.name].append({"id": name, "label": label, "template": label, "placeholders": [word]})
+    for each in TASK.label_sets:
+        numbered = {label: str(index) for index, label in enumerate(each.class_names)}
+        write_whole(folder / f"{each.name}-labels.json", format_json(numbered))
+        write_whole(folder / f"{each.name}-{split}.json", format_json(entries[each.name]))
     return paths

@@ -17,7 +17,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from pathlib import Path
 from queue import Queue
@@ -35,7 +35,7 @@ from approxbit.edge.transport import GrpcTransport
 from approxbit.errors import ApproxBitError
 from approxbit.processes import follow_parent, say
 from approxbit.select import EDGE_ONLY, LUT, parse_sla
-from approxbit.tasks.label_sets import MARGINAL, action_logits
+from approxbit.tasks import LabelSet
 from approxbit.video.reader import read_clip
 from approxbit.wire import AnswerKind, Content, Logits, Request, TopK, Wanted
 
@@ -86,23 +86,24 @@ def read_listing(folder: str, label_set: str) -> SomethingSomethingV2:
     )
 
 
-def name_answer(answer: Content | None, label_set: str, names: tuple[str, ...] | list[str]) -> str:
-    """The class that an answer names in a label set: its likeliest, or that of joint logits.
+def find_label_set(device: Device, name: str, class_names: Sequence[str]) -> LabelSet:
+    """The label set of the device's task that its videos have.
 
     Raises:
-        ValueError: There are not as many logits as classes.
+        ValueError: The task has none of that name, or its classes are not those of the videos.
     """
+    label_set = device.task.label_set(name)
+    if label_set.class_names != tuple(class_names):
+        raise ValueError(f"the model must know the {len(class_names)} classes {name} of the videos")
+    return label_set
+
+
+def name_answer(answer: Content | None, label_set: LabelSet) -> str:
+    """The class of a label set that an answer names: its likeliest, or that of the model's logits."""
     if isinstance(answer, TopK):
-        return names[answer.best]
+        return label_set.name_of(answer.best)
     assert isinstance(answer, Logits)
-    logits = answer.values
-    if label_set == MARGINAL and len(logits) != len(names):
-        logits = action_logits(logits)
-    if len(logits) != len(names):
-        raise ValueError(
-            f"the model must know the {len(names)} classes of {label_set}, found {len(logits)} logits"
-        )
-    return names[int(logits.argmax())]
+    return label_set.name_of(int(label_set.logits(answer.values).argmax()))
 
 
 def _measure(device: Device, options: argparse.Namespace, server: str, videos: SomethingSomethingV2) -> LUT:
@@ -136,7 +137,7 @@ def _run(
             slow.arms, transport, lut, phases[0][1], slow.clip_format, policy=policy, wanted=wanted
         ) as session,
     ):
-        names = list(videos.label_names)
+        label_set = find_label_set(device, options.label_set, videos.label_names)
         session.refresh()
         say(event="connected")
         orders.get()
@@ -157,9 +158,9 @@ def _run(
                 arm_accuracy=lut.row(answer.arm).accuracy,
                 feature_bytes=device.feature_bytes.get(answer.arm, 0),
                 probe_bytes=probed.num_bytes + answer.probing.num_bytes,
-                label=names[label],
-                answer=name_answer(answer.answer, options.label_set, names),
-                unsplit_answer=name_answer(whole.answer, options.label_set, names),
+                label=label_set.name_of(label),
+                answer=name_answer(answer.answer, label_set),
+                unsplit_answer=name_answer(whole.answer, label_set),
                 **_facts(answer),
             )
     say(event="end")

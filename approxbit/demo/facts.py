@@ -75,9 +75,9 @@ def write_notes(slowdown: float, label_set: str, lut: LUT, plan: Plan, ready: Ma
         f"{tight} and {loose} are {HEADROOM:g} times the latency of the fastest and the most accurate "
         f"configuration at 6 Mbps. {low} and {high} lie 1/4 and 3/4 of the way from the least to the most "
         "accurate configuration.",
-        f"What the selector takes for an arm's accuracy is its top-1 in the LUT, on {lut.num_clips} held-out "
-        f"clips of the label set {label_set}. This run has about {plan.num_clips} clips: its own accuracies "
-        "vary by some points from seed to seed.",
+        f"What the selector takes for an arm's accuracy is its top-1 in the LUT, on {lut.num_clips} "
+        f"{lut.split} clips of the label set {label_set}. This run has about {plan.num_clips} clips: its own "
+        "accuracies vary by some points from seed to seed.",
         "The videos are Digits-in-Motion, small and simple: 24 actions carry less than 5 bits, so these byte "
         "counts say little about real videos. action_digit, with 240 classes, is the harder question.",
         f"Latency counts from the clip's frames ({num_frames} of the file's 32) to the answer. Reading the "

@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from approxbit.datasets.digits import write_videos
+from approxbit.datasets.digits import TASK, DigitsClips, write_videos
 from approxbit.demo.edge import SPLIT
 from approxbit.demo.facts import list_payloads, write_notes
 from approxbit.demo.plan import NUM_SEGMENTS, Plan, make_plan
@@ -23,8 +23,8 @@ from approxbit.processes import ChildProcess
 from approxbit.report import ClipRecord, Report, summarise
 from approxbit.select import EDGE_ONLY, LUT
 from approxbit.server.process import ServerProcess
-from approxbit.tasks.label_sets import JOINT, MARGINAL
-from approxbit.zoo import describe_machine, find_checkpoints, load_lut
+from approxbit.tasks import Task
+from approxbit.zoo import available, describe_machine, find_checkpoints, find_task, load_lut
 
 DEFAULT_SLOWDOWN = 16.0
 """Edge-only takes 466.9 ms on a Jetson AGX Orin; server-only on an A100 takes 67 ms beside the transfer
@@ -43,7 +43,7 @@ class Settings:
         folder: The videos are written below it.
         clips_per_segment: About so many clips for each of the six segments of the trace, at least 1.
         seed: Of the trace's fluctuation; also picks the videos.
-        label_set: `actions` or `action_digit`; empty for the one that the family was trained for.
+        label_set: Of the videos' task, such as `actions`; empty for the one that the family was trained for.
         slowdown: How many times slower than this machine the emulated device is, at least 1.
         num_threads: Threads of the device, and of the server.
     """
@@ -83,12 +83,8 @@ def run_demo(settings: Settings, screen: Screen) -> Report:
     _check(settings)
     root = find_checkpoints()
     lut = load_lut(settings.family, root)
-    label_set = settings.label_set or lut.accuracy_names[0]
-    if label_set not in (JOINT, MARGINAL):
-        raise ValueError(
-            f"label_set must be {MARGINAL!r} or {JOINT!r} for the demo's videos, found {label_set!r}"
-        )
-    lut = lut.with_accuracy(label_set)
+    task = _find_task(settings.family, root).asking(settings.label_set)
+    label_set, lut = task.asked, lut.with_figure(task.figures[0])
     device = prepare_family(settings.family, root, announce=screen.say)
     with tempfile.TemporaryDirectory(prefix="approxbit-demo-") as scratch:
         lut_path = Path(scratch) / "lut.json"
@@ -165,6 +161,15 @@ class _Run:
             f"link: 50, 3 and 6 Mbps for {plan.segment_s:.1f} s each, twice; "
             f"a clip every {plan.interval_s:.2f} s\nSLA: {slas}"
         )
+
+
+def _find_task(family: str, root: Path) -> Task:
+    """What an answer of a family means, which must be that of the demo's videos."""
+    names = [name for name in available(root) if name.partition("/")[0] == family]
+    task = find_task(names[0], root)
+    if getattr(task, "label_sets", ()) != TASK.label_sets:
+        raise ValueError(f"expected a family of the task of the demo's videos, {DigitsClips.title}")
+    return task
 
 
 def _check(settings: Settings) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Mapping
+from typing import Iterable, Mapping
 
 from approxbit.edge.arms import (
     CodesArm,
@@ -16,8 +16,7 @@ from approxbit.edge.arms import (
 from approxbit.engines.answers import rank
 from approxbit.engines.prepared import PathLike, load_prepared
 from approxbit.engines.runner import ClipFormat, EdgeRunner, WholeRunner
-from approxbit.tasks import Classification
-from approxbit.tasks.label_sets import JOINT, classification
+from approxbit.tasks import Classification, require_classification
 from approxbit.wire import Content
 
 
@@ -28,7 +27,7 @@ class Device:
     Attributes:
         arms: Of different names.
         clip_format: How frames become a clip.
-        task: What the answers mean.
+        task: What an answer means.
         feature_bytes: By configuration, the size of its feature as float32.
         backend: What computes, such as `onnxruntime 1.22.0`.
         num_threads: Threads for each operator.
@@ -69,21 +68,21 @@ class Device:
 
 
 def all_arms(
-    whole: WholeRunner, runners: Mapping[str, EdgeRunner], task: Classification
+    whole: WholeRunner, runners: Iterable[EdgeRunner], task: Classification | None = None
 ) -> tuple[EdgeArm, ...]:
     """Every way to answer a clip that a device with these runners has.
 
     Args:
         whole: The unsplit model.
-        runners: By configuration.
-        task: What the model's classes are.
+        runners: Of different configurations.
+        task: What the model's classes are; by default classes without names.
     """
     clip_format = whole.clip_format
     return (
-        EdgeOnlyArm(whole, task),
+        EdgeOnlyArm(whole, task or Classification.of_names()),
         RawClipArm(clip_format),
         *compressed_video_arms(clip_format),
-        *(CodesArm(runner) for runner in runners.values()),
+        *map(CodesArm, runners),
     )
 
 
@@ -100,11 +99,9 @@ def open_device(prepared: PathLike, num_threads: int = 1) -> Device:
         ValueError: `num_threads` is below 1.
     """
     family = load_prepared(prepared)
-    whole, names = family.open_whole(num_threads), family.label_names
-    own = JOINT if family.action_names else family.label_set
-    task = classification(own, family.label_set, len(names), names, family.action_names)
+    whole, task = family.open_whole(num_threads), require_classification(family.task)
     return Device(
-        arms=all_arms(whole, family.open_runners(num_threads), task),
+        arms=all_arms(whole, family.open_runners(num_threads).values(), task),
         clip_format=whole.clip_format,
         task=task,
         feature_bytes=family.feature_bytes,

@@ -9,7 +9,7 @@ It needs no torch: `approxbit.exporting.prepare` writes these files on a host th
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Dict, Mapping, Tuple
+from typing import Dict, Mapping
 
 from approxbit.configuration import Configuration
 from approxbit.engines.artefact import load_card
@@ -17,6 +17,7 @@ from approxbit.engines.opening import open_edge, open_whole
 from approxbit.engines.runner import EdgeRunner, WholeRunner
 from approxbit.errors import ArtefactError
 from approxbit.files import PathLike, load_json, save_json
+from approxbit.tasks import Task
 
 _HEADER = {"format": "approxbit-prepared", "version": 1}
 _FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -28,29 +29,17 @@ class PreparedFamily:
 
     Attributes:
         family: Such as `digits-movinet`.
-        label_set: Which question the configurations were trained to answer.
-        action_names: Where the logits are those of action x digit and the question is the action: the names
-            of the actions; else empty.
+        task: What an answer of theirs means.
         whole: The artefact that holds the unsplit model.
         artefacts: By configuration; nested ones have that of the codec which holds them.
         feature_bytes: By configuration, the size of its feature as float32.
     """
 
     family: str
-    label_set: str
-    action_names: Tuple[str, ...]
+    task: Task
     whole: Path
     artefacts: Mapping[str, Path]
     feature_bytes: Mapping[str, int]
-
-    @property
-    def label_names(self) -> Tuple[str, ...]:
-        """Names of the logits' classes; empty if they are not known.
-
-        Raises:
-            ArtefactError: The card of the unsplit model's artefact cannot be read.
-        """
-        return load_card(self.whole).label_names
 
     def open_whole(self, num_threads: int = 1) -> WholeRunner:
         """A runner of the unsplit model.
@@ -105,8 +94,7 @@ class _Entry:
 @dataclass(frozen=True)
 class _PreparedFile:
     family: str
-    label_set: str
-    action_names: Tuple[str, ...]
+    task: Task
     whole: str
     configurations: Dict[str, _Entry]
 
@@ -125,9 +113,7 @@ def save_prepared(path: PathLike, prepared: PreparedFamily) -> None:
     """Write the file; it appears whole or not at all. The artefacts must lie beside it."""
     sizes = prepared.feature_bytes
     entries = {name: _Entry(folder.name, sizes[name]) for name, folder in prepared.artefacts.items()}
-    file = _PreparedFile(
-        prepared.family, prepared.label_set, prepared.action_names, prepared.whole.name, entries
-    )
+    file = _PreparedFile(prepared.family, prepared.task, prepared.whole.name, entries)
     save_json(path, file, _HEADER)
 
 
@@ -141,8 +127,7 @@ def load_prepared(path: PathLike) -> PreparedFamily:
     root, entries = Path(path).parent, file.configurations
     return PreparedFamily(
         file.family,
-        file.label_set,
-        file.action_names,
+        file.task,
         root / file.whole,
         {name: root / entry.artefact for name, entry in entries.items()},
         {name: entry.feature_bytes for name, entry in entries.items()},

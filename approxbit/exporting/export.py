@@ -125,7 +125,7 @@ def _make_card(
         target=to_json(target),
         clip_format=clip_format(model.backbone),
         code_format=model.code_format,
-        label_names=model.label_names,
+        label_names=model.task.class_names,
         graphs=graphs,
         tolerance=Tolerance(),
         gate=gate,

@@ -17,7 +17,6 @@ from rich.progress import track
 
 from approxbit.backbones.base import Backbone
 from approxbit.configuration import Configuration
-from approxbit.datasets.digits import ACTION_CLASSES, JOINT_CLASSES
 from approxbit.engines import finding
 from approxbit.engines.finding import Wanted, WantedFamily, find_prepared, want_family
 from approxbit.engines.prepared import PreparedFamily, save_prepared
@@ -25,7 +24,6 @@ from approxbit.exporting.export import export_model
 from approxbit.exporting.gate import load_target
 from approxbit.exporting.graph import require_export_packages
 from approxbit.files import PathLike
-from approxbit.tasks.label_sets import MARGINAL
 from approxbit.zoo import build_backbone, card, load_family
 
 FLOAT32_BYTES = 4
@@ -104,19 +102,12 @@ def _write(family: str, wanted: WantedFamily, checkpoints: PathLike | None) -> N
         backbone = build_backbone(owner.builder, owner.arguments)
     prepared = PreparedFamily(
         family,
-        codec.label_set,
-        action_names(codec.label_set, owner.label_names),
+        owner.task.asking(codec.asked),
         wanted.whole.folder,
         {name: each.folder for name, each in wanted.chosen.items()},
         {name: feature_bytes(backbone, Configuration.parse(name).offload_point) for name in wanted.chosen},
     )
     save_prepared(wanted.file, prepared)
-
-
-def action_names(label_set: str, label_names: Sequence[str]) -> tuple[str, ...]:
-    """The actions of Digits-in-Motion, where they are asked for and the classes are action x digit."""
-    is_marginal = label_set == MARGINAL and tuple(label_names) == JOINT_CLASSES
-    return ACTION_CLASSES if is_marginal else ()
 
 
 def feature_bytes(backbone: Backbone, point: str) -> int:

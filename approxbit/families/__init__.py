@@ -2,7 +2,7 @@
 
 from approxbit.families.cards import BackboneCard, Card, CodecCard, Provenance, WeightsRecord
 from approxbit.families.folder import available, find_checkpoints, find_configurations, list_families
-from approxbit.families.named import card, load_lut
+from approxbit.families.named import card, find_task, load_lut
 
 __all__ = [
     "BackboneCard",
@@ -14,6 +14,7 @@ __all__ = [
     "card",
     "find_checkpoints",
     "find_configurations",
+    "find_task",
     "list_families",
     "load_lut",
 ]

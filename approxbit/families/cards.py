@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Mapping, Optional, Sequence, Type, TypeVar, Un
 from approxbit.configuration import Configuration
 from approxbit.errors import WeightsError
 from approxbit.files import load_json, save_json
+from approxbit.tasks import Task
 
 
 def _today() -> str:
@@ -37,7 +38,9 @@ class Provenance:
         recipe: Path of the recipe, from the top of the repository.
         command: The command line that makes them again.
         seed: What the random numbers started from; None if nothing was random.
-        metrics: Name -> value; accuracies in percent.
+        metrics: Name -> value. A figure of the task is in percent, and one of a nested codec has the name of
+            its configuration before it.
+        split: Of the data, whose clips the metrics were measured on, such as `test`; empty if not known.
         date: Day of the measurement, ISO 8601.
         machine: Kind of machine, never its name; `approxbit.zoo` says it of the one that saves.
         license: SPDX identifier.
@@ -47,6 +50,7 @@ class Provenance:
     command: str = ""
     seed: Optional[int] = None
     metrics: Mapping[str, float] = field(default_factory=dict)
+    split: str = ""
     date: str = field(default_factory=_today)
     machine: str = ""
     license: str = "Apache-2.0"
@@ -60,8 +64,7 @@ class BackboneCard:
         name: The family, such as `digits-movinet`.
         builder: Key of `approxbit.zoo.BUILDERS`.
         arguments: Keyword arguments of the builder.
-        label_set: Which question the logits answer.
-        label_names: One name for each logit; empty if they are not known.
+        task: What its answer means.
         weights: What the weights file must hold.
         provenance: How it was made.
     """
@@ -70,8 +73,7 @@ class BackboneCard:
     name: str
     builder: str
     arguments: Mapping[str, Any]
-    label_set: str
-    label_names: Sequence[str]
+    task: Task
     weights: WeightsRecord
     provenance: Provenance
 
@@ -85,7 +87,8 @@ class CodecCard:
         backbone: The family whose backbone it was trained for.
         backbone_fingerprint: Of that backbone's weights, 16 hexadecimal digits.
         arguments: Of `CodecOptions`, those that were not left to their defaults.
-        label_set: Which question it was trained to answer.
+        asked: The label set of the backbone's task that it was trained to answer in; empty for a task that
+            has none.
         weights: What the weights file must hold.
         provenance: How it was made.
     """
@@ -95,7 +98,7 @@ class CodecCard:
     backbone: str
     backbone_fingerprint: str
     arguments: Mapping[str, Any]
-    label_set: str
+    asked: str
     weights: WeightsRecord
     provenance: Provenance
 

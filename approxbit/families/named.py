@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from approxbit.errors import WeightsError
 from approxbit.families.cards import BackboneCard, Card, CodecCard, load_card
 from approxbit.families.folder import PathLike, find_checkpoints, locate_backbone, locate_codec, locate_lut
 from approxbit.select import LUT
+from approxbit.tasks import Task
 
 
 def card(name: str, checkpoints: PathLike | None = None) -> Card:
@@ -31,6 +33,26 @@ def read_codec_card(root: Path, name: str) -> CodecCard:
     """The card of a codec, or of the one that it is nested in; raises as `card` does."""
     path = locate_codec(root, name)
     return load_card(path, f"{path.parent.name}/{path.stem}", CodecCard)
+
+
+def find_task(name: str, checkpoints: PathLike | None = None) -> Task:
+    """What an answer of a backbone (`digits-movinet`) or a codec (`digits-movinet/16-Enc-B5`) means.
+
+    A codec has the task of its backbone, and may ask for another of its label sets.
+
+    Raises:
+        ValueError: There is no such backbone or codec.
+        WeightsError: A card cannot be read, or the codec's backbone has no such label set.
+    """
+    found = card(name, checkpoints)
+    if isinstance(found, BackboneCard):
+        return found.task
+    root = find_checkpoints(checkpoints)
+    owner = read_backbone_card(root, found.backbone)
+    try:
+        return owner.task.asking(found.asked)
+    except ValueError as error:
+        raise WeightsError(f"{locate_codec(root, name)}: asked: {error}") from error
 
 
 def load_lut(family: str, checkpoints: PathLike | None = None) -> LUT:

@@ -8,6 +8,7 @@ A dataclass is read by its type hints:
     float                           a finite number                       the same: 3 stays the int 3
     an Enum                         the value of a member                 the member
     a dataclass                     an object, its fields as keys         the dataclass
+    Union[X, Y] of dataclasses      an object, its `kind` says which      the dataclass
     Optional[X]                     null or X                             None or X
     Tuple[X, ...], Sequence[X]      a list                                a tuple
     Tuple[X, Y]                     a list of that length                 a tuple
@@ -16,7 +17,8 @@ A dataclass is read by its type hints:
     Any                             anything                              what `json` makes of it
 
 A field with a default may be left out, unless a function other than `list` or `dict` makes it: the day of
-reading is not that of writing. A key that is no field may not be there.
+reading is not that of writing. A key that is no field may not be there. Only a
+dataclass whose class has a `json_kind` has the further key `kind`, which holds it.
 
 The running Python must be able to evaluate the hints. In a room that runs on Python 3.8, the module of such a
 dataclass does not postpone its annotations, and uses the names of `typing`.
@@ -138,7 +140,8 @@ def to_json(value: Any, entry: str = "") -> Any:
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         names = [field.name for field in dataclasses.fields(value) if field.init]
-        return {name: to_json(getattr(value, name), _below(entry, name)) for name in names}
+        kind = {"kind": value.json_kind} if hasattr(value, "json_kind") else {}
+        return {**kind, **{name: to_json(getattr(value, name), _below(entry, name)) for name in names}}
     if isinstance(value, Enum):
         return to_json(value.value, entry)
     if isinstance(value, Mapping):
@@ -193,6 +196,12 @@ class _Reader:
         if origin in _UNIONS and len(arguments) == 2 and type(None) in arguments:
             inner = arguments[arguments[0] is type(None)]
             return None if value is None else self.read(inner, value, entry)
+        kinds = {each.json_kind: each for each in arguments or (hint,) if hasattr(each, "json_kind")}
+        if kinds and origin in (None, *_UNIONS):
+            entries = dict(self.entries(value, entry))
+            found = entries.pop("kind", None)
+            self.expect(found in list(kinds), _below(entry, "kind"), f"one of {_list(sorted(kinds))}", found)
+            return self.make(kinds[found], entries, entry)
         if origin in _LISTS and arguments:
             return _LISTS[origin](self.items(origin, arguments, value, entry))
         if origin in _OBJECTS and arguments and arguments[0] is str:

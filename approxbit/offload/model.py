@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from approxbit.codec.codebook import forget_last_bits
 from approxbit.codec.codec import Codec
 from approxbit.engines.runner import EdgeRunner, ServerRunner
 from approxbit.offload.runners import TorchGraph, clip_format
+from approxbit.tasks import Classification, Task
 from approxbit.wire import Answer, CodeFormat, Packet, PriorTables, pack, wanted_of
 from approxbit.wire.request import NOTHING_SAID, Request
 
@@ -36,11 +36,11 @@ class OffloadedModel(nn.Module):
     Args:
         backbone: The video model. It is not copied, so that many configurations share it.
         codec: A codec for the backbone's feature at `codec.configuration.offload_point`.
-        label_names: Names of the classes, in the order of the logits; empty if they are not known.
+        task: What the answer means; by default classes of which no name is known.
 
     Raises:
         ValueError: The backbone has no such offload point, its feature there is not the one that the codec
-            was made for, or there is not one label name for each class.
+            was made for, or the task is for another number of classes.
     """
 
     fingerprint: int = 0
@@ -49,18 +49,14 @@ class OffloadedModel(nn.Module):
     prior: PriorTables | None = None
     """The codec's tables for coding, set by the zoo; None where it has none."""
 
-    def __init__(self, backbone: Backbone, codec: Codec, label_names: Sequence[str] = ()):
+    def __init__(self, backbone: Backbone, codec: Codec, task: Task | None = None):
         super().__init__()
         _check_fit(backbone, codec)
-        if label_names and len(label_names) != backbone.num_classes:
-            raise ValueError(
-                f"label_names must hold one name for each of the {backbone.num_classes} classes, "
-                f"found {len(label_names)}"
-            )
+        self.task = Classification.of_names() if task is None else task
+        self.task.check_model(backbone.num_classes)
         point = codec.configuration.offload_point
         self.backbone = backbone.requires_grad_(False)
         self.codec = codec
-        self.label_names = tuple(label_names)
         self.edge_half = backbone.edge_half(point)
         self.server_half = backbone.server_half(point)
         self.eval()
@@ -80,7 +76,7 @@ class OffloadedModel(nn.Module):
         """
         if codebook_size == self.codec.configuration.codebook_size:
             return self
-        first = OffloadedModel(self.backbone, self.codec.first_bits(codebook_size), self.label_names)
+        first = OffloadedModel(self.backbone, self.codec.first_bits(codebook_size), self.task)
         first.fingerprint = self.fingerprint
         first.prior = self.prior  # of which the first bits use the first tables
         return first
@@ -116,6 +112,11 @@ class OffloadedModel(nn.Module):
         size = codec.feature_shape.size
         return CodeFormat(codec.configuration, size, codec.num_tokens, self.fingerprint, self.prior)
 
+    @property
+    def link_format(self) -> CodeFormat:
+        """The format of codes that cross a link: with the fingerprint of weights and preprocessing."""
+        return clip_format(self.backbone).link_format(self.code_format)
+
     def encode_packet(
         self,
         clip: Float[Tensor, "batch 3 time height width"],
@@ -136,7 +137,7 @@ class OffloadedModel(nn.Module):
             raise ValueError(f"a packet holds one clip, found a batch of {len(clip)}")
         with torch.inference_mode():
             planes = self.encode(clip).to_planes()[0].cpu().numpy()
-        return self.code_format.packet(planes, sequence, request=request)
+        return self.link_format.packet(planes, sequence, request=request)
 
     def answer_packet(self, packet: Packet) -> Answer:
         """What the server says of a packet, also of one that holds the first bits of a nested codec.
@@ -147,7 +148,7 @@ class OffloadedModel(nn.Module):
                 wants something else than logits or the likeliest classes.
             WireError: The payload is not what its coding writes.
         """
-        code_format = self.first_bits(packet.codebook_size).code_format
+        code_format = self.first_bits(packet.codebook_size).link_format
         packet.check_fingerprint(code_format.fingerprint)
         if not code_format.is_of(packet):
             raise ValueError(

@@ -10,8 +10,7 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from approxbit.codec.analysis import find_nearest, hamming_distances
-from approxbit.datasets.digits import JOINT_CLASSES
-from approxbit.tasks.label_sets import JOINT, MARGINAL, action_of
+from approxbit.tasks import Classification, LabelSet
 
 ANSWER = "answer"
 NUM_EXAMPLES = 4
@@ -23,7 +22,7 @@ def describe_likeness(
     codes: UInt8[Tensor, "clip bit"],
     names: Sequence[str],
     answers: Int64[Tensor, " clip"],
-    label_names: Sequence[str],
+    task: Classification,
     labels: Int64[Tensor, " clip"] | None,
 ) -> dict[str, Any]:
     """Nearest codes of some clips, how often the nearest one is of the same class, and all distances.
@@ -31,17 +30,20 @@ def describe_likeness(
     Args:
         codes: Bits of the first clips, or of all.
         names: Of all clips.
-        answers: What the model answers to each clip: its classes where there are no labels.
-        label_names: Names of the labels; empty if they are not known.
-        labels: Joint classes of Digits-in-Motion, or None.
+        answers: Classes of the label set that is asked: what counts where there are no labels.
+        task: What the answers mean.
+        labels: Classes of the model, or None.
     """
     count = len(codes)
     distances = hamming_distances(codes)
     near, apart = find_nearest(distances, NUM_NEAR)
-    classes = answers if labels is None else labels
-    groupings = {ANSWER: classes[:count]}
-    if labels is not None and tuple(label_names) == JOINT_CLASSES:
-        groupings = {MARGINAL: action_of(classes[:count]), JOINT: classes[:count]}
+    if labels is None:
+        classes, label_set = answers, task.label_set()
+        groupings = {ANSWER: classes[:count]}
+    else:
+        classes, label_set = labels, task.label_sets[0]
+        sets = sorted(task.label_sets, key=lambda each: each.name != task.asked)
+        groupings = {each.name: torch.as_tensor(each.labels(labels[:count].numpy())) for each in sets}
     shown = range(min(NUM_EXAMPLES, count))
     return {
         "num_clips": count,
@@ -50,9 +52,9 @@ def describe_likeness(
         **_distance_histogram(distances, next(iter(groupings.values()))),
         "examples": [
             {
-                **_name(index, names, classes, label_names),
+                **_name(index, names, classes, label_set),
                 "nearest": [
-                    {**_name(int(other), names, classes, label_names), "distance": int(distance)}
+                    {**_name(int(other), names, classes, label_set), "distance": int(distance)}
                     for other, distance in zip(near[index], apart[index], strict=True)
                 ],
             }
@@ -62,10 +64,9 @@ def describe_likeness(
 
 
 def _name(
-    index: int, names: Sequence[str], classes: Int64[Tensor, " clip"], label_names: Sequence[str]
+    index: int, names: Sequence[str], classes: Int64[Tensor, " clip"], label_set: LabelSet
 ) -> dict[str, str]:
-    group = int(classes[index])
-    return {"clip": names[index], "class": label_names[group] if label_names else f"class {group}"}
+    return {"clip": names[index], "class": label_set.name_of(int(classes[index]))}
 
 
 def _agreement(classes: Int64[Tensor, " clip"], near: Int64[Tensor, "clip near"]) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from functools import partial
 from statistics import mean
 from typing import Any
 
@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from approxbit import zoo
-from approxbit.datasets.digits import DigitsInMotion
+from approxbit.datasets.makeable import make_source
+from approxbit.datasets.source import ClipSource
 from approxbit.edge import LocalTransport, Outcome
 from approxbit.edge.arms import EdgeArm
 from approxbit.edge.device import open_device
@@ -22,8 +23,8 @@ from approxbit.edge.measure import answer_clips, median_times
 from approxbit.exporting.prepare import prepare_family
 from approxbit.profiling.torch_device import open_torch_device
 from approxbit.select import LUT, LUTRow
-from approxbit.server.loading import load_service
-from approxbit.tasks.label_sets import JOINT, MARGINAL, action_logits, action_of
+from approxbit.server.loading import build_service
+from approxbit.tasks import Classification, match_tasks
 from approxbit.wire import AnswerKind, Logits, Wanted
 from approxbit.zoo import describe_machine
 
@@ -31,19 +32,21 @@ BACKENDS = ("onnxruntime", "torch")
 NUM_WARM_UP = 3
 ALL_LOGITS = Wanted(AnswerKind.LOGITS, 0)
 """So that every label set can be scored, and not only the one that the family was trained to answer."""
+_CALL = "approxbit.profiling.profile_family"
 
 
 def profile_family(
     family: str,
+    source: ClipSource | None = None,
+    split: str = "validation",
     num_clips: int = 2400,
     num_timed: int = 60,
     num_threads: int = 1,
     checkpoints: str | os.PathLike[str] | None = None,
-    cache: str | Path | None = None,
     backend: str = "onnxruntime",
     announce: Callable[[str], None] = lambda text: None,
 ) -> LUT:
-    """Latency parts, bytes and test accuracy of all arms of a family.
+    """Latency parts, bytes and scores of all arms of a family.
 
     Every clip goes the way that it goes in a session, arm by arm: through the device's half, the wire format
     and the service, at batch size 1, but over no link. Latencies are medians; under ONNX Runtime one graph
@@ -51,43 +54,46 @@ def profile_family(
     cross the link: entropy coded where the codec has a prior, and without the packet's header.
 
     Args:
-        family: A family of the zoo that was trained on Digits-in-Motion.
-        num_clips: Test clips for accuracies and bytes.
+        family: A family of the zoo.
+        source: Of its clips; by default those that can be made here (`make_source`).
+        split: Whose clips to take. A selector that goes by the LUT makes choices, so `validation`.
+        num_clips: At most so many, for scores and payloads.
         num_timed: The first so many also count for the latencies.
         num_threads: Threads of either side.
         checkpoints: Folder of all families; by default as `zoo.find_checkpoints` says.
-        cache: Folder for rendered clips and exported artefacts; by default as `find_cache` says.
         backend: What computes the edge side, `onnxruntime` or `torch`. The server side is torch's.
         announce: Told in a sentence when something must be exported.
 
     Raises:
         ImportError: A package of `approxbit[export]` is missing for the backend `onnxruntime`.
-        ValueError: There is no such backend or family, the family answers another question than those of
-            Digits-in-Motion, or there are fewer than 1 clips or threads.
+        ValueError: There is no such backend, family or split, the clips are for another task, none can be
+            made here, or there are fewer than 1 clips or threads.
     """
     _check(backend, num_clips=num_clips, num_timed=num_timed, num_threads=num_threads)
-    label_set = _label_set(family, checkpoints)
+    models = zoo.load_family(family, checkpoints)
+    first: Any = next(iter(models.values()))
+    if source is None:
+        source = make_source(first.task, first.backbone.clip_shape, _CALL, {split: num_clips})
+    task = match_tasks(first.task, source.task, first.backbone.num_classes)
+    clips, labels = _read(source, split, num_clips)
     if backend == "torch":
         device = open_torch_device(family, checkpoints, num_threads)
     else:
-        prepared = prepare_family(family, checkpoints, cache, announce=announce)
-        device = open_device(prepared, num_threads)
-    service = load_service(family, checkpoints, num_threads)
-    num_frames, size, _, _ = device.clip_format.frames_shape
-    dataset = DigitsInMotion("test", num_clips, num_frames, size, cache)
-    clips = [np.repeat(grey[..., None], 3, axis=-1) for grey in dataset.frames]
+        device = open_device(prepare_family(family, checkpoints, announce=announce), num_threads)
+    service = build_service(models.values(), num_threads)
     shown = track([*clips[:NUM_WARM_UP], *clips], "answers of all arms")
-    outcomes = list(answer_clips(device.arms, LocalTransport(service), shown, ALL_LOGITS))[-num_clips:]
-    by_arm = zip(device.arms, zip(*outcomes, strict=True), strict=True)
+    outcomes = list(answer_clips(device.arms, LocalTransport(service), shown, ALL_LOGITS))[-len(clips) :]
+    row_of = partial(_row, num_timed, labels, task)
     return LUT(
-        tuple(_row(arm, each, num_timed, dataset.labels, label_set) for arm, each in by_arm),
+        tuple(map(row_of, device.arms, zip(*outcomes, strict=True))),
         device=describe_machine(),
         backend=device.backend,
         date=datetime.date.today().isoformat(),
-        num_clips=num_clips,
+        num_clips=len(clips),
         threads=num_threads,
         family=family,
-        accuracy_names=(label_set, *({JOINT, MARGINAL} - {label_set})),
+        figures=task.figures,
+        split=split,
     )
 
 
@@ -99,30 +105,32 @@ def _check(backend: str, **counts: int) -> None:
         raise ValueError(f"expected the backend {' or '.join(BACKENDS)}, found {backend!r}")
 
 
-def _label_set(family: str, checkpoints: str | os.PathLike[str] | None) -> str:
-    """The one that the family was trained to answer."""
-    first: Any = zoo.card(f"{family}/{next(iter(zoo.load_family(family, checkpoints)))}", checkpoints)
-    if first.label_set not in (JOINT, MARGINAL):
-        raise ValueError(f"{family} answers {first.label_set!r}, expected {JOINT!r} or {MARGINAL!r}")
-    return first.label_set
+def _read(
+    source: ClipSource, split: str, num_clips: int
+) -> tuple[list[NDArray[np.uint8]], NDArray[np.int64]]:
+    """The first clips of a split as frames, uint8 `[time, height, width, 3]`, and their targets."""
+    clips, labels = [], []
+    for clip, target in source.loader(split, 1, num_clips=num_clips):
+        clips.append((clip[0] * 255).round().byte().permute(1, 2, 3, 0).contiguous().numpy())
+        labels.append(int(target[0]))
+    return clips, np.array(labels)
 
 
 def _row(
-    arm: EdgeArm, outcomes: Sequence[Outcome], num_timed: int, labels: NDArray[np.int64], label_set: str
+    num_timed: int,
+    labels: NDArray[np.int64],
+    task: Classification,
+    arm: EdgeArm,
+    outcomes: Sequence[Outcome],
 ) -> LUTRow:
     """The row of one arm, of its outcomes on all clips."""
     logits = np.stack([each.answer.values for each in outcomes if isinstance(each.answer, Logits)])
-    accuracies = {JOINT: _top1(logits, labels), MARGINAL: _top1(action_logits(logits), action_of(labels))}
+    scores = task.score(logits, labels)
     return LUTRow(
         arm.name,
         **median_times(outcomes[:num_timed]),
         payload_bytes=round(mean(each.payload_bytes for each in outcomes), 2),
-        accuracy=accuracies[label_set],
-        accuracies=accuracies,
+        accuracy=scores[task.figures[0]],
+        scores=scores,
         raw_bytes=arm.code_format.payload_bytes if arm.code_format else None,
     )
-
-
-def _top1(logits: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
-    """Percent of clips whose largest logit is that of their label."""
-    return round(100.0 * float((logits.argmax(axis=-1) == labels).mean()), 3)

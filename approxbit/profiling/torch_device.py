@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 from approxbit.edge.device import Device, all_arms
-from approxbit.exporting.prepare import action_names, feature_bytes
+from approxbit.exporting.prepare import feature_bytes
 from approxbit.offload.runners import torch_whole
-from approxbit.tasks.label_sets import classification
-from approxbit.zoo import card, load_family
+from approxbit.tasks import require_classification
+from approxbit.zoo import load_family
 
 
 def open_torch_device(
@@ -24,13 +23,10 @@ def open_torch_device(
     models = load_family(family, checkpoints)
     if not models:
         raise ValueError(f"the family {family} must have at least one configuration, found none")
-    backbone, names = next((model.backbone, model.label_names) for model in models.values())
+    first = next(iter(models.values()))
+    backbone, task = first.backbone, require_classification(first.task)
     whole = torch_whole(backbone, num_threads)
-    codec: Any = card(f"{family}/{next(iter(models))}", checkpoints)
-    own: Any = card(codec.backbone, checkpoints)
-    actions = action_names(codec.label_set, names)
-    task = classification(own.label_set, codec.label_set, backbone.num_classes, names, actions)
-    runners = {name: model.edge_runner(num_threads) for name, model in models.items()}
+    runners = [model.edge_runner(num_threads) for model in models.values()]
     return Device(
         arms=all_arms(whole, runners, task),
         clip_format=whole.clip_format,

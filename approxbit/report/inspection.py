@@ -229,16 +229,16 @@ def _judge_tokens(found: Inspection) -> Iterator[str]:
     )
 
 
-def percent(share: float, digits: int | None = None) -> str:
-    """A share for people; below 10 % with a digit behind the point, unless `digits` says how many.
+def percent(share: float, decimals: int | None = None) -> str:
+    """A share for people; below 10 % with a digit behind the point, unless `decimals` says how many.
 
     Example:
         >>> percent(0.614), percent(0.0043), percent(0.00137, 2)
         ('61 %', '0.4 %', '0.14 %')
     """
-    if digits is None:
-        digits = 0 if share == 0 or share >= 0.0995 else 1
-    return f"{100 * share:.{digits}f} %"
+    if decimals is None:
+        decimals = 0 if share == 0 or share >= 0.0995 else 1
+    return f"{100 * share:.{decimals}f} %"
 
 
 def _bits(bits: Sequence[int]) -> str:

@@ -31,7 +31,7 @@ def draw_pareto(
     panels: Any = figure.subplots(1, len(bandwidths_mbps), sharey=True, squeeze=False)[0]
     for axes, mbps in zip(panels, bandwidths_mbps, strict=True):
         _draw_panel(axes, lut, looks, mbps, round_trip_ms)
-    panels[0].set_ylabel(f"accuracy (%, {lut.accuracy_names[0]})")
+    panels[0].set_ylabel(f"accuracy (%, {lut.figures[0]})")
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=5, fontsize=9, frameon=False)
     save(figure, path)

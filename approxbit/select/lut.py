@@ -38,8 +38,8 @@ class LUTRow:
             0 for `edge-only`.
         decode_ms: t_dec, from packet to feature on the server.
         server_ms: t_server, the server's part of the model.
-        accuracy: Percent top-1, 0 to 100: what the selector reads.
-        accuracies: Percent top-1 by name of accuracy (a label set), for measurements with several.
+        accuracy: Percent, 0 to 100: what the selector reads, the first of the LUT's figures.
+        scores: Percent by name of the figure, where there are several.
         energy_mj: Energy that the device spends on one clip, where it was measured.
         memory_mb: Memory that the arm needs on the device, where it was measured.
         raw_bytes: Bytes of the packed code where `payload_bytes` are those of its entropy coding.
@@ -55,7 +55,7 @@ class LUTRow:
     decode_ms: float
     server_ms: float
     accuracy: float
-    accuracies: Dict[str, float] = field(default_factory=dict, hash=False)
+    scores: Dict[str, float] = field(default_factory=dict, hash=False)
     energy_mj: Optional[float] = None
     memory_mb: Optional[float] = None
     raw_bytes: Optional[float] = None
@@ -69,12 +69,10 @@ class LUTRow:
             if getattr(self, name) is not None:
                 self._take_number(name, _LARGEST)
         self._take_number("accuracy", 100)
-        if not isinstance(self.accuracies, dict):
-            raise _invalid("accuracies", "percentages by name", self.accuracies)
-        accuracies = {
-            name: _number(f"accuracies[{name!r}]", percent, 100) for name, percent in self.accuracies.items()
-        }
-        object.__setattr__(self, "accuracies", accuracies)
+        if not isinstance(self.scores, dict):
+            raise _invalid("scores", "percentages by name", self.scores)
+        scores = {name: _number(f"scores[{name!r}]", percent, 100) for name, percent in self.scores.items()}
+        object.__setattr__(self, "scores", scores)
         if self.arm == EDGE_ONLY and (self.payload_bytes or self.decode_ms or self.server_ms):
             expected = "0 payload_bytes, decode_ms and server_ms for the arm 'edge-only'"
             raise _invalid("arm", expected, (self.payload_bytes, self.decode_ms, self.server_ms))
@@ -105,11 +103,13 @@ class LUT:
         device: The machine that plays the edge, in words.
         backend: What ran the edge half, such as `torch 2.15 cpu`.
         date: Day of the measurement, `YYYY-MM-DD`.
-        num_clips: How many clips the accuracies rest on.
+        num_clips: How many clips the scores rest on.
         threads: How many threads the edge half had.
         family: The checkpoints that were measured, such as `digits-movinet`.
-        accuracy_names: The first says what `LUTRow.accuracy` is; all of them are the names that a row's
-            `accuracies` may use.
+        figures: Of the family's task, such as `top1_classes`. The first one is `LUTRow.accuracy`; a row's
+            `scores` may have all of them.
+        split: Of the data, which the clips are from; empty if not known. A selector should go by
+            `validation`, so that figures of the test clips stay honest.
 
     Raises:
         ValueError: A value is of the wrong kind or out of range, or an arm occurs twice.
@@ -122,11 +122,12 @@ class LUT:
     num_clips: int
     threads: int = 1
     family: str = ""
-    accuracy_names: Tuple[str, ...] = ("top1",)
+    figures: Tuple[str, ...] = ("top1",)
+    split: str = ""
 
     def __post_init__(self):
         object.__setattr__(self, "rows", tuple(self.rows))
-        object.__setattr__(self, "accuracy_names", tuple(self.accuracy_names))
+        object.__setattr__(self, "figures", tuple(self.figures))
         self._check_header()
         if not self.rows:
             raise _invalid("rows", "at least one row", [])
@@ -136,7 +137,7 @@ class LUT:
             raise _invalid("rows", "each arm once", list(self.arms))
 
     def _check_header(self) -> None:
-        for name in ("device", "backend", "family"):
+        for name in ("device", "backend", "family", "split"):
             if not isinstance(getattr(self, name), str):
                 raise _invalid(name, "text", getattr(self, name))
         if not isinstance(self.date, str) or _DATE.fullmatch(self.date) is None:
@@ -146,20 +147,20 @@ class LUT:
             if not isinstance(count, numbers.Integral) or isinstance(count, bool) or count < 1:
                 raise _invalid(name, "a whole number of at least 1", count)
             object.__setattr__(self, name, int(count))
-        names = self.accuracy_names
+        names = self.figures
         if not names or not all(isinstance(name, str) and name for name in names):
-            raise _invalid("accuracy_names", "at least one name", list(names))
+            raise _invalid("figures", "at least one name", list(names))
 
     def _check_row(self, entry: str, row: Any) -> None:
         if not isinstance(row, LUTRow):
             raise _invalid(entry, "a LUTRow", row)
-        unknown = sorted(set(row.accuracies) - set(self.accuracy_names))
+        unknown = sorted(set(row.scores) - set(self.figures))
         if unknown:
-            expected = "the names in accuracy_names ({})".format(", ".join(self.accuracy_names))
-            raise _invalid(entry + ".accuracies", expected, unknown)
-        main = row.accuracies.get(self.accuracy_names[0], row.accuracy)
+            expected = "the names in figures ({})".format(", ".join(self.figures))
+            raise _invalid(entry + ".scores", expected, unknown)
+        main = row.scores.get(self.figures[0], row.accuracy)
         if main != row.accuracy:
-            expected = f"the {self.accuracy_names[0]} of accuracies, {main!r}"
+            expected = f"the {self.figures[0]} of scores, {main!r}"
             raise _invalid(entry + ".accuracy", expected, row.accuracy)
 
     @property
@@ -199,19 +200,19 @@ class LUT:
         device = f"{self.device} (edge times multiplied by {edge_factor:g})"
         return replace(self, rows=tuple(rows), device=device)
 
-    def with_accuracy(self, name: str) -> "LUT":
-        """The LUT whose selector reads the accuracy `name` instead of the first of `accuracy_names`.
+    def with_figure(self, name: str) -> "LUT":
+        """The LUT whose selector reads the figure `name` instead of the first of `figures`.
 
         Raises:
-            ValueError: Some row has no accuracy of that name.
+            ValueError: Some row has no score of that name.
         """
         for row in self.rows:
-            if name not in row.accuracies:
-                expected = f"an accuracy named {name!r}"
-                raise _invalid(f"the row of {row.arm!r}", expected, sorted(row.accuracies))
-        rows = tuple(replace(row, accuracy=row.accuracies[name]) for row in self.rows)
-        others = tuple(other for other in self.accuracy_names if other != name)
-        return replace(self, rows=rows, accuracy_names=(name, *others))
+            if name not in row.scores:
+                expected = f"a score named {name!r}"
+                raise _invalid(f"the row of {row.arm!r}", expected, sorted(row.scores))
+        rows = tuple(replace(row, accuracy=row.scores[name]) for row in self.rows)
+        others = tuple(other for other in self.figures if other != name)
+        return replace(self, rows=rows, figures=(name, *others))
 
     def save(self, path: PathLike) -> None:
         """Write readable JSON, one row per line; the file appears whole or not at all."""

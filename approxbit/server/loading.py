@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 
@@ -13,10 +12,9 @@ from approxbit.offload import OffloadedModel
 from approxbit.offload.runners import torch_whole
 from approxbit.server.arms import CodesArm, CompressedVideoArm, RawClipArm, ServerArm
 from approxbit.server.service import Service
-from approxbit.tasks import Classification
-from approxbit.tasks.label_sets import classification
+from approxbit.tasks import require_classification
 from approxbit.wire import warm_up
-from approxbit.zoo import card, load_family
+from approxbit.zoo import load_family
 
 _log = logging.getLogger("approxbit.server")
 
@@ -37,26 +35,19 @@ def load_service(
     """
     models = load_family(family, checkpoints)
     _log.info("%s: loaded %s", family, ", ".join(models))
-    name, model = next(iter(models.items()))
-    codec: Any = card(f"{family}/{name}", checkpoints)
-    owner: Any = card(codec.backbone, checkpoints)
-    task = classification(owner.label_set, codec.label_set, model.backbone.num_classes)
-    service = build_service(models.values(), num_threads, task)
+    service = build_service(models.values(), num_threads)
     _log.info("%s: ready", family)
     return service
 
 
-def build_service(
-    models: Iterable[OffloadedModel], num_threads: int | None = None, task: Classification | None = None
-) -> Service:
-    """A service of models that share one backbone, for all arms that they make possible.
+def build_service(models: Iterable[OffloadedModel], num_threads: int | None = None) -> Service:
+    """A service of models that share backbone and task, for all arms that they make possible.
 
     Every model has answered once, so that no clip waits for it.
 
     Args:
         models: At least one.
         num_threads: Threads for each operator; torch's own choice by default.
-        task: What the answers mean; by default the backbone's own classes.
 
     Raises:
         ValueError: There is no model, or not all have the same backbone.
@@ -76,4 +67,4 @@ def build_service(
         runner = model.server_runner(num_threads)
         runner.run([bytes(runner.code_format.payload_bytes)])
         arms.append(CodesArm(runner, whole.clip_format))
-    return Service(arms, task or Classification.of_names())
+    return Service(arms, require_classification(models[0].task))

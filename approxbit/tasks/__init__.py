@@ -1,7 +1,22 @@
-"""What an answer means: its names, how it is scored and how it is shown."""
+"""What an answer means: its names, how it is scored and how it is shown. A task knows nothing of a data set.
 
-from approxbit.tasks.classification import Classification, LabelSet
+Every task has `figures`, the names of what `score(answers, targets)` gives in percent, and
+`describe(answer)`, its readings with their probabilities. In files it is JSON, of its `json_kind`.
+"""
+
+from typing import Union
+
+from approxbit.tasks.classification import Classification, LabelSet, match_tasks, require_classification
 from approxbit.tasks.question_answering import QuestionAnswering, Target
-from approxbit.tasks.task import AnyTask, Task, read_task
 
-__all__ = ["AnyTask", "Classification", "LabelSet", "QuestionAnswering", "Target", "Task", "read_task"]
+Task = Union[Classification, QuestionAnswering]
+
+__all__ = [
+    "Classification",
+    "LabelSet",
+    "QuestionAnswering",
+    "Target",
+    "Task",
+    "match_tasks",
+    "require_classification",
+]

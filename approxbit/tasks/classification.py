@@ -1,9 +1,7 @@
 """Classes: which ones there are, and the coarser label sets that can be asked of the same logits."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import Any, Mapping, Sequence
+from typing import Any, ClassVar, Dict, List, Sequence, Tuple
 
 import numpy as np
 
@@ -27,8 +25,8 @@ class LabelSet:
     """
 
     name: str
-    class_names: tuple[str, ...] = ()
-    class_of: tuple[int, ...] = ()
+    class_names: Tuple[str, ...] = ()
+    class_of: Tuple[int, ...] = ()
 
     def __post_init__(self):
         if not self.name:
@@ -77,7 +75,7 @@ class LabelSet:
         """
         return np.asarray(self.class_of)[labels] if self.class_of else labels
 
-    def rank(self, logits: np.ndarray) -> list[tuple[str, float]]:
+    def rank(self, logits: np.ndarray) -> List[Tuple[str, float]]:
         """Classes and their probabilities, the likeliest first; of equal ones, the lower index.
 
         Args:
@@ -112,7 +110,8 @@ class Classification:
             for another number of classes, or none is called `asked`.
     """
 
-    label_sets: tuple[LabelSet, ...]
+    json_kind: ClassVar[str] = "classification"
+    label_sets: Tuple[LabelSet, ...]
     asked: str = ""
 
     def __post_init__(self):
@@ -122,18 +121,17 @@ class Classification:
                 "label_sets: expected that of the model's own classes, then coarser ones, all of different "
                 f"names, found {names}"
             )
-        own = self.label_sets[0].num_classes
         for each in self.label_sets[1:]:
-            if not each.class_of or (own and len(each.class_of) != own):
+            if len(each.class_of) != self.num_classes or not each.class_of:
                 raise ValueError(
-                    f"class_of of {each.name}: expected a class for each of the {own} classes of {names[0]}, "
-                    f"found {len(each.class_of)}"
+                    f"class_of of {each.name}: expected a class for each of the {self.num_classes} classes "
+                    f"of {names[0]}, found {len(each.class_of)}"
                 )
         object.__setattr__(self, "asked", self.asked or names[0])
         self.label_set(self.asked)
 
     @classmethod
-    def of_names(cls, class_names: Sequence[str] = (), name: str = "classes") -> Classification:
+    def of_names(cls, class_names: Sequence[str] = (), name: str = "classes") -> "Classification":
         """The task of a model that has one label set.
 
         Example:
@@ -154,8 +152,8 @@ class Classification:
         known = ", ".join(each.name for each in self.label_sets)
         raise ValueError(f"expected one of the label sets {known}, found {name or self.asked!r}")
 
-    def asking(self, name: str) -> Classification:
-        """The same task, with another label set asked for.
+    def asking(self, name: str) -> "Classification":
+        """The same task, with another label set asked for; the same one where the name is empty.
 
         Raises:
             ValueError: There is none of that name.
@@ -163,12 +161,46 @@ class Classification:
         return Classification(self.label_sets, self.label_set(name).name)
 
     @property
-    def figures(self) -> tuple[str, ...]:
+    def class_names(self) -> Tuple[str, ...]:
+        """Names of the model's own classes; empty where they are not known."""
+        return self.label_sets[0].class_names
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes the model has; 0 where that is not known."""
+        return len(self.class_names) or max(len(each.class_of) for each in self.label_sets)
+
+    def check_model(self, num_classes: int) -> None:
+        """Make sure that a model of so many classes can have this task.
+
+        Raises:
+            ValueError: The task is for another number of classes.
+        """
+        if self.num_classes and num_classes != self.num_classes:
+            raise ValueError(
+                f"the label set {self.label_sets[0].name} has {self.num_classes} classes, "
+                f"found a model of {num_classes}"
+            )
+
+    def describe(self, answer: Any) -> List[Tuple[str, float]]:
+        """Classes of the label set that is asked and their probabilities, the likeliest first.
+
+        Args:
+            answer: Logits of the model's classes, float `[class]`.
+
+        Raises:
+            ValueError: The logits are of other classes.
+        """
+        asked = self.label_set()
+        return asked.rank(asked.logits(answer))
+
+    @property
+    def figures(self) -> Tuple[str, ...]:
         """`top1_<label set>` for each, that of the one asked for first."""
         others = [each.name for each in self.label_sets if each.name != self.asked]
         return tuple(f"top1_{name}" for name in (self.asked, *others))
 
-    def score(self, answers: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+    def score(self, answers: np.ndarray, targets: np.ndarray) -> Dict[str, float]:
         """Top-1 in percent, in each label set.
 
         Args:
@@ -194,42 +226,36 @@ class Classification:
             scores[figure] = round(100 * float(is_right.mean()), 3)
         return scores
 
-    def to_json(self) -> dict[str, Any]:
-        """What `read_task` reads."""
-        sets = [
-            {"name": each.name, "class_names": list(each.class_names), "class_of": list(each.class_of)}
-            for each in self.label_sets
-        ]
-        return {"kind": "classification", "asked": self.asked, "label_sets": sets}
 
-    @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> Classification:
-        """The inverse of `to_json`, without its `kind`.
+def require_classification(task: Any) -> Classification:
+    """A task, where it is one of classes.
 
-        Raises:
-            ValueError: A field is missing, unknown or of another type.
-        """
-        _check_fields("a classification", fields, {"asked": str, "label_sets": list})
-        label_sets = []
-        for each in fields["label_sets"]:
-            _check_fields("a label set", each, {"name": str, "class_names": list, "class_of": list})
-            if not all(isinstance(name, str) for name in each["class_names"]):
-                raise ValueError(f"class_names: expected a list of texts, found {each['class_names'][:3]}")
-            if not all(type(index) is int and index >= 0 for index in each["class_of"]):
-                raise ValueError(f"class_of: expected a list of class indices, found {each['class_of'][:3]}")
-            label_sets.append(LabelSet(each["name"], tuple(each["class_names"]), tuple(each["class_of"])))
-        return cls(tuple(label_sets), fields["asked"])
+    Raises:
+        ValueError: It is another kind of task.
+    """
+    if not isinstance(task, Classification):
+        raise ValueError(f"expected a model that answers with classes, found the task {task.json_kind}")
+    return task
+
+
+def match_tasks(model: Classification, data: Classification, num_classes: int) -> Classification:
+    """The task of a model, or that of the data that it is for where the model's has no names.
+
+    Args:
+        model: Its task.
+        data: Their task, whose targets are the model's own classes.
+        num_classes: Of the model.
+
+    Raises:
+        ValueError: The classes of the data are not those of the model.
+    """
+    data.check_model(num_classes)
+    if model.class_names and data.class_names and model.class_names != data.class_names:
+        found = [f"{', '.join(each.class_names[:3])}, ..." for each in (model, data)]
+        raise ValueError(f"expected data of the model's classes {found[0]}, found those of {found[1]}")
+    return model if model.class_names else data
 
 
 def _log_sum_exp(logits: np.ndarray) -> np.ndarray:
     peak = logits.max(axis=-1)
     return peak + np.log(np.exp(logits - peak[..., None]).sum(axis=-1))
-
-
-def _check_fields(what: str, fields: Any, kinds: Mapping[str, type]) -> None:
-    if not isinstance(fields, Mapping) or set(fields) != set(kinds):
-        found = sorted(fields) if isinstance(fields, Mapping) else type(fields).__name__
-        raise ValueError(f"{what}: expected the fields {', '.join(kinds)}, found {found}")
-    for name, kind in kinds.items():
-        if not isinstance(fields[name], kind):
-            raise ValueError(f"{name} of {what}: expected a {kind.__name__}, found {fields[name]!r:.80}")

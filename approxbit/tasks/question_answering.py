@@ -1,10 +1,8 @@
 """Free-text answers to questions about a clip, scored by exact match."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
-from typing import Any, Mapping, NamedTuple, Sequence
+from typing import Any, ClassVar, Dict, List, NamedTuple, Sequence, Tuple
 
 _DROPPED = re.compile(r"[^\w\s]|\b(a|an|the)\b")
 
@@ -34,18 +32,34 @@ class QuestionAnswering:
         ValueError: Two question types are the same.
     """
 
-    question_types: tuple[str, ...] = ()
+    json_kind: ClassVar[str] = "question_answering"
+    asked: ClassVar[str] = ""
+    class_names: ClassVar[Tuple[str, ...]] = ()
+    question_types: Tuple[str, ...] = ()
 
     def __post_init__(self):
         if len(set(self.question_types)) < len(self.question_types):
             raise ValueError(f"question_types: expected different ones, found {list(self.question_types)}")
 
+    def asking(self, label_set: str) -> "QuestionAnswering":
+        """The task itself, which has no label sets.
+
+        Raises:
+            ValueError: One is asked for.
+        """
+        if label_set:
+            raise ValueError(f"expected no label set, which question answering has not, found {label_set!r}")
+        return self
+
+    def check_model(self, num_classes: int) -> None:
+        """Whatever the length of a model's logits, it may answer questions."""
+
     @property
-    def figures(self) -> tuple[str, ...]:
+    def figures(self) -> Tuple[str, ...]:
         """`exact_match`, and `exact_match_<question type>` for each."""
         return ("exact_match", *(f"exact_match_{name}" for name in self.question_types))
 
-    def score(self, answers: Sequence[str], targets: Sequence[Target]) -> dict[str, float]:
+    def score(self, answers: Sequence[str], targets: Sequence[Target]) -> Dict[str, float]:
         """Exact matches in percent: of all questions, and of each question type that occurs.
 
         Raises:
@@ -60,7 +74,7 @@ class QuestionAnswering:
             raise ValueError(
                 f"expected a target for each of one or more answers, found {len(answers)} and {len(targets)}"
             )
-        hits: dict[str, list] = {name: [] for name in ("", *self.question_types)}
+        hits: Dict[str, List[bool]] = {name: [] for name in ("", *self.question_types)}
         for answer, target in zip(answers, targets):
             is_right = normalise(answer) == normalise(target.answer)
             hits[""].append(is_right)
@@ -75,25 +89,9 @@ class QuestionAnswering:
             if found
         }
 
-    def to_json(self) -> dict[str, Any]:
-        """What `read_task` reads."""
-        return {"kind": "question_answering", "question_types": list(self.question_types)}
-
-    @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> QuestionAnswering:
-        """The inverse of `to_json`, without its `kind`.
-
-        Raises:
-            ValueError: A field is missing, unknown or of another type.
-        """
-        types = fields.get("question_types")
-        if set(fields) != {"question_types"} or not isinstance(types, list):
-            raise ValueError(
-                f"question answering: expected a list question_types, found {dict(fields)!r:.80}"
-            )
-        if not all(isinstance(each, str) and each for each in types):
-            raise ValueError(f"question_types: expected a list of texts, found {types!r:.80}")
-        return cls(tuple(types))
+    def describe(self, answer: Any) -> List[Tuple[str, float]]:
+        """The answer itself, whose probability nobody knows: 1."""
+        return [(answer, 1.0)]
 
 
 def normalise(answer: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import lightning as L
@@ -12,23 +13,26 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 from approxbit import zoo
+from approxbit.tasks import Classification, match_tasks
+from approxbit.training.data import task_of_data
 from approxbit.training.memory import keep_freed_memory
-from approxbit.training.objective import LABEL_SETS, answer_for, compute_top1, joint_task_loss
+from approxbit.training.objective import answer_for, compute_top1, task_loss
 from approxbit.training.schedule import warmup_cosine
 
 Batch = tuple[Float[Tensor, "batch 3 time height width"], Int64[Tensor, " batch"]]
 
 
 class BackboneModule(L.LightningModule):
-    """Cross-entropy training of a backbone on Digits-in-Motion.
+    """Cross-entropy training of a backbone for the task of its data.
 
     Args:
-        backbone: Name of a builder, such as `movinet_digits`.
+        backbone: Name of a builder, such as `movinet_a0`.
+        arguments: Keyword arguments of the builder, such as `num_classes`.
         learning_rate: Peak rate of AdamW.
         weight_decay: Of matrices and convolutions; norms, biases and scalars have none.
         warmup: Share of the steps over which the rate rises.
-        label_smoothing: Of the plain joint cross-entropy when `marginals` is off.
-        marginals: Also train the marginal answers (action alone, digit alone).
+        label_smoothing: Of the plain cross-entropy when `every_label_set` is off.
+        every_label_set: Train the answers in the task's coarser label sets too.
         start: A family of the zoo (`digits-movinet`) whose backbone to go on from, instead of from scratch.
 
     Raises:
@@ -41,24 +45,27 @@ class BackboneModule(L.LightningModule):
     def __init__(
         self,
         backbone: str,
+        arguments: Mapping[str, Any] | None = None,
         learning_rate: float = 2e-3,
         weight_decay: float = 0.05,
         warmup: float = 0.08,
         label_smoothing: float = 0.0,
-        marginals: bool = True,
+        every_label_set: bool = True,
         start: str | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
         # The layout in which depthwise 3D convolutions are twice as fast on a CPU.
-        self.backbone = zoo.build_backbone(backbone, {}).train().to(memory_format=torch.channels_last_3d)
+        built = zoo.build_backbone(backbone, arguments or {})
+        self.backbone = built.train().to(memory_format=torch.channels_last_3d)
+        self.task = Classification.of_names()
         if start is not None:
             self._go_on_from(start)
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.warmup = warmup
         self.label_smoothing = label_smoothing
-        self.marginals = marginals
+        self.every_label_set = every_label_set
         shape = (1, 3, 1, 1, 1)
         self.register_buffer("mean", torch.tensor(self.backbone.mean).view(shape), persistent=False)
         self.register_buffer("std", torch.tensor(self.backbone.std).view(shape), persistent=False)
@@ -68,6 +75,14 @@ class BackboneModule(L.LightningModule):
             self.backbone.load_state_dict(zoo.load_backbone(family).state_dict())
         except RuntimeError as error:
             raise ValueError(f"the weights of {family} are not those of this backbone: {error}") from error
+
+    def setup(self, stage: str) -> None:
+        """Take over the task of the data.
+
+        Raises:
+            ValueError: The classes of the data are not those of the backbone.
+        """
+        self.task = match_tasks(self.task, task_of_data(self), self.backbone.num_classes)
 
     def on_fit_start(self) -> None:
         """Where the allocator allows it, keep the memory of the large activations between steps."""
@@ -82,8 +97,8 @@ class BackboneModule(L.LightningModule):
         """Loss of one batch."""
         clip, labels = batch
         logits = self(clip)
-        if self.marginals:
-            loss = joint_task_loss(logits, labels)
+        if self.every_label_set:
+            loss = task_loss(self.task, logits, labels)
         else:
             loss = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
         self.log("train/loss", loss, prog_bar=True)
@@ -100,9 +115,9 @@ class BackboneModule(L.LightningModule):
     def _log_accuracy(self, split: str, batch: Batch) -> None:
         clip, labels = batch
         logits = self(clip)
-        for name in LABEL_SETS:
-            top1 = compute_top1(*answer_for(name, logits, labels))
-            self.log(f"{split}/top1_{name}", top1, prog_bar=True, batch_size=len(labels))
+        for each in self.task.label_sets:
+            top1 = compute_top1(*answer_for(each, logits, labels))
+            self.log(f"{split}/top1_{each.name}", top1, prog_bar=True, batch_size=len(labels))
 
     def configure_optimizers(self) -> Any:
         """AdamW with a warm-up and a cosine over the whole training."""

@@ -12,15 +12,17 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from approxbit import zoo
 from approxbit.backbones.feature import Feature
 from approxbit.codec import Binarizer, Codec, CodecOptions, FeatureStatistics
 from approxbit.configuration import Configuration
 from approxbit.offload import OffloadedModel
+from approxbit.tasks import Classification, LabelSet, match_tasks
 from approxbit.training.builders import find_backbone
+from approxbit.training.data import task_of_data
 from approxbit.training.downstream import answer_with_layers
 from approxbit.training.initialization import start_from_components
 from approxbit.training.objective import (
-    LABEL_SETS,
     ObjectiveParts,
     ObjectiveWeights,
     answer_for,
@@ -50,9 +52,10 @@ class CodecModule(L.LightningModule):
     A batch holds clips of RGB in [0, 1], or features that `FeatureData` computed before.
 
     Args:
-        backbone: A release of the zoo (`digits-movinet`), or the name of a builder (`mvitv2_b`).
+        backbone: A release of the zoo (`digits-movinet`), or the name of a builder (`mvitv2_b`), which has
+            the task of its data.
         configuration: Such as `16-Enc-B5`.
-        label_set: What the task loss asks for: `action_digit` (the model's own classes) or `actions`.
+        label_set: The one of the backbone's task that the task loss asks for; by default the task says which.
         weights: Safetensors file with the weights of a builder; a release has its own.
         num_classes: Classes of a builder's answer, where they are not its default.
         options: Of the codec: widths, self-attention in the encoder, nested sizes; the paper's by default.
@@ -74,7 +77,7 @@ class CodecModule(L.LightningModule):
         self,
         backbone: str,
         configuration: str,
-        label_set: str = "action_digit",
+        label_set: str = "",
         weights: str | None = None,
         num_classes: int | None = None,
         options: CodecOptions = CodecOptions(),  # noqa: B008 - frozen
@@ -85,18 +88,17 @@ class CodecModule(L.LightningModule):
         prior_preset: str = "fast",
     ) -> None:
         super().__init__()
-        if label_set not in LABEL_SETS:
-            raise ValueError(f"expected label_set to be one of {', '.join(LABEL_SETS)}, found {label_set!r}")
         self.save_hyperparameters("backbone", "configuration", "label_set")
         self.strict_loading = False  # checkpoints leave the frozen backbone out
         self.configuration = Configuration.parse(configuration)
-        self.label_set, self.objective, self.optimization = label_set, objective, optimization
+        self.objective, self.optimization = objective, optimization
         self.statistics_batches = statistics_batches
         frozen = find_backbone(backbone, weights, num_classes)
         point = self.configuration.offload_point
         shape, num_tokens = frozen.feature_shape(point), frozen.num_tokens(point)
         codec = Codec(shape, self.configuration, num_tokens, options, binarizer)
-        self.model = OffloadedModel(frozen, codec)
+        task = None if backbone in zoo.BUILDERS else zoo.find_task(backbone).asking(label_set)
+        self.model = OffloadedModel(frozen, codec, task)
         self._num_bits = self.configuration.codebook_size * self.configuration.num_positions(
             shape.size, num_tokens
         )
@@ -104,6 +106,28 @@ class CodecModule(L.LightningModule):
         mean_std = torch.tensor([frozen.mean, frozen.std]).view(2, 1, 3, 1, 1, 1)
         self.register_buffer("mean_std", mean_std, persistent=False)
         self.register_buffer("has_statistics", torch.tensor(False))
+
+    @property
+    def task(self) -> Classification:
+        """What the answer means."""
+        task = self.model.task
+        assert isinstance(task, Classification)
+        return task
+
+    @property
+    def label_set(self) -> LabelSet:
+        """The one that is asked."""
+        return self.task.label_set()
+
+    def setup(self, stage: str) -> None:
+        """Make sure that the data are for the backbone; take over their task where it has none.
+
+        Raises:
+            ValueError: The classes of the data are not those of the backbone, or none of their label sets is
+                the one that is asked.
+        """
+        task = match_tasks(self.task, task_of_data(self), self.model.backbone.num_classes)
+        self.model.task = task.asking(self.hparams["label_set"])
 
     @torch.no_grad()
     def compute_feature(self, clip: Float[Tensor, "batch 3 time height width"]) -> Feature:

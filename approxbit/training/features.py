@@ -19,6 +19,8 @@ from torch.utils.data import DataLoader, Dataset
 from approxbit.backbones.feature import Feature
 from approxbit.families.folder import find_cache
 from approxbit.offload import OffloadedModel
+from approxbit.tasks import Classification
+from approxbit.training.data import ClipData
 from approxbit.zoo import compute_fingerprint
 
 
@@ -101,8 +103,7 @@ def find_features(
 ) -> FeatureDataset:
     """The features of a loader's clips, from the cache folder if they were computed before.
 
-    Only of a data set whose `name` says all about its clips, as that of `DigitsInMotion` does; those of
-    another are computed each time.
+    Only of a data set whose `name` says all about its clips; those of another are computed each time.
 
     Args:
         model: The frozen backbone, and the offload point.
@@ -132,19 +133,26 @@ class FeatureData(L.LightningDataModule):
     clips.
 
     Args:
-        clips: The DataModule of the clips.
+        clips: The clips.
         model: The frozen backbone in eval mode, and the offload point.
         edge: Its edge half on clips of RGB in [0, 1].
         batch_size: Features of a training batch.
     """
 
-    def __init__(self, clips: Any, model: OffloadedModel, edge: Any, batch_size: int) -> None:
+    def __init__(self, clips: ClipData, model: OffloadedModel, edge: Any, batch_size: int) -> None:
         super().__init__()
         self.clips = clips
         self.batch_size = batch_size
-        cache = getattr(clips, "cache", None)  # beside the clips, where these have a folder of their own
+        cache = getattr(
+            clips.source, "cache", None
+        )  # beside the clips, where these have a folder of their own
         self.train = find_features(model, edge, clips.loader("train"), "train", cache)
         self.validation = find_features(model, edge, clips.loader("validation"), "validation", cache)
+
+    @property
+    def task(self) -> Classification:
+        """What the labels answer."""
+        return self.clips.task
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Shuffled batches."""

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from approxbit.backbones.feature import Feature
-from approxbit.tasks.label_sets import JOINT, MARGINAL, NUM_DIGITS, action_of
+from approxbit.tasks import Classification, LabelSet
 
 
 @dataclass(frozen=True)
@@ -133,25 +133,28 @@ def downstream_loss(found: Sequence[Tensor], teacher: Sequence[Tensor]) -> Float
     return torch.stack(shares).mean()
 
 
-def marginal_logits(joint: Float[Tensor, "batch joint_class"]) -> Float[Tensor, "batch action"]:
-    """Logits of the actions: log sum exp over the digits of the joint classes."""
-    return joint.unflatten(-1, (-1, NUM_DIGITS)).logsumexp(dim=-1)
-
-
 def answer_for(
-    label_set: str, logits: Float[Tensor, "batch class"], labels: Int64[Tensor, " batch"]
+    label_set: LabelSet, logits: Float[Tensor, "batch class"], labels: Int64[Tensor, " batch"]
 ) -> tuple[Float[Tensor, "batch answer"], Int64[Tensor, " batch"]]:
-    """Logits and labels in a label set.
+    """Logits and labels in a label set; differentiable, and else as `LabelSet` gives them.
 
     Args:
-        label_set: `actions` takes the marginals of the joint classes of Digits-in-Motion; `action_digit`,
-            and every label set of another data set, takes the model's own classes.
+        label_set: One whose classes are groups of the model's takes log sum exp over each group.
         logits: The model's answer.
         labels: Indices of the model's own classes.
+
+    Example:
+        >>> halves = LabelSet("halves", class_of=(0, 0, 1))
+        >>> logits, labels = answer_for(halves, torch.tensor([[0.2, 0.3, 0.5]]).log(), torch.tensor([1]))
+        >>> logits.exp(), labels
+        (tensor([[0.5000, 0.5000]]), tensor([0]))
     """
-    if label_set == MARGINAL:
-        return marginal_logits(logits), action_of(labels)
-    return logits, labels
+    if not label_set.class_of:
+        return logits, labels
+    class_of = torch.tensor(label_set.class_of, device=logits.device)
+    is_other = class_of != torch.arange(label_set.num_classes, device=logits.device)[:, None]
+    grouped = logits.unsqueeze(-2).masked_fill(is_other, -torch.inf)
+    return grouped.logsumexp(dim=-1), class_of[labels]
 
 
 def compute_top1(logits: Float[Tensor, "batch answer"], labels: Int64[Tensor, " batch"]) -> Float[Tensor, ""]:
@@ -159,19 +162,12 @@ def compute_top1(logits: Float[Tensor, "batch answer"], labels: Int64[Tensor, " 
     return 100.0 * (logits.argmax(dim=-1) == labels).float().mean()
 
 
-def joint_task_loss(
-    logits: Float[Tensor, "batch class"], labels: Int64[Tensor, " batch"]
+def task_loss(
+    task: Classification, logits: Float[Tensor, "batch class"], labels: Int64[Tensor, " batch"]
 ) -> Float[Tensor, ""]:
-    """Cross-entropy of the joint classes plus that of both marginals, for training a backbone.
+    """Sum of the cross-entropies in all label sets of a task, for training a backbone.
 
-    With 240 joint classes and a few hundred clips each, the marginals are what starts the learning.
+    With hundreds of classes and a few hundred clips of each, the coarser ones are what starts the learning.
     """
-    by_pair = logits.unflatten(-1, (-1, NUM_DIGITS))
-    return (
-        F.cross_entropy(logits, labels)
-        + F.cross_entropy(by_pair.logsumexp(dim=-1), action_of(labels))
-        + F.cross_entropy(by_pair.logsumexp(dim=-2), labels % NUM_DIGITS)
-    )
-
-
-LABEL_SETS = (MARGINAL, JOINT)
+    answers = (answer_for(each, logits, labels) for each in task.label_sets)
+    return torch.stack([F.cross_entropy(*answer) for answer in answers]).sum()

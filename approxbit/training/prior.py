@@ -115,11 +115,12 @@ class CodePrior(nn.Module):
             ValueError: The code is of another size, or there is a reference and the prior looks at none.
         """
         self._check(code, reference)
-        grid, tokens = _signed(code.grid), _signed(code.tokens)
+        dtype = self.before.dtype  # which is not that of codes where a whole training is in bfloat16
+        grid, tokens = _signed(code.grid, dtype), _signed(code.tokens, dtype)
         sums = torch.einsum("nbkthw,kun->bkuthw", _shifted(grid, BEFORE), self.before)
         sums = sums + self._from_earlier(grid)
         if reference is not None:
-            around = _shifted(_signed(reference.grid), AROUND[: self.num_reference])
+            around = _shifted(_signed(reference.grid, dtype), AROUND[: self.num_reference])
             sums = sums + torch.einsum("nbkthw,kun->bkuthw", around, self.reference)
         for axis, bias in enumerate(self.biases):
             sums = sums + bias.reshape(*bias.shape[:2], *(-1 if each == axis else 1 for each in range(3)))
@@ -324,8 +325,8 @@ def _signs(num_hidden: int) -> Tensor:
     return torch.tensor([1.0, -1.0]).repeat(num_hidden)[:num_hidden]
 
 
-def _signed(bits: Shaped[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    return 2 * (bits if bits.is_floating_point() else bits.float()) - 1
+def _signed(bits: Shaped[Tensor, "*shape"], dtype: torch.dtype) -> Float[Tensor, "*shape"]:
+    return 2 * bits.to(dtype) - 1
 
 
 def _shifted(

@@ -17,8 +17,9 @@ from torch import Tensor
 from approxbit import zoo
 from approxbit.codec.code import Code
 from approxbit.codec.codec import Codec
+from approxbit.datasets.source import ClipSource
+from approxbit.datasets.windows import Windows
 from approxbit.offload import OffloadedModel
-from approxbit.training.data import DigitsWindows
 from approxbit.training.prior import CodePrior, WindowPairs
 from approxbit.wire import (
     Coding,
@@ -29,6 +30,8 @@ from approxbit.wire import (
 )
 from approxbit.wire.coding import decode_payload, encode_planes
 from approxbit.wire.entropy import PRESETS
+
+BATCH_SIZE = 50
 
 NUM_REFERENCE = 7
 """Positions of an earlier code that the tables of updates look at."""
@@ -121,7 +124,7 @@ def fit_update_prior(
     return prior
 
 
-def pair_windows(codes: Code, windows: DigitsWindows) -> dict[int, WindowPairs]:
+def pair_windows(codes: Code, windows: Windows) -> dict[int, WindowPairs]:
     """All pairs of windows of one video that lie a shift apart, by shift in frames.
 
     Args:
@@ -191,41 +194,41 @@ def compute_ideal_bytes(trained: CodePrior, codes: Code) -> float:
 
 
 def make_metrics(codec: Codec, prior: PriorTables, whole: FittedPrior, codes: Code) -> dict[str, float]:
-    """What a card says of a prior: bytes of test codes, those of the nested ones, and those of updates."""
+    """What a card says of a prior: bytes of the codes, those of the nested ones, and those of updates."""
     metrics = {
         "raw_bytes": float(whole.raw_bytes),
-        "test_coded_bytes": round(whole.coded_bytes, 2),
-        "test_coded_bits_per_byte": round(8 * whole.coded_bytes / whole.raw_bytes, 3),
+        "coded_bytes": round(whole.coded_bytes, 2),
+        "coded_bits_per_byte": round(8 * whole.coded_bytes / whole.raw_bytes, 3),
     }
     planes = codes.to_planes().numpy()
     for size in codec.nested_sizes:
         name = replace(codec.configuration, codebook_size=size)
         lengths = [len(encode_planes(each[:size], prior)[1]) for each in planes]
-        metrics[f"{name}_test_coded_bytes"] = round(mean(lengths), 2)
+        metrics[f"{name}_coded_bytes"] = round(mean(lengths), 2)
     of_updates = whole.update_bytes.items()
-    return metrics | {f"test_update_bytes_{shift}": round(size, 2) for shift, size in of_updates}
+    return metrics | {f"update_bytes_{shift}": round(size, 2) for shift, size in of_updates}
 
 
 def train_priors(
     family: str,
-    data: Any,
+    source: ClipSource,
     checkpoints: str | os.PathLike[str] | None = None,
     preset: str = "small",
     num_steps: int = 400,
     seed: int = 0,
-    windows: DigitsWindows | None = None,
+    windows: Windows | None = None,
     configurations: Sequence[str] = (),
 ) -> Iterator[FittedPrior]:
     """Give codecs of a family a prior: file and card are written again, with another fingerprint.
 
     Args:
         family: Such as `digits-movinet`.
-        data: Whose `loader("train")` and `loader("test")` give the clips, such as `DigitsData`.
+        source: Of clips; priors learn from those of `train` and are measured on those of `test`.
         checkpoints: Folder of all families; by default as `find_checkpoints` says.
         preset: `fast`, `small` or `global`.
         num_steps: Steps of training for each prior.
         seed: For all random numbers.
-        windows: Of long videos, for tables of updates; by default there are none.
+        windows: For tables of updates; by default there are none.
         configurations: Whose codecs get one, such as `16-Enc-B5`; by default all. One that is nested in
             another shares its prior, and cannot be named.
 
@@ -243,8 +246,8 @@ def train_priors(
         expected, found = ", ".join(models), ", ".join(sorted(unknown))
         raise ValueError(f"expected configurations of {family} among {expected}, found {found}")
     models = {each: models[each] for each in configurations or models}
-    train = compute_codes(models, data.loader("train"), "codes of training clips")
-    test = compute_codes(models, data.loader("test"), "codes of test clips")
+    train = compute_codes(models, source.loader("train", BATCH_SIZE), "codes of training clips")
+    test = compute_codes(models, source.loader("test", BATCH_SIZE), "codes of test clips")
     of_windows = {} if windows is None else _codes_of_windows(models, windows)
     for configuration, model in models.items():
         name = f"{family}/{configuration}"
@@ -258,12 +261,12 @@ def train_priors(
             update_bytes = {shift: measure_updates(name, prior, pairs) for shift, pairs in test_pairs.items()}
         result = replace(measure_prior(name, prior, test[configuration], trained), update_bytes=update_bytes)
         metrics = make_metrics(model.codec, prior, result, test[configuration])
-        zoo.save_prior(name, prior, metrics, root)
+        zoo.save_prior(name, prior, metrics, root, split="test")
         yield result
 
 
 def _codes_of_windows(
-    models: Mapping[str, OffloadedModel], windows: DigitsWindows
+    models: Mapping[str, OffloadedModel], windows: Windows
 ) -> tuple[dict[str, Code], dict[str, Code]]:
     """Of training and of test windows."""
     train = compute_codes(models, windows.batches("train"), "codes of training windows")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,12 @@ from torch import Tensor
 
 from approxbit import zoo
 from approxbit.backbones.feature import Feature
-from approxbit.datasets.digits import JOINT_CLASSES
 from approxbit.offload import OffloadedModel
-from approxbit.tasks.label_sets import JOINT
+from approxbit.tasks import Classification
 from approxbit.training.backbone_module import BackboneModule
 from approxbit.training.codec_module import CodecModule
-from approxbit.training.objective import LABEL_SETS, answer_for, compute_top1
+
+SPLIT = "test"
 
 
 class Release(L.Callback):
@@ -45,74 +45,69 @@ class Release(L.Callback):
         Raises:
             ValueError: The codec's backbone is no family in the folder of checkpoints.
         """
-        self._label_sets(module)
-
-    def _label_sets(self, module: L.LightningModule) -> tuple[str, ...]:
-        """The label sets in which the module's own classes mean something."""
         if not isinstance(module, CodecModule):
-            return LABEL_SETS
+            return
         backbone, root = module.hparams["backbone"], self.folder.parent
         if backbone in zoo.BUILDERS:
             raise ValueError(
                 f"expected a backbone with a card in {root}, found the builder {backbone!r}: "
                 "save it there as a family (approxbit.zoo.save_backbone), and train for that family"
             )
-        own = zoo.card(backbone, root).label_set
-        return LABEL_SETS if own in LABEL_SETS else (own,)
+        zoo.card(backbone, root)
 
     def on_fit_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Measure, then save. An interrupted training releases nothing: resume it first."""
-        if trainer.interrupted:
+        """Measure, then save. An interrupted training releases nothing: resume it first.
+
+        Of several processes that train together, the first one does it.
+        """
+        if trainer.interrupted or not trainer.is_global_zero:
             return
+        assert isinstance(module, (CodecModule, BackboneModule))
         module.eval()
-        label_sets = self._label_sets(module)
-        batches = trainer.datamodule.test_dataloader()  # type: ignore[attr-defined]
-        metrics = measure_release(module, batches, label_sets)
+        metrics = measure_release(module, trainer.datamodule.test_dataloader())  # type: ignore[attr-defined]
         metrics |= {"optimizer_steps": float(trainer.global_step)}
         provenance = zoo.Provenance(
-            recipe=self.recipe, command=_command_line(), seed=_seed(), metrics=metrics
+            recipe=self.recipe, command=_command_line(), seed=_seed(), metrics=metrics, split=SPLIT
         )
         if isinstance(module, CodecModule):
             zoo.save_codec(
                 self.folder,
                 module.model.codec,
                 backbone=module.hparams["backbone"],
-                label_set=module.hparams["label_set"] if label_sets == LABEL_SETS else label_sets[0],
+                asked=module.task.asked,
                 provenance=provenance,
             )
-        elif isinstance(module, BackboneModule):
+        else:
             zoo.save_backbone(
                 self.folder,
                 module.backbone.to(memory_format=torch.contiguous_format),
                 builder=module.hparams["backbone"],
-                label_set=JOINT,
-                label_names=JOINT_CLASSES,
+                arguments=module.hparams["arguments"],
+                task=module.task,
                 provenance=provenance,
             )
         rank_zero_info(f"released {self.folder}: {metrics}")
 
 
-def measure_release(
-    module: L.LightningModule, batches: Any, label_sets: Sequence[str] = LABEL_SETS
-) -> dict[str, float]:
-    """Top-1 (percent) of what is released, in each label set.
+def measure_release(module: CodecModule | BackboneModule, batches: Any) -> dict[str, float]:
+    """The figures of the task (percent) of what is released.
 
-    That of a nested codec stands under the name of its configuration.
+    Those of a nested codec stand under the name of its configuration.
 
     Args:
         module: In eval mode.
         batches: `(clip of RGB in [0, 1], labels)`, batch by batch.
-        label_sets: As for `measure_top1`.
     """
+    batches = ((clip.to(module.device), labels) for clip, labels in batches)
     if not isinstance(module, CodecModule):
-        return measure_top1({"": module}, batches, label_sets)
+        return measure_figures(module.task, {"": module}, batches)
     models = {"": module.model}
     for size in module.model.codec.nested_sizes:
         first = module.model.first_bits(size)
         models[f"{first.codec.configuration}_"] = first
     answers = {name: partial(_answer_feature, model) for name, model in models.items()}
     features = ((module.compute_feature(clip), labels) for clip, labels in batches)
-    return measure_top1(answers, features, label_sets)
+    return measure_figures(module.task, answers, features)
 
 
 def _answer_feature(model: OffloadedModel, feature: Feature) -> Float[Tensor, "batch class"]:
@@ -121,30 +116,27 @@ def _answer_feature(model: OffloadedModel, feature: Feature) -> Float[Tensor, "b
 
 
 @torch.inference_mode()
-def measure_top1(
-    models: Mapping[str, Any], batches: Iterable[Any], label_sets: Sequence[str] = LABEL_SETS
+def measure_figures(
+    task: Classification, models: Mapping[str, Any], batches: Iterable[Any]
 ) -> dict[str, float]:
-    """Top-1 (percent) of several models in each of some label sets.
+    """The figures of several models, percent.
 
     Args:
-        models: Input -> logits of the model's own classes, by what stands before the names of its metrics.
+        task: Of all of them.
+        models: Input -> logits of the model's own classes, by what stands before the names of its figures.
         batches: `(input, labels of the model's own classes)`, batch by batch.
-        label_sets: As for `answer_for`; by default those of Digits-in-Motion, whose joint classes the models
-            must then answer. An empty name stands for classes whose label set is not known.
     """
     logits: dict[str, list[Float[Tensor, "batch class"]]] = {name: [] for name in models}
     labels: list[Tensor] = []
     for inputs, target in track(batches, "testing"):
         labels.append(target)
         for name, model in models.items():
-            logits[name].append(model(inputs))
-    targets = torch.cat(labels)
+            logits[name].append(model(inputs).float().cpu())
+    targets = torch.cat(labels).numpy()
     return {
-        f"{name}test_top1_{label_set}".rstrip("_"): round(
-            compute_top1(*answer_for(label_set, found, targets)).item(), 3
-        )
-        for name, found in ((name, torch.cat(parts)) for name, parts in logits.items())
-        for label_set in label_sets
+        f"{name}{figure}": percent
+        for name, parts in logits.items()
+        for figure, percent in task.score(torch.cat(parts).numpy(), targets).items()
     }
 
 

@@ -8,6 +8,7 @@ from approxbit.families import (
     available,
     card,
     find_checkpoints,
+    find_task,
     load_lut,
 )
 from approxbit.zoo.builders import BUILDERS, build_backbone, list_offload_points
@@ -31,6 +32,7 @@ __all__ = [
     "compute_fingerprint",
     "describe_machine",
     "find_checkpoints",
+    "find_task",
     "list_offload_points",
     "load",
     "load_backbone",

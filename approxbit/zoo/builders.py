@@ -10,7 +10,7 @@ import torch
 
 from approxbit import backbones
 from approxbit.backbones.base import Backbone
-from approxbit.backbones.movinet import movinet, movinet_digits
+from approxbit.backbones.movinet import movinet, movinet_small
 
 if TYPE_CHECKING:
     from approxbit.backbones.splitting import OffloadPoint
@@ -25,8 +25,8 @@ def _build(name: str, **arguments: Any) -> Backbone:
 
 
 BUILDERS: dict[str, Callable[..., Backbone]] = {
-    "movinet_digits": movinet_digits,
-    **{name: partial(_build, name) for name in ("mvitv2_digits", "mvitv2_b", "mvitv2_s")},
+    "movinet_small": movinet_small,
+    **{name: partial(_build, name) for name in ("mvitv2_tiny", "mvitv2_b", "mvitv2_s")},
     **{f"movinet_{size}": partial(movinet, size) for size in MOVINETS},
     **{f"movinet_{size}_stream": partial(movinet, size, streaming=True) for size in MOVINETS},
     "video_llava_7b": partial(_build, "video_llava"),
@@ -41,7 +41,7 @@ def build_backbone(builder: str, arguments: Mapping[str, Any]) -> Backbone:
         ValueError: There is no such builder.
 
     Example:
-        >>> build_backbone("movinet_digits", {"num_classes": 24, "clip_shape": [3, 8, 32, 32]}).clip_shape
+        >>> build_backbone("movinet_small", {"num_classes": 24, "clip_shape": [3, 8, 32, 32]}).clip_shape
         (3, 8, 32, 32)
     """
     if builder not in BUILDERS:

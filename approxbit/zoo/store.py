@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,9 @@ from approxbit.families.folder import (
     locate_codec,
     locate_family,
 )
-from approxbit.families.named import read_backbone_card, read_codec_card
+from approxbit.families.named import find_task, read_backbone_card, read_codec_card
 from approxbit.offload import OffloadedModel
+from approxbit.tasks import Classification, Task
 from approxbit.wire import PriorTables
 from approxbit.zoo.builders import build_backbone
 from approxbit.zoo.machine import describe_machine
@@ -41,8 +42,7 @@ def save_backbone(
     backbone: Backbone,
     builder: str,
     arguments: Mapping[str, Any] | None = None,
-    label_names: Sequence[str] = (),
-    label_set: str = "",
+    task: Task | None = None,
     provenance: Provenance | None = None,
 ) -> BackboneCard:
     """Write `backbone.safetensors` and `backbone.json` into a family's folder.
@@ -52,21 +52,21 @@ def save_backbone(
         backbone: What to save.
         builder: Key of `BUILDERS` that makes the like of `backbone`.
         arguments: Keyword arguments of the builder.
-        label_names: One name for each logit, or none.
-        label_set: Which question the logits answer.
+        task: What its answer means; by default classes of which no name is known.
         provenance: How the backbone was made.
 
     Raises:
-        ValueError: The folder's name is no family's, there is no such builder, or the label names do not fit.
+        ValueError: The folder's name is no family's, there is no such builder, or the task is for
+            another number of classes.
         WeightsError: The builder makes a model of other tensors.
     """
     family, path = check_family(Path(folder).name), Path(folder) / f"{BACKBONE}.json"
-    _check_labels(backbone, label_names)
+    task = Classification.of_names() if task is None else task
+    task.check_model(backbone.num_classes)
     arguments = dict(arguments or {})
     check_fit(_weights_of(path), build_backbone(builder, arguments), backbone.state_dict())
     record = save_weights(_weights_of(path), backbone)
-    made = _made_here(provenance)
-    card = BackboneCard(family, builder, arguments, label_set, tuple(label_names), record, made)
+    card = BackboneCard(family, builder, arguments, task, record, _made_here(provenance))
     save_card(path, card)
     return card
 
@@ -75,7 +75,7 @@ def save_codec(
     folder: PathLike,
     codec: Codec,
     backbone: str | None = None,
-    label_set: str | None = None,
+    asked: str = "",
     provenance: Provenance | None = None,
     prior: PriorTables | None = None,
 ) -> CodecCard:
@@ -85,13 +85,14 @@ def save_codec(
         folder: The family's folder. The backbone is already saved there or in the folder beside it.
         codec: What to save.
         backbone: Family of the backbone that the codec was trained for; by default this one.
-        label_set: Which question the codec was trained to answer; by default the backbone's.
+        asked: The label set that the codec was trained to answer in; by default that of the backbone's task.
         provenance: How the codec was made.
         prior: Its tables for coding, part of the fingerprint.
 
     Raises:
-        ValueError: The folder's name is no family's, there is no such backbone, its features are not those
-            that the codec was made for, or the prior is for codes of another size.
+        ValueError: The folder's name is no family's, there is no such backbone, its task has no such label
+            set, its features are not those that the codec was made for, or the prior is for codes of another
+            size.
         WeightsError: The backbone, the configuration and the codec's options make a codec of other tensors.
     """
     family, configuration = check_family(Path(folder).name), str(codec.configuration)
@@ -110,7 +111,7 @@ def save_codec(
         backbone_card.name,
         backbone_card.weights.fingerprint,
         codec.options.changed(),
-        backbone_card.label_set if label_set is None else label_set,
+        backbone_card.task.asking(asked).asked,
         save_weights(_weights_of(path), codec, configuration, beside),
         _made_here(provenance),
     )
@@ -123,6 +124,7 @@ def save_prior(
     prior: PriorTables,
     metrics: Mapping[str, float] | None = None,
     checkpoints: PathLike | None = None,
+    split: str = "",
 ) -> CodecCard:
     """Give a saved codec its prior, or another one. Its weights stay, its fingerprint changes.
 
@@ -131,19 +133,23 @@ def save_prior(
         prior: Tables for its codes.
         metrics: What was measured of the prior, added to those in the codec's card.
         checkpoints: Folder of all families; by default as `find_checkpoints` says.
+        split: Whose clips it was measured on; by default that of the card.
 
     Raises:
-        ValueError: There is no such codec, it is nested in another, or the prior is for codes of another
-            size.
+        ValueError: There is no such codec, it is nested in another, the prior is for codes of another size,
+            or the metrics in the card are those of another split.
         WeightsError: As for `load`.
     """
     root = find_checkpoints(checkpoints)
     codec, made = load(name, root).codec, read_codec_card(root, name)
     if made.name != name:
         raise ValueError(f"{name} is nested in {made.name}, whose prior it has: name that one")
-    provenance = replace(made.provenance, metrics={**made.provenance.metrics, **(metrics or {})})
+    known = made.provenance
+    if known.split not in ("", split or known.split):
+        raise ValueError(f"{name}: expected metrics of the {known.split} clips, found those of {split}")
+    known = replace(known, metrics={**known.metrics, **(metrics or {})}, split=split or known.split)
     folder = locate_codec(root, name).parent
-    return save_codec(folder, codec, made.backbone, made.label_set, provenance, prior)
+    return save_codec(folder, codec, made.backbone, made.asked, known, prior)
 
 
 def load(name: str, checkpoints: PathLike | None = None) -> OffloadedModel:
@@ -216,7 +222,8 @@ def _assemble(root: Path, codec_card: CodecCard, backbone: Backbone) -> Offloade
         )
     codec = _build_codec(backbone, codec_card.configuration, _options_of(path, codec_card))
     beside = load_weights(_weights_of(path), codec, codec_card.weights, path.stem, (PRIOR,))
-    model = OffloadedModel(backbone, codec.requires_grad_(False), backbone_card.label_names)
+    task = find_task(codec_card.name, root)
+    model = OffloadedModel(backbone, codec.requires_grad_(False), task)
     model.fingerprint = int(codec_card.weights.fingerprint, 16)
     if beside:
         model.prior = _read_prior(path, codec, beside[PRIOR])
@@ -251,14 +258,6 @@ def _check_same_feature(codec: Codec, rebuilt: Codec) -> None:
             f"the backbone's features at {codec.configuration.offload_point} have the shape "
             f"{tuple(expected[0])} and {expected[1]} class tokens, "
             f"found a codec for {tuple(found[0])} and {found[1]}"
-        )
-
-
-def _check_labels(backbone: Backbone, label_names: Sequence[str]) -> None:
-    if label_names and len(label_names) != backbone.num_classes:
-        raise ValueError(
-            f"label_names must hold one name for each of the {backbone.num_classes} classes, "
-            f"found {len(label_names)}"
         )
 
 

@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from approxbit.codec import CodecOptions, LookupFree, NoisyThreshold, Spherical
-from approxbit.tasks.label_sets import JOINT, MARGINAL
+from approxbit.datasets.digits import JOINT, MARGINAL
 from approxbit.training import ObjectiveWeights, Optimization
 from approxbit.zoo import describe_machine
 

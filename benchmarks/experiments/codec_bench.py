@@ -18,8 +18,8 @@ import torch
 from approxbit.backbones.feature import Feature
 from approxbit.codec import Code, Codec
 from approxbit.configuration import Configuration
-from approxbit.tasks.label_sets import JOINT, MARGINAL
-from approxbit.training import CodecModule, DigitsData
+from approxbit.datasets.digits import JOINT, MARGINAL, TASK, DigitsClips
+from approxbit.training import ClipData, CodecModule
 from approxbit.training.features import FeatureData, FeatureDataset, find_features
 from approxbit.training.objective import answer_for, compute_top1
 from approxbit.training.prior_family import fit_prior, make_metrics, measure_prior
@@ -43,7 +43,7 @@ class CodecBench:
 
     def __init__(self, family: str, configuration: str, num_train: int, num_test: int, folder: Path) -> None:
         self.family, self.configuration = family, Configuration.parse(configuration)
-        self.clips = DigitsData(batch_size=16, num_train=num_train, num_test=num_test)
+        self.clips = ClipData(DigitsClips(num_train, num_test=num_test), batch_size=16)
         self.folder = folder
         self._data: FeatureData | None = None
         self._test: FeatureDataset | None = None
@@ -125,7 +125,7 @@ class CodecBench:
             found[str(size)] = {
                 **{each: top1_percent(each, answers, self._test.labels) for each in (JOINT, MARGINAL)},
                 "raw_bytes": whole.raw_bytes * size / codec.configuration.codebook_size,
-                "coded_bytes": coded[f"{prefix}test_coded_bytes"],
+                "coded_bytes": coded[f"{prefix}coded_bytes"],
             }
         return found
 
@@ -154,7 +154,7 @@ def open_bench(parser: argparse.ArgumentParser, folder: str) -> tuple[argparse.N
 
 def top1_percent(label_set: str, answers: torch.Tensor, labels: torch.Tensor) -> float:
     """Top-1 in percent, rounded."""
-    return round(compute_top1(*answer_for(label_set, answers, labels)).item(), 3)
+    return round(compute_top1(*answer_for(TASK.label_set(label_set), answers, labels)).item(), 3)
 
 
 @torch.no_grad()

@@ -24,10 +24,10 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from approxbit import zoo
-from approxbit.tasks.label_sets import JOINT, MARGINAL
-from approxbit.training import DigitsData
+from approxbit.datasets.digits import JOINT, MARGINAL, TASK, DigitsClips
+from approxbit.training import ClipData
 from approxbit.training.memory import keep_freed_memory
-from approxbit.training.objective import answer_for, compute_top1, joint_task_loss
+from approxbit.training.objective import answer_for, compute_top1, task_loss
 from approxbit.training.schedule import warmup_cosine
 from approxbit.zoo import describe_machine
 
@@ -55,7 +55,7 @@ def repeat_the_middle_frame(clip: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def measure(model: nn.Module, data: DigitsData, change: Change, name: str) -> dict[str, float]:
+def measure(model: nn.Module, data: ClipData, change: Change, name: str) -> dict[str, float]:
     """Top-1 (percent) in both label sets after `change`."""
     logits, labels = [], []
     for clip, target in track(data.test_dataloader(), name):
@@ -63,13 +63,14 @@ def measure(model: nn.Module, data: DigitsData, change: Change, name: str) -> di
         labels.append(target)
     answers, targets = torch.cat(logits), torch.cat(labels)
     return {
-        each: round(compute_top1(*answer_for(each, answers, targets)).item(), 2) for each in (MARGINAL, JOINT)
+        each: round(compute_top1(*answer_for(TASK.label_set(each), answers, targets)).item(), 2)
+        for each in (MARGINAL, JOINT)
     }
 
 
-def train_on_single_frames(data: DigitsData, steps: int) -> nn.Module:
+def train_on_single_frames(data: ClipData, steps: int) -> nn.Module:
     """The architecture of the shipped model, from scratch, that only ever sees still clips."""
-    model = zoo.build_backbone("movinet_digits", {}).train().to(memory_format=torch.channels_last_3d)
+    model = zoo.build_backbone("movinet_small", {}).train().to(memory_format=torch.channels_last_3d)
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.02)
     scheduler = LambdaLR(optimizer, warmup_cosine(steps, 0.08))
     batches = iter(data.train_dataloader())
@@ -79,7 +80,7 @@ def train_on_single_frames(data: DigitsData, steps: int) -> nn.Module:
             batches = iter(data.train_dataloader())
             batch = next(batches)
         clip = repeat_a_random_frame(batch[0]).contiguous(memory_format=torch.channels_last_3d)
-        loss = joint_task_loss(model(clip), batch[1])
+        loss = task_loss(TASK, model(clip), batch[1])
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -97,7 +98,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
     keep_freed_memory()
-    data = DigitsData(num_test=arguments.num_clips)
+    data = ClipData(DigitsClips(num_test=arguments.num_clips), batch_size=32)
     video_model = zoo.load_backbone("digits-movinet")
     single = train_on_single_frames(data, arguments.steps)
     rows = {

@@ -32,8 +32,8 @@ import torch
 
 from approxbit import zoo
 from approxbit.codec.code import Code
+from approxbit.datasets.digits import DigitsClips
 from approxbit.offload import OffloadedModel
-from approxbit.training.data import DigitsData
 from approxbit.training.prior import CodePrior
 from approxbit.training.prior_family import (
     compute_codes,
@@ -97,8 +97,8 @@ def codes_of(family: str, models: dict[str, OffloadedModel], split: str, folder:
     known = hashlib.sha256(repr(sorted(model.fingerprint for model in models.values())).encode())
     path = folder / f"{family}-{split}-{known.hexdigest()[:12]}.npz"
     if not path.exists():
-        data = DigitsData(num_train=NUM_TRAIN, num_test=NUM_TEST)
-        codes = compute_codes(models, data.loader(split), f"{family} {split}")
+        source = DigitsClips(num_train=NUM_TRAIN, num_test=NUM_TEST)
+        codes = compute_codes(models, source.loader(split, 50), f"{family} {split}")
         packed = {
             name: np.packbits(code.to_planes().numpy().reshape(len(code.grid), -1), axis=1)
             for name, code in codes.items()

@@ -32,11 +32,11 @@ from approxbit import zoo
 from approxbit.baselines.vq import compute_perplexity, from_index_bits
 from approxbit.baselines.vq_module import VQModule
 from approxbit.configuration import Configuration
-from approxbit.training import DigitsData
+from approxbit.datasets.digits import DigitsClips
 from approxbit.training.checkpoints import last_checkpoint
 from approxbit.training.cli import main as train
 from approxbit.training.cli import parse_recipe, read_recipe
-from approxbit.training.release import measure_top1
+from approxbit.training.release import measure_figures
 from approxbit.wire import pack
 from approxbit.zoo import describe_machine
 
@@ -72,7 +72,7 @@ def load_trained(recipe: str, configuration: str, root: Path) -> VQModule:
 @torch.inference_mode()
 def measure(module: VQModule) -> dict[str, Any]:
     """Bytes, top-1, use of the entries and the codec's own times."""
-    codec, batches = module.model.codec, DigitsData().test_dataloader()
+    codec, batches = module.model.codec, DigitsClips().loader("test", 50)
     codes = [codec.encode(module.compute_feature(clip)) for clip, _ in batches]
     planes = torch.cat([code.to_planes() for code in codes])
     counts = from_index_bits(planes.transpose(1, 2)).flatten().bincount(minlength=len(codec.entries))
@@ -81,7 +81,7 @@ def measure(module: VQModule) -> dict[str, Any]:
     singles = [codec.encode(feature) for feature in features]
     return {
         "bytes": len(pack(planes[0].numpy())),
-        **measure_top1({"": module}, batches),
+        **measure_figures(module.task, {"": module}, batches),
         "entries_used": int((counts > 0).sum()),
         "entries": len(counts),
         "perplexity": round(compute_perplexity(counts), 1),
@@ -120,7 +120,7 @@ def paper_rows(family: str, points: set[str]) -> list[tuple[str, ...]]:
         if owner != f"{family}-paper" or Configuration.parse(configuration).offload_point not in points:
             continue
         metrics = zoo.card(name).provenance.metrics
-        top1 = [f"{metrics[f'test_top1_{each}']:.2f}" for each in ("action_digit", "actions")]
+        top1 = [f"{metrics[f'top1_{each}']:.2f}" for each in ("action_digit", "actions")]
         rows.append((configuration, "binary, paper's recipe", f"{metrics['raw_bytes']:g}", *top1, *[""] * 4))
     return rows
 
@@ -131,7 +131,7 @@ def binary_rows(family: str, points: set[str]) -> list[tuple[str, ...]]:
     for row in zoo.load_lut(family).rows:
         if row.configuration is None or row.configuration.offload_point not in points:
             continue
-        top1 = [f"{row.accuracies[each]:.2f}" for each in ("action_digit", "actions")]
+        top1 = [f"{row.scores[f'top1_{each}']:.2f}" for each in ("action_digit", "actions")]
         times = f"{row.encode_ms:.2f} ms", f"{row.decode_ms:.2f} ms"
         rows.append((row.arm, "binary, ours, coded", f"{row.payload_bytes:g}", *top1, "", "", *times))
     return rows
@@ -139,8 +139,8 @@ def binary_rows(family: str, points: set[str]) -> list[tuple[str, ...]]:
 
 def vq_row(configuration: str, found: dict[str, Any]) -> tuple[str, ...]:
     return (
-        configuration, "VQ", str(found["bytes"]), f"{found['test_top1_action_digit']:.2f}",
-        f"{found['test_top1_actions']:.2f}", f"{found['entries_used']} of {found['entries']}",
+        configuration, "VQ", str(found["bytes"]), f"{found['top1_action_digit']:.2f}",
+        f"{found['top1_actions']:.2f}", f"{found['entries_used']} of {found['entries']}",
         f"{found['perplexity']:g}", f"{found['encode_ms']:.2f} ms", f"{found['decode_ms']:.2f} ms",
     )  # fmt: skip
 

@@ -24,8 +24,8 @@ from rich.table import Table
 
 from approxbit import zoo
 from approxbit.configuration import Configuration
+from approxbit.datasets.digits import JOINT, MARGINAL
 from approxbit.report.style import COLOURS, INK, make_figure, tidy
-from approxbit.tasks.label_sets import JOINT, MARGINAL
 
 FAMILIES = {
     "digits-movinet": ("digits-movinet-paper", "digits-movinet"),
@@ -66,8 +66,8 @@ def read_points(family: str, curves: str) -> list[Point]:
         packed = metrics["raw_bytes"] * count_live_bits(name) / whole.codebook_size
         if card.name != name:
             prefix = f"{configuration}_"
-        top1 = {each: metrics[f"{prefix}test_top1_{each}"] for each in (JOINT, MARGINAL)}
-        coded = metrics[f"{prefix}test_coded_bytes"]
+        top1 = {each: metrics[f"{prefix}top1_{each}"] for each in (JOINT, MARGINAL)}
+        coded = metrics[f"{prefix}coded_bytes"]
         points += [
             Point(curve, str(configuration), packed if curve == "a" else coded, top1) for curve in curves
         ]

@@ -50,7 +50,7 @@ def compute(index: int) -> dict[str, Any]:
         "feature": feature.grid[0].numpy(),
         "bits": code.to_planes()[0].numpy(),
         "decoded": decoded.grid[0].numpy(),
-        "answers": [(model.label_names[int(i)], float(v)) for v, i in zip(*best, strict=True)],
+        "answers": [(model.task.class_names[int(i)], float(v)) for v, i in zip(*best, strict=True)],
     }
 
 

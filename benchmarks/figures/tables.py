@@ -15,9 +15,9 @@ from live_bits import count_live_bits
 
 import approxbit
 from approxbit import zoo
+from approxbit.datasets.digits import JOINT, MARGINAL
 from approxbit.select import EDGE_ONLY, LUT, SERVER_ONLY, LUTRow
 from approxbit.select.selector import latency_ms
-from approxbit.tasks.label_sets import JOINT, MARGINAL
 from approxbit.zoo import find_checkpoints
 
 README = REPOSITORY / "README.md"
@@ -79,10 +79,10 @@ def family_cells(family: str, lut: LUT, row: LUTRow) -> list[str]:
         tables,
         *(
             text
-            for each in (JOINT, MARGINAL)
+            for each in (f"top1_{JOINT}", f"top1_{MARGINAL}")
             for text in (
-                f"{row.accuracies[each]:.2f}",
-                "" if row == whole else f"{row.accuracies[each] - whole.accuracies[each]:+.2f}",
+                f"{row.scores[each]:.2f}",
+                "" if row == whole else f"{row.scores[each] - whole.scores[each]:+.2f}",
             )
         ),
         f"{row.edge_ms + row.encode_ms:.1f} ms",

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from approxbit.backbones.movinet import MoViNet, movinet, movinet_digits
+from approxbit.backbones.movinet import MoViNet, movinet, movinet_small
 from approxbit.backbones.movinet_layers import (
     ConvolutionUnit,
     SameAveragePool,
@@ -285,11 +285,11 @@ def test_a_deep_copy_is_a_model_of_its_own(tiny_models):
 
 def test_the_digits_model_is_small_and_cut_at_a_third_and_two_thirds_of_its_work():
     with torch.device("meta"):
-        model = movinet_digits().eval()
+        model = movinet_small().eval()
         clip = torch.empty(1, *model.clip_shape)
     assert model.clip_shape == (3, 16, 64, 64)
     assert model.num_classes == 240
-    assert model.architecture is ARCHITECTURES["digits"]
+    assert model.architecture is ARCHITECTURES["small"]
     assert model.feature_shape("B3").size == (16, 8, 8)
     assert model.feature_shape("B5").size == (16, 4, 4)
     whole = multiplications(model, clip)

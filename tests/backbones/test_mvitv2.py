@@ -14,8 +14,8 @@ from approxbit.backbones.mvitv2 import (
     classify,
     embed,
     mvitv2_b,
-    mvitv2_digits,
     mvitv2_s,
+    mvitv2_tiny,
     run_through,
     to_feature,
     to_tokens,
@@ -29,7 +29,7 @@ CLIP_SHAPES = [(3, 16, 64, 64), (3, 15, 61, 67), (3, 3, 33, 90), (3, 1, 17, 17)]
 @pytest.fixture(scope="module")
 def digits() -> MViTv2:
     torch.manual_seed(0)
-    return mvitv2_digits(num_classes=24).eval()
+    return mvitv2_tiny(num_classes=24).eval()
 
 
 def on_meta(build, *arguments) -> MViTv2:
@@ -109,7 +109,7 @@ def test_features_of_mvitv2_b_are_those_of_the_paper():
 
 
 def test_features_of_the_digits_variant_are_equal_at_both_offload_points():
-    model = on_meta(mvitv2_digits)
+    model = on_meta(mvitv2_tiny)
     assert model.offload_points == ("B1", "B2", "B3", "B4", "B5", "B6", "B7", "B8")
     assert model.feature_shape("B1") == (32, 4, 16, 16)
     assert model.feature_shape("B3") == model.feature_shape("B6") == (64, 4, 8, 8)
@@ -187,9 +187,9 @@ def test_rates_of_training_are_passed_on():
         0,
         0.4,
     ]
-    model = on_meta(mvitv2_digits, 24, (3, 16, 64, 64), 0.1, 0.2)
+    model = on_meta(mvitv2_tiny, 24, (3, 16, 64, 64), 0.1, 0.2)
     assert (model.head[0].p, model.blocks[-1].stochastic_depth.p) == (0.1, 0.2)
-    assert on_meta(mvitv2_digits).head[0].p == 0.0
+    assert on_meta(mvitv2_tiny).head[0].p == 0.0
 
 
 @pytest.mark.parametrize(("build", "num_blocks"), [(mvitv2_b, 24), (mvitv2_s, 16)])

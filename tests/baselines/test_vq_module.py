@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from approxbit.baselines.vq_module import VQModule
+from approxbit.datasets.digits import DigitsClips
 from approxbit.training.checkpoints import last_checkpoint
 from approxbit.training.cli import main
-from approxbit.training.data import DigitsData
 from approxbit.training.optimization import Optimization
 
-SMALL_DATA = {"batch_size": 4, "num_train": 8, "num_validation": 4, "num_test": 4, "evaluation_batch_size": 4}
+SMALL = {"num_train": 8, "num_validation": 4, "num_test": 4}
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +39,13 @@ def test_a_recipe_trains_it_and_its_checkpoint_holds_the_entries(tmp_path: Path)
                 "optimization": {"schedule": "cosine"},
             },
         },
-        "data": {"class_path": "approxbit.training.DigitsData", "init_args": SMALL_DATA},
+        "data": {
+            "class_path": "approxbit.training.ClipData",
+            "init_args": {
+                "source": {"class_path": "approxbit.datasets.digits.DigitsClips", "init_args": SMALL},
+                "batch_size": 4,
+            },
+        },
         "trainer": {
             "default_root_dir": str(tmp_path / "runs"),
             "accelerator": "cpu",
@@ -67,7 +73,7 @@ def test_the_objective_is_the_weighed_sum_of_its_terms() -> None:
     torch.manual_seed(0)
     weights = {"reconstruction_weight": 0.5, "commitment_weight": 2.0}
     module = VQModule("digits-movinet", "5-Enc-B5", **weights).train()
-    parts, top1 = module.compute_objective(next(iter(DigitsData(**SMALL_DATA).train_dataloader())))
+    parts, top1 = module.compute_objective(next(iter(DigitsClips(**SMALL).loader("train", 4))))
     expected = parts.task + 0.5 * parts.reconstruction + 2.0 * parts.commitment
     assert parts.total.item() == pytest.approx(expected.item())
     assert parts.commitment > 0
@@ -80,7 +86,7 @@ def test_all_options_of_the_binary_module_are_there() -> None:
         "digits-movinet", "5-Enc-B5", code_channels=8, optimization=optimization, label_set="actions"
     )
     assert module.optimization == optimization
-    assert module.label_set == "actions"
+    assert module.task.asked == module.label_set.name == "actions"
     assert module.model.codec.entries.shape == (32, 8)
     assert all(
         name.startswith("model.codec.") for name, weight in module.named_parameters() if weight.requires_grad

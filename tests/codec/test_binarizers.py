@@ -146,3 +146,13 @@ def test_on_the_sphere_the_length_of_the_logits_does_not_matter():
 def test_a_weight_out_of_range_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("zero", [0.0, -0.0])
+@pytest.mark.parametrize(
+    "binarizer", [Threshold(), LookupFree(), Spherical()], ids=lambda each: type(each).__name__
+)
+def test_a_logit_of_exactly_0_is_bit_0(binarizer, zero):
+    logits = Feature(torch.full((2, 3, 1, 1, 2), zero), torch.full((2, 1, 3), zero))
+    assert not any(part.any() for part in binarizer(logits))
+    assert not any(part.any() for part in threshold(logits))

@@ -6,11 +6,19 @@ import pytest
 import torch
 
 from approxbit.datasets import digits
-from approxbit.datasets.digits import ACTION_CLASSES, JOINT_CLASSES, DigitsInMotion, write_videos
+from approxbit.datasets.digits import (
+    ACTION_CLASSES,
+    DIGIT_NAMES,
+    JOINT_CLASSES,
+    TASK,
+    DigitsClips,
+    DigitsInMotion,
+    joint_label,
+    write_videos,
+)
 from approxbit.datasets.digits_actions import ACTIONS
 from approxbit.datasets.digits_render import SPLITS, glyphs, render_clip
 from approxbit.datasets.something_something import SomethingSomethingV2
-from approxbit.tasks.label_sets import JOINT, MARGINAL, action_logits, action_of, joint_label, label_set
 from approxbit.video.reader import read_clip
 
 
@@ -100,7 +108,7 @@ def test_nothing_half_written_stays_behind(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("labels", [MARGINAL, JOINT])
+@pytest.mark.parametrize("labels", ["action_digit", "actions", "digits"])
 def test_written_videos_are_read_by_the_something_something_loader(tmp_path, labels):
     paths = write_videos(tmp_path, "test", num_clips=3, num_frames=8)
     dataset = SomethingSomethingV2(
@@ -109,7 +117,9 @@ def test_written_videos_are_read_by_the_something_something_loader(tmp_path, lab
         tmp_path / f"{labels}-test.json",
     )
     clip = render_clip("test", 1, num_frames=8)
-    expected = clip.action if labels == MARGINAL else joint_label(clip.action, clip.digit)
+    joint = joint_label(clip.action, clip.digit)
+    expected = {"action_digit": joint, "actions": clip.action, "digits": clip.digit}[labels]
+    assert dataset.label_names == TASK.label_set(labels).class_names
     assert dataset[1] == (paths[1], expected)
     decoded = read_clip(paths[1], 8)
     assert decoded.shape == (8, 64, 64, 3)
@@ -123,15 +133,26 @@ def test_split_files_have_the_official_fields(tmp_path):
     assert entry["label"] == entry["template"].replace("[", "").replace("]", "")
 
 
-def test_marginal_logits_are_the_log_of_summed_probabilities():
-    logits = np.random.default_rng(0).normal(size=(3, 240)) * 5
-    probability = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
-    marginal = np.exp(action_logits(logits))
-    marginal /= marginal.sum(axis=-1, keepdims=True)
-    assert np.allclose(marginal, probability.reshape(3, 24, 10).sum(axis=-1))
+def test_the_label_sets_of_the_task_agree_with_one_another():
+    own, actions, digits_ = TASK.label_sets
+    assert (own.class_names, actions.class_names, digits_.class_names) == (
+        JOINT_CLASSES,
+        ACTION_CLASSES,
+        DIGIT_NAMES,
+    )
+    for action, digit in itertools.product(range(24), range(10)):
+        label = joint_label(action, digit)
+        assert (actions.labels(label), digits_.labels(label)) == (action, digit)
+        assert DIGIT_NAMES[digit] in JOINT_CLASSES[label]
+        assert JOINT_CLASSES[label].replace(DIGIT_NAMES[digit], "digit") == ACTION_CLASSES[action]
 
 
-def test_labels_of_arrays_and_unknown_label_sets():
-    assert action_of(np.array([0, 9, 10, 239])).tolist() == [0, 0, 1, 23]
-    with pytest.raises(ValueError, match="label set 'actions' or 'action_digit', found 'digits'"):
-        label_set("digits", [])
+def test_a_source_gives_batches_of_rgb_in_the_order_of_the_clips(tmp_path):
+    source = DigitsClips(num_validation=3, num_frames=4, size=32, cache=str(tmp_path))
+    [(clip, labels), (rest, _)] = source.loader("validation", batch_size=2)
+    assert (clip.shape, rest.shape) == ((2, 3, 4, 32, 32), (1, 3, 4, 32, 32))
+    fresh = render_clip("validation", 1, num_frames=4, size=32)
+    for channel in clip[1]:
+        assert torch.equal(channel, torch.from_numpy(fresh.frames).float() / 255)
+    assert labels[1] == joint_label(fresh.action, fresh.digit)
+    assert source.task is TASK

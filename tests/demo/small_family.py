@@ -10,17 +10,17 @@ import torch
 from approxbit import zoo
 from approxbit.codec import Codec
 from approxbit.configuration import Configuration
-from approxbit.datasets.digits import JOINT_CLASSES
+from approxbit.datasets.digits import TASK
 from approxbit.exporting.prepare import prepare_family
 from approxbit.select import LUT, LUTRow
 
 FAMILY = "digits-tiny"
-NAMES = ("action_digit", "actions")
+NAMES = ("top1_action_digit", "top1_actions")
 
 
 def make_row(arm: str, edge_ms: float, payload_bytes: int, server_ms: float, accuracy: float) -> LUTRow:
-    accuracies = {NAMES[0]: accuracy, NAMES[1]: accuracy + 5}
-    return LUTRow(arm, edge_ms, 0, payload_bytes, 0, server_ms, accuracy, accuracies)
+    scores = {NAMES[0]: accuracy, NAMES[1]: accuracy + 5}
+    return LUTRow(arm, edge_ms, 0, payload_bytes, 0, server_ms, accuracy, scores)
 
 
 @pytest.fixture(scope="session")
@@ -38,10 +38,10 @@ def lut() -> LUT:
 @pytest.fixture(scope="session")
 def checkpoints(tmp_path_factory: pytest.TempPathFactory, lut: LUT) -> Path:
     root = tmp_path_factory.mktemp("checkpoints")
-    arguments = {"num_classes": len(JOINT_CLASSES), "clip_shape": (3, 4, 32, 32)}
+    arguments = {"num_classes": TASK.num_classes, "clip_shape": (3, 4, 32, 32)}
     torch.manual_seed(0)
-    backbone = zoo.build_backbone("movinet_digits", arguments)
-    zoo.save_backbone(root / FAMILY, backbone, "movinet_digits", arguments, JOINT_CLASSES, "action_digit")
+    backbone = zoo.build_backbone("movinet_small", arguments)
+    zoo.save_backbone(root / FAMILY, backbone, "movinet_small", arguments, TASK)
     for text in ("8-Enc-B3", "4-NoEnc-B5"):
         configuration = Configuration.parse(text)
         codec = Codec(backbone.feature_shape(configuration.offload_point), configuration)

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from approxbit.datasets.digits import ACTION_CLASSES, JOINT_CLASSES, write_videos
+from approxbit.datasets.digits import ACTION_CLASSES, JOINT_CLASSES, TASK, write_videos
 from approxbit.demo import edge
+from approxbit.edge.device import open_device
 from approxbit.engines.prepared import load_prepared
 from approxbit.errors import LinkError
 from approxbit.processes import ChildProcess
@@ -39,20 +40,23 @@ def test_the_listing_is_that_of_the_written_videos(tmp_path: Path) -> None:
         assert tuple(listing.label_names) == classes
 
 
-def test_joint_logits_answer_both_label_sets() -> None:
+def test_the_logits_of_a_model_answer_in_every_label_set() -> None:
     logits = np.zeros(len(JOINT_CLASSES), np.float32)
     logits[40:50] = 3  # action 4, whichever digit
     logits[99] = 4
-    assert edge.name_answer(Logits(logits), "actions", ACTION_CLASSES) == ACTION_CLASSES[4]
-    assert edge.name_answer(Logits(logits), "action_digit", JOINT_CLASSES) == JOINT_CLASSES[99]
-    assert edge.name_answer(TopK((99, 40), (-1, -2)), "action_digit", JOINT_CLASSES) == JOINT_CLASSES[99]
+    assert edge.name_answer(Logits(logits), TASK.label_set("actions")) == ACTION_CLASSES[4]
+    assert edge.name_answer(Logits(logits), TASK.label_set("action_digit")) == JOINT_CLASSES[99]
+    best = TopK((99, 40), (-1, -2))
+    assert edge.name_answer(best, TASK.label_set("action_digit")) == JOINT_CLASSES[99]
 
 
-def test_a_model_of_other_classes_has_no_answer() -> None:
-    with pytest.raises(ValueError, match="must know the 24 classes of actions, found 3 logits"):
-        edge.name_answer(Logits(np.zeros(30, np.float32)), "actions", ACTION_CLASSES)
-    with pytest.raises(ValueError, match="must know the 240 classes of action_digit, found 24 logits"):
-        edge.name_answer(Logits(np.zeros(24, np.float32)), "action_digit", JOINT_CLASSES)
+def test_a_device_must_know_the_classes_of_its_videos(prepared: Path) -> None:
+    device = open_device(prepared)
+    assert edge.find_label_set(device, "actions", ACTION_CLASSES) is device.task.label_set("actions")
+    with pytest.raises(ValueError, match="the model must know the 3 classes actions of the videos"):
+        edge.find_label_set(device, "actions", ["a", "b", "c"])
+    with pytest.raises(ValueError, match="one of the label sets action_digit, actions, digits, found 'x'"):
+        edge.find_label_set(device, "x", ["a"])
 
 
 def test_a_clip_comes_in_every_interval_until_the_end() -> None:
@@ -72,7 +76,7 @@ def test_a_clip_that_takes_too_long_delays_the_others_without_a_burst() -> None:
 
 def test_the_device_never_imports_torch(prepared: Path, lut: LUT, checkpoints: Path, tmp_path: Path) -> None:
     write_videos(tmp_path, "test", 2)
-    lut.with_accuracy("actions").save(tmp_path / "lut.json")
+    lut.with_figure("top1_actions").save(tmp_path / "lut.json")
     words = ["--device", prepared, "--label-set", "actions", "--lut", tmp_path / "lut.json"]
     command = [sys.executable, "-c", BLOCK_TORCH, *map(str, words), "--slowdown", "1", "--threads", "1"]
     process = ChildProcess(command, "the edge process")

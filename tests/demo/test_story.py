@@ -70,9 +70,9 @@ def test_the_demo_answers_clips_and_writes_its_report(
     assert summary["num_fallbacks"] == 0
     page = Path(summary["report"])
     assert page.read_text().count("data:image/png;base64") == 3
-    assert len(list((tmp_path / "report" / "digits-in-motion" / "videos").glob("*.mp4"))) == 12
+    assert len(list((tmp_path / "report" / "videos-of-the-demo" / "videos").glob("*.mp4"))) == 12
     lut = LUT.load(page.parent / "lut.json")
-    assert lut.accuracy_names[0] == "actions"
+    assert lut.figures[0] == "top1_actions"
     assert lut.backend.startswith("onnxruntime ")
     assert f"The device computes with {lut.backend}, the server with torch." in page.read_text()
     assert all(row.edge_ms > 0 for row in lut.rows if row.arm != "server-only")
@@ -109,7 +109,7 @@ def test_no_process_is_left_when_the_demo_ends_early(family: str, tmp_path: Path
         ({"slowdown": 0.5}, "slowdown must be at least 1, found 0.5"),
         ({"num_threads": 0}, "threads must be at least 1, found 0"),
         ({"seed": -1}, "seed must be 0 or more, found -1"),
-        ({"label_set": "colours"}, "label_set must be 'actions' or 'action_digit' .* found 'colours'"),
+        ({"label_set": "colours"}, "one of the label sets action_digit, actions, digits, found 'colours'"),
         ({"family": "nothing"}, "has the LUTs digits-tiny; found 'nothing'"),
     ],
 )

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from approxbit.datasets.digits import ACTION_CLASSES, JOINT_CLASSES
+from approxbit.datasets.digits import ACTION_CLASSES, JOINT_CLASSES, TASK
 from approxbit.edge.arms import EdgeArm, EmulatedArm
 from approxbit.edge.device import Device, open_device
 from approxbit.edge.measure import refresh_times
@@ -22,7 +22,6 @@ from approxbit.exporting.prepare import prepare_family
 from approxbit.profiling.torch_device import open_torch_device
 from approxbit.select import LUT, LUTRow
 from approxbit.server.loading import load_service
-from approxbit.tasks.label_sets import classification
 from approxbit.wire import AnswerKind, Logits, Request, TopK, Wanted
 from approxbit.zoo import load_backbone
 
@@ -53,7 +52,7 @@ def test_a_device_knows_its_arms(device: Device, checkpoints: Path) -> None:
     assert set(names) == {"edge-only", "server-only", *VIDEOS, *CODES}
     assert len(names) == len(set(names))
     assert device.clip_format.frames_shape == (4, 32, 32, 3)
-    assert device.task.label_set().class_names == JOINT_CLASSES
+    assert device.task == TASK
     feature_shape = load_backbone("digits-tiny", checkpoints).feature_shape("B3")
     assert device.feature_bytes["8-Enc-B3"] == 4 * math.prod(feature_shape)
     assert device.backend == f"onnxruntime {metadata.version('onnxruntime')}"
@@ -134,12 +133,11 @@ def test_answers_are_ranked_by_probability(device: Device) -> None:
     ]
 
 
-def test_codecs_for_the_actions_answer_with_actions(device: Device) -> None:
+def test_codecs_for_a_coarser_label_set_answer_in_it(device: Device) -> None:
     logits = np.zeros(len(JOINT_CLASSES), np.float32)
     logits[40:50] = 3  # action 4, whichever digit
     logits[99] = 4
-    task = classification("action_digit", "actions", len(logits), JOINT_CLASSES, ACTION_CLASSES)
-    ranked = replace(device, task=task).rank(Logits(logits))
+    ranked = replace(device, task=TASK.asking("actions")).rank(Logits(logits))
     assert len(ranked) == len(ACTION_CLASSES)
     assert ranked[0][0] == ACTION_CLASSES[4]
 
@@ -151,7 +149,7 @@ def test_times_are_measured_and_accuracies_kept(
     extra = replace(lut, rows=(*lut.rows, LUTRow("mjpeg", 1, 1, 1, 1, 1, 50)))
     fresh = refresh_times(extra, device, transport, clips, "this machine", pause_s=0)
     assert fresh.arms == lut.arms
-    assert [row.accuracies for row in fresh.rows] == [row.accuracies for row in lut.rows]
+    assert [row.scores for row in fresh.rows] == [row.scores for row in lut.rows]
     assert "this machine" in fresh.device
     assert "accuracies of 2026-01-01" in fresh.device
     assert (fresh.backend, fresh.threads) == (device.backend, 1)

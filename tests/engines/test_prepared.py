@@ -10,13 +10,20 @@ import pytest
 
 from approxbit.engines.artefact import ArtefactError
 from approxbit.engines.prepared import PreparedFamily, load_prepared, save_prepared
+from approxbit.tasks import QuestionAnswering
 
-DOCUMENT = {
+DOCUMENT: dict[str, Any] = {
     "format": "approxbit-prepared",
     "version": 1,
     "family": "toy",
-    "label_set": "actions",
-    "action_names": ["up", "down"],
+    "task": {
+        "kind": "classification",
+        "label_sets": [
+            {"name": "moves", "class_names": ["up", "down", "left"], "class_of": []},
+            {"name": "axes", "class_names": ["vertical", "horizontal"], "class_of": [0, 0, 1]},
+        ],
+        "asked": "axes",
+    },
     "whole": "toy--8-Enc-B3",
     "configurations": {
         "8-Enc-B3": {"artefact": "toy--8-Enc-B3", "feature_bytes": 4096},
@@ -32,7 +39,9 @@ def write(path: Path, **changes: Any) -> Path:
 
 def test_what_was_saved_is_read_again(tmp_path: Path) -> None:
     folders = {"8-Enc-B3": tmp_path / "a", "4-NoEnc-B5": tmp_path / "b"}
-    family = PreparedFamily("toy", "ssv2", (), tmp_path / "a", folders, {"8-Enc-B3": 4096, "4-NoEnc-B5": 512})
+    family = PreparedFamily(
+        "toy", QuestionAnswering(), tmp_path / "a", folders, {"8-Enc-B3": 4096, "4-NoEnc-B5": 512}
+    )
     save_prepared(tmp_path / "toy.json", family)
     assert load_prepared(tmp_path / "toy.json") == family
     assert list(tmp_path.iterdir()) == [tmp_path / "toy.json"]
@@ -41,7 +50,8 @@ def test_what_was_saved_is_read_again(tmp_path: Path) -> None:
 def test_the_format_stays_as_it_is(tmp_path: Path) -> None:
     family = load_prepared(write(tmp_path / "toy.json"))
     assert family.whole == family.artefacts["8-Enc-B3"] == tmp_path / "toy--8-Enc-B3"
-    assert family.action_names == ("up", "down")
+    assert family.task.asked == "axes"
+    assert family.task.class_names == ("up", "down", "left")
     assert family.feature_bytes == {"8-Enc-B3": 4096, "4-NoEnc-B5": 512}
     save_prepared(tmp_path / "again.json", family)
     assert json.loads((tmp_path / "again.json").read_text()) == DOCUMENT
@@ -55,8 +65,9 @@ def test_the_format_stays_as_it_is(tmp_path: Path) -> None:
         ({"version": True}, "version: expected 1, found True"),
         ({"more": 1}, r"expected the keys family, .*; missing: none; unknown: 'more'"),
         ({"family": 3}, "family: expected text, found 3"),
-        ({"label_set": None}, "label_set: expected text, found None"),
-        ({"action_names": [1]}, r"action_names\[0\]: expected text, found 1"),
+        ({"task": None}, "task: expected a JSON object, found None"),
+        ({"task": {"kind": "chess"}}, "task.kind: expected one of 'classification', .*, found 'chess'"),
+        ({"task": {**DOCUMENT["task"], "asked": "x"}}, "task: expected one of the label sets moves, axes, f"),
         ({"whole": "../up"}, "whole: expected the name of a folder beside the file, found '../up'"),
         ({"configurations": {}}, "configurations: expected at least one, found none"),
         ({"configurations": {"a": 1}}, "configurations.a: expected a JSON object, found 1"),

@@ -56,13 +56,13 @@ def test_the_lut_has_this_devices_times_and_the_servers_other_columns(
     lut, expected = LUT.load(out), LUT.load(base)
     assert lut.arms == ("server-only", *ARMS)
     assert lut.backend == "TensorRT 8.6.2, weak-fp16"
-    assert (lut.num_clips, lut.family, lut.accuracy_names) == (2400, "digits-movinet", ("top1",))
+    assert (lut.num_clips, lut.family, lut.figures) == (2400, "digits-movinet", ("top1",))
     assert lut.row("server-only") == expected.row("server-only")
     row = lut.row(ARMS[0])
     assert 0 < row.edge_ms < 50
     assert 0 < row.encode_ms < 50
     assert (row.payload_bytes, row.raw_bytes, row.energy_mj, row.memory_mb) == (6, 8, None, None)
-    assert (row.decode_ms, row.server_ms, row.accuracies) == (0.5, 4.0, {"top1": 93.0})
+    assert (row.decode_ms, row.server_ms, row.scores) == (0.5, 4.0, {"top1": 93.0})
     record = json.loads(out.with_suffix(".record.json").read_text())
     times = record["arms"][ARMS[0]]["times_ms"]
     assert set(times) == {"p50", "p90", "p99", "min", "mean"}

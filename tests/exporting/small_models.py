@@ -18,6 +18,7 @@ from approxbit.backbones.vlm import llava_onevision, video_llava
 from approxbit.codec import Codec, CodecOptions
 from approxbit.configuration import Configuration
 from approxbit.offload import OffloadedModel
+from approxbit.tasks import Classification
 
 NUM_CLASSES = 5
 
@@ -25,7 +26,7 @@ NUM_CLASSES = 5
 def make_movinet(clip_shape: tuple[int, int, int, int] = (3, 4, 20, 20)) -> Backbone:
     """Two blocks: a kernel of 5 in time that is longer than a short clip, and both kinds of skips."""
     architecture = replace(
-        MOVINETS["digits"],
+        MOVINETS["small"],
         stem_channels=8,
         blocks=(block(12, 2, "16:3x3x3"), block(16, 1, "24:5x3x3 24:1x5x5")),
         head_channels=24,
@@ -37,7 +38,7 @@ def make_movinet(clip_shape: tuple[int, int, int, int] = (3, 4, 20, 20)) -> Back
 def make_mvitv2(clip_shape: tuple[int, int, int, int] = (3, 4, 36, 36)) -> Backbone:
     """Three blocks: strides of queries and keys, wider channels, several heads, an odd grid of 9 x 9."""
     architecture = replace(
-        MVITS["digits"],
+        MVITS["tiny"],
         blocks=blocks(16, (1, 16, 1, (1, 4, 4)), (1, 32, 2, (1, 2, 2)), (1, 32, 1, (1, 1, 1))),
         patch_kernel=(3, 7, 7),
         patch_stride=(2, 4, 4),
@@ -83,7 +84,8 @@ def make_model(
     channels = codec.feature_shape.channels
     statistics = [torch.randn(channels) / 4, 0.5 + torch.rand(channels)]
     codec.fit_statistics(*statistics, *(statistics if codec.num_tokens else ()))
-    return OffloadedModel(backbone, codec, [f"class {number}" for number in range(backbone.num_classes)])
+    names = [f"class {number}" for number in range(backbone.num_classes)]
+    return OffloadedModel(backbone, codec, Classification.of_names(names))
 
 
 @torch.no_grad()

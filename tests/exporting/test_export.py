@@ -30,7 +30,7 @@ def test_the_card_describes_the_folder(device_artefact: Path, movinet: Offloaded
     assert card.clip_format == clip_format(movinet.backbone)
     assert card.code_format == movinet.code_format
     assert (card.code_format.fingerprint, card.clip_format.fingerprint) == (0x1234, 0xABCD)
-    assert card.label_names == movinet.label_names
+    assert card.label_names == movinet.task.class_names
     assert card.target == to_json(load_target("xavier-jp5"))
     assert [card.graphs[half].opset for half in ("edge", "server")] == [16, 16]
     assert card.graphs["server"].float32_layers

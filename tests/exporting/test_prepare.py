@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from approxbit.datasets.digits import TASK
 from approxbit.engines import finding
 from approxbit.engines.artefact import load_artefact
 from approxbit.engines.finding import Wanted, find_prepared
@@ -46,7 +47,7 @@ def artefacts_in(cache: Path) -> set[str]:
 
 def test_there_is_an_artefact_for_each_configuration_and_one_whole_model(prepared: Path) -> None:
     family = load_prepared(prepared)
-    assert (family.family, family.label_set, family.action_names) == (FAMILY, "action_digit", ())
+    assert (family.family, family.task) == (FAMILY, TASK)
     assert set(family.artefacts) == {"8-Enc-B3", "4-NoEnc-B5"}
     for name, folder in family.artefacts.items():
         found = load_artefact(folder).card
@@ -111,7 +112,7 @@ def test_whatever_an_artefact_depends_on_is_in_its_name(
     elif change == "labels":
         path = root / FAMILY / "backbone.json"
         facts = json.loads(path.read_text())
-        facts["label_names"][0] = "another name"
+        facts["task"]["label_sets"][0]["class_names"][0] = "another name"
         path.write_text(json.dumps(facts))
     elif change == "source":
         monkeypatch.setattr(finding, "hash_sources", lambda: "other")
@@ -183,12 +184,14 @@ def test_a_folder_that_cannot_be_renamed_is_an_error(tmp_path: Path) -> None:
         prepare._publish(tmp_path / "none", Wanted(FAMILY, tmp_path / "there", whole=False))
 
 
-def test_actions_are_named_only_where_they_are_asked_for() -> None:
-    from approxbit.datasets.digits import ACTION_CLASSES, JOINT_CLASSES
-
-    assert prepare.action_names("actions", JOINT_CLASSES) == ACTION_CLASSES
-    assert prepare.action_names("action_digit", JOINT_CLASSES) == ()
-    assert prepare.action_names("actions", ("a", "b")) == ()
+def test_the_task_is_that_of_the_backbone_with_what_the_codec_was_trained_for(
+    checkpoints: Path, cache: Path, tmp_path: Path
+) -> None:
+    root = shutil.copytree(checkpoints, tmp_path / "checkpoints")
+    path = root / FAMILY / "8-Enc-B3.json"
+    path.write_text(path.read_text().replace('"asked": "action_digit"', '"asked": "actions"'))
+    (root / FAMILY / "4-NoEnc-B5.json").unlink()
+    assert load_prepared(prepare_family(FAMILY, root, cache)).task == TASK.asking("actions")
 
 
 def test_the_sources_that_are_hashed_are_there() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, make_dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any, ClassVar, Optional
+from typing import Any, ClassVar, Optional, Union
 
 import pytest
 from hypothesis import given
@@ -65,6 +65,24 @@ class Dated:
     day: str = field(default_factory=lambda: "today")
 
 
+@dataclass(frozen=True)
+class Cash:
+    json_kind: ClassVar[str] = "cash"
+    coins: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Card:
+    json_kind: ClassVar[str] = "card"
+    number: str
+
+
+@dataclass(frozen=True)
+class Bill:
+    paid: Union[Cash, Card]  # noqa: UP007 - both spellings are read
+    tip: Cash | Card
+
+
 HEADER = {"format": "menu", "version": 1}
 DOCUMENT: dict[str, Any] = {**HEADER, "dishes": [{"name": "soup", "price": 3}], "range": [1, 2.5]}
 
@@ -98,6 +116,34 @@ def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
     save_json(path, menu, HEADER)
     assert load_json(path, Menu, MenuError, HEADER) == menu
     assert [entry.name for entry in tmp_path.iterdir()] == ["menu.json"]
+
+
+def test_the_kind_of_a_dataclass_says_which_one_of_a_union_it_is() -> None:
+    bill = Bill(Card("12"), Cash((1, 2)))
+    document = {"paid": {"kind": "card", "number": "12"}, "tip": {"kind": "cash", "coins": [1, 2]}}
+    assert to_json(bill) == document
+    assert from_json(Bill, document, "", MenuError) == bill
+    assert from_json(Cash, document["tip"], "", MenuError) == bill.tip
+    assert document["tip"] == {"kind": "cash", "coins": [1, 2]}  # what was given is left as it was
+
+
+@pytest.mark.parametrize(
+    ("paid", "message"),
+    [
+        (3, "paid: expected a JSON object, found 3"),
+        ({"number": "12"}, r"paid\.kind: expected one of 'card', 'cash', found None"),
+        ({"kind": ["card"], "number": "12"}, r"paid\.kind: expected one of .*, found \['card'\]"),
+        (
+            {"kind": "cash", "number": "12"},
+            r"paid: expected the keys coins; missing: 'coins'; unknown: 'number'",
+        ),
+    ],
+)
+def test_what_is_none_of_a_union_is_named(paid: Any, message: str) -> None:
+    with pytest.raises(MenuError, match=message):
+        from_json(Bill, {"paid": paid, "tip": {"kind": "cash", "coins": []}}, "", MenuError)
+    with pytest.raises(MenuError, match="kind: expected one of 'cash', found 'card'"):
+        from_json(Cash, {"kind": "card", "coins": []}, "", MenuError)
 
 
 def test_the_file_is_readable(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from approxbit.codec import Codec, CodecOptions
 from approxbit.configuration import Configuration
 from approxbit.errors import FingerprintError
 from approxbit.offload import OffloadedModel
+from approxbit.tasks import Classification
 from approxbit.wire import AnswerKind, Packet, Request, Wanted, pack
 
 
@@ -132,19 +133,15 @@ def test_the_fingerprint_is_unknown_at_first():
     assert make_model().fingerprint == 0
 
 
-def test_label_names_are_kept_in_order():
-    assert make_model(label_names=["up", "down", "left", "right"]).label_names == (
-        "up",
-        "down",
-        "left",
-        "right",
-    )
-    assert make_model().label_names == ()
+def test_the_task_is_kept_and_shared_with_the_first_bits():
+    task = Classification.of_names(["up", "down", "left", "right"])
+    assert make_model(task=task).task is task
+    assert make_model().task == Classification.of_names()
 
 
-def test_label_names_must_be_as_many_as_the_classes():
-    with pytest.raises(ValueError, match="one name for each of the 4 classes, found 2"):
-        make_model(label_names=["up", "down"])
+def test_a_task_of_another_number_of_classes_is_refused():
+    with pytest.raises(ValueError, match="the label set classes has 2 classes, found a model of 4"):
+        make_model(task=Classification.of_names(["up", "down"]))
 
 
 def test_an_unknown_offload_point_is_refused():

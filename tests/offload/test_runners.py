@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from approxbit.backbones.base import Backbone
-from approxbit.backbones.movinet import movinet_digits
-from approxbit.backbones.mvitv2 import mvitv2_digits
+from approxbit.backbones.movinet import movinet_small
+from approxbit.backbones.mvitv2 import mvitv2_tiny
 from approxbit.codec import Codec, CodecOptions
 from approxbit.configuration import Configuration
 from approxbit.engines.runner import ClipFormat
@@ -32,13 +32,13 @@ def make_model(backbone: Backbone, configuration: str) -> OffloadedModel:
 @pytest.fixture(scope="module")
 def movinet() -> Backbone:
     torch.manual_seed(1)
-    return movinet_digits(num_classes=3, clip_shape=CLIP_SHAPE).eval()
+    return movinet_small(num_classes=3, clip_shape=CLIP_SHAPE).eval()
 
 
 @pytest.fixture(scope="module")
 def mvitv2() -> Backbone:
     torch.manual_seed(1)
-    return mvitv2_digits(num_classes=3, clip_shape=CLIP_SHAPE).eval()
+    return mvitv2_tiny(num_classes=3, clip_shape=CLIP_SHAPE).eval()
 
 
 def make_clip() -> np.ndarray:
@@ -170,6 +170,6 @@ def test_no_thread_at_all_is_refused(movinet: Backbone) -> None:
 
 
 def test_a_backbone_of_wide_clips_is_refused() -> None:
-    wide = movinet_digits(num_classes=3, clip_shape=(3, 4, 32, 48)).eval()
+    wide = movinet_small(num_classes=3, clip_shape=(3, 4, 32, 48)).eval()
     with pytest.raises(ValueError, match=r"clips must be square, found a clip_shape of \(3, 4, 32, 48\)"):
         torch_whole(wide)

@@ -32,7 +32,7 @@ def make_model(configuration: str = "8-NoEnc-B3", frames_per_code: int = 1) -> O
     """An untrained model whose features lie on both sides of the codec's thresholds."""
     torch.manual_seed(0)
     parsed = Configuration.parse(configuration)
-    backbone = movinet("digits", streaming=True, num_classes=9, clip_shape=(3, frames_per_code, *SIZE)).eval()
+    backbone = movinet("small", streaming=True, num_classes=9, clip_shape=(3, frames_per_code, *SIZE)).eval()
     codec = Codec(backbone.feature_shape(parsed.offload_point), parsed)
     statistics = FeatureStatistics()
     statistics.update(backbone.edge_half(parsed.offload_point)(random_clip(4, 6, seed=2)))
@@ -198,7 +198,7 @@ def test_a_code_takes_as_many_frames_as_the_codec_was_made_for():
 
 
 def test_a_base_backbone_cannot_stream():
-    backbone = movinet("digits", num_classes=9, clip_shape=(3, 1, *SIZE)).eval()
+    backbone = movinet("small", num_classes=9, clip_shape=(3, 1, *SIZE)).eval()
     codec = Codec(backbone.feature_shape("B3"), Configuration.parse("8-NoEnc-B3"))
     model = OffloadedModel(backbone, codec)
     for use in (EdgeStream, ServerStream, lambda model: answer_clip(model, random_clip(1, 1))):

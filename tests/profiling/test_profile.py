@@ -5,16 +5,19 @@ from statistics import mean
 
 import pytest
 import torch
+from random_clips import RandomClips
 
 from approxbit import zoo
 from approxbit.codec import Codec
 from approxbit.configuration import Configuration
-from approxbit.datasets.digits import DigitsInMotion
+from approxbit.datasets.digits import TASK, DigitsClips
 from approxbit.profiling import profile_family
 from approxbit.select import EDGE_ONLY, LUT, SERVER_ONLY
+from approxbit.tasks import Classification, LabelSet
 from approxbit.training.prior_family import fit_prior
 from approxbit.wire.coding import encode_planes
 
+TOYS = Classification((LabelSet("toys", tuple("abc")), LabelSet("pets", ("yes", "no"), (0, 1, 1))))
 CONFIGURATIONS = ("4-Enc-B5", "2-NoEnc-B5", "4-Enc-B3")
 VIDEOS = tuple(f"h264-{preset}-crf{crf}" for preset in ("superfast", "veryslow") for crf in (23, 32, 40))
 
@@ -24,8 +27,8 @@ def checkpoints(tmp_path_factory):
     """A family of random weights."""
     torch.manual_seed(0)
     root = tmp_path_factory.mktemp("checkpoints")
-    backbone = zoo.build_backbone("movinet_digits", {})
-    zoo.save_backbone(root / "tiny", backbone, builder="movinet_digits", label_set="action_digit")
+    backbone = zoo.build_backbone("movinet_small", {})
+    zoo.save_backbone(root / "tiny", backbone, builder="movinet_small", task=TASK)
     for name in CONFIGURATIONS:
         configuration = Configuration.parse(name)
         codec = Codec(backbone.feature_shape(configuration.offload_point), configuration)
@@ -34,28 +37,34 @@ def checkpoints(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def lut(checkpoints, tmp_path_factory):
+def source(tmp_path_factory):
     cache = tmp_path_factory.mktemp("cache")
-    return profile_family(
-        "tiny", num_clips=6, num_timed=2, checkpoints=checkpoints, cache=cache, backend="torch"
-    )
+    return DigitsClips(num_validation=6, num_test=3, cache=str(cache))
 
 
 @pytest.fixture(scope="module")
-def onnx_lut(checkpoints, tmp_path_factory):
-    cache = tmp_path_factory.mktemp("cache")
-    return profile_family("tiny", num_clips=6, num_timed=2, checkpoints=checkpoints, cache=cache)
+def lut(checkpoints, source):
+    return profile_family("tiny", source, num_timed=2, checkpoints=checkpoints, backend="torch")
+
+
+@pytest.fixture(scope="module")
+def onnx_lut(checkpoints, source, tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("APPROXBIT_CACHE", str(tmp_path_factory.mktemp("artefacts")))
+        return profile_family("tiny", source, num_timed=2, checkpoints=checkpoints)
 
 
 def test_there_is_a_row_for_every_arm(lut):
     assert set(lut.arms) == {EDGE_ONLY, SERVER_ONLY, *VIDEOS, *CONFIGURATIONS}
     assert lut.family == "tiny"
-    assert lut.num_clips == 6
-    assert lut.accuracy_names == ("action_digit", "actions")
+    assert (lut.split, lut.num_clips) == ("validation", 6)
+    assert lut.figures == TASK.figures
+    assert all(tuple(row.scores) == TASK.figures for row in lut.rows)
+    assert all(row.accuracy == row.scores["top1_action_digit"] for row in lut.rows)
 
 
 def test_payloads_are_those_of_the_packed_codes(lut):
-    backbone = zoo.build_backbone("movinet_digits", {})
+    backbone = zoo.build_backbone("movinet_small", {})
     for name in CONFIGURATIONS:
         configuration = Configuration.parse(name)
         shape = backbone.feature_shape(configuration.offload_point)
@@ -78,7 +87,7 @@ def test_the_edge_side_is_onnx_runtimes_unless_torch_is_asked_for(lut, onnx_lut)
     assert onnx_lut.arms == lut.arms
     for name in (EDGE_ONLY, SERVER_ONLY, *CONFIGURATIONS):
         ours, theirs = onnx_lut.row(name), lut.row(name)
-        assert (ours.payload_bytes, ours.accuracies) == (theirs.payload_bytes, theirs.accuracies)
+        assert (ours.payload_bytes, ours.scores) == (theirs.payload_bytes, theirs.scores)
     for name in CONFIGURATIONS:
         row = onnx_lut.row(name)
         assert min(row.edge_ms, row.decode_ms, row.server_ms) > 0
@@ -108,15 +117,14 @@ def test_compressed_video_stands_beside_the_codes(lut):
         assert sizes[0] < lut.row(SERVER_ONLY).payload_bytes
 
 
-def test_scores_and_bytes_are_those_of_the_models_one_by_one(checkpoints, lut, tmp_path):
+def test_scores_are_those_of_the_models_one_by_one(checkpoints, source, lut):
     models = zoo.load_family("tiny", checkpoints)
     backbone = next(iter(models.values())).backbone
-    frames, labels = DigitsInMotion("test", 6, cache=tmp_path).__getitems__(range(6))
-    clip = (frames.float() / 255).unsqueeze(1).expand(-1, 3, -1, -1, -1)
+    ((clip, labels),) = source.loader("validation", 6)
     for name, model in {EDGE_ONLY: backbone, **models}.items():
         with torch.inference_mode():
             right = (model(clip).argmax(dim=1) == labels).float().mean().item()
-        assert lut.row(name).accuracies["action_digit"] == round(100 * right, 3)
+        assert lut.row(name).scores["top1_action_digit"] == round(100 * right, 3)
 
 
 @pytest.mark.parametrize("option", ["num_clips", "num_timed", "num_threads"])
@@ -125,26 +133,49 @@ def test_nothing_to_measure_is_refused(checkpoints, option):
         profile_family("tiny", checkpoints=checkpoints, **{option: 0})
 
 
-def test_a_family_of_another_data_set_is_refused(checkpoints, tmp_path):
-    backbone = zoo.build_backbone("movinet_digits", {})
-    zoo.save_backbone(tmp_path / "other", backbone, builder="movinet_digits", label_set="ssv2")
-    configuration = Configuration.parse("4-Enc-B5")
-    zoo.save_codec(tmp_path / "other", Codec(backbone.feature_shape("B5"), configuration).eval())
-    with pytest.raises(ValueError, match="other answers 'ssv2', expected 'action_digit' or 'actions'"):
-        profile_family("other", checkpoints=tmp_path)
+@pytest.fixture
+def own_family(tmp_path):
+    """A family of three toys."""
+    arguments = {"num_classes": 3, "clip_shape": (3, 4, 32, 32)}
+    backbone = zoo.build_backbone("movinet_small", arguments)
+    zoo.save_backbone(tmp_path / "own", backbone, "movinet_small", arguments, TOYS)
+    codec = Codec(backbone.feature_shape("B5"), Configuration.parse("4-Enc-B5"))
+    zoo.save_codec(tmp_path / "own", codec.eval(), asked="pets")
+    return tmp_path
 
 
-def test_payloads_of_a_codec_with_a_prior_are_those_of_its_coded_codes(checkpoints, tmp_path):
+def test_any_family_is_measured_on_clips_of_its_own(own_family):
+    source = RandomClips(TOYS, num_clips=5)
+    found = profile_family("own", source, "test", 4, 1, checkpoints=own_family, backend="torch")
+    assert (found.split, found.num_clips, found.figures) == ("test", 4, ("top1_pets", "top1_toys"))
+    backbone = zoo.load_backbone("own", own_family)
+    clips, labels = source.clips("test")[:4]
+    with torch.inference_mode():
+        logits = backbone((clips - backbone.mean[0]) / backbone.std[0])
+    assert found.row(EDGE_ONLY).scores == TOYS.asking("pets").score(logits.numpy(), labels.numpy())
+    assert found.row(SERVER_ONLY).payload_bytes == 3 * 4 * 32 * 32
+
+
+def test_a_family_without_clips_that_can_be_made_here_needs_a_source(own_family):
+    with pytest.raises(
+        ValueError, match=r"of the task toys, pets: pass a ClipSource .* approxbit\.profiling\.profile_fam"
+    ):
+        profile_family("own", checkpoints=own_family)
+    with pytest.raises(ValueError, match=r"data of the model's classes a, b, c, \.\.\., found those of"):
+        profile_family("own", RandomClips(Classification.of_names("xyz")), checkpoints=own_family)
+    with pytest.raises(ValueError, match="expected one of the splits train, validation, test, found 'dev'"):
+        profile_family("own", RandomClips(TOYS), "dev", checkpoints=own_family)
+
+
+def test_payloads_of_a_codec_with_a_prior_are_those_of_its_coded_codes(checkpoints, source, tmp_path):
     root = shutil.copytree(checkpoints / "tiny", tmp_path / "coded" / "tiny").parent
     models = zoo.load_family("tiny", root)
     name, model = next(iter(models.items()))
-    frames, _ = DigitsInMotion("test", 6, cache=tmp_path).__getitems__(range(6))
-    code = model.encode((frames.float() / 255).unsqueeze(1).expand(-1, 3, -1, -1, -1))
+    ((clip, _),) = source.loader("validation", 6)
+    code = model.encode(clip)
     zoo.save_prior(f"tiny/{name}", fit_prior(model, code, "fast", num_steps=20).freeze(), checkpoints=root)
     coded = zoo.load_family("tiny", root)[name]
-    row = profile_family(
-        "tiny", num_clips=6, num_timed=1, checkpoints=root, cache=tmp_path, backend="torch"
-    ).row(name)
+    row = profile_family("tiny", source, num_timed=1, checkpoints=root, backend="torch").row(name)
     lengths = [len(encode_planes(each, coded.prior)[1]) for each in code.to_planes().numpy()]
     assert row.payload_bytes == round(mean(lengths), 2)
     assert row.raw_bytes == coded.codec.configuration.payload_bytes(coded.codec.feature_shape)

@@ -220,7 +220,7 @@ def test_a_checkpoint_of_another_model_leaves_no_file(script, tmp_path):
     with pytest.raises(MissingKeyError, match=r"missing: .*deep.conv_2.conv2d.weight"):
         script.convert_checkpoint("movinet_a0_stream", tmp_path / "v.npz", tmp_path / "ours")
     with pytest.raises(ValueError, match="without a place of their own in it: "):
-        script.convert_checkpoint("movinet_digits", tmp_path / "v.npz", tmp_path / "ours")
+        script.convert_checkpoint("movinet_small", tmp_path / "v.npz", tmp_path / "ours")
     assert [path.name for path in tmp_path.iterdir()] == ["v.npz"]
 
 

@@ -29,19 +29,17 @@ def test_load_gives_back_the_very_lut_that_was_saved(tmp_path):
     names = ("action_digit", "actions")
     third = 100 / 3
     original = lut(
-        row(
-            accuracy=third, accuracies={"action_digit": third, "actions": 98.1}, energy_mj=1.5, memory_mb=0.1
-        ),
+        row(accuracy=third, scores={"action_digit": third, "actions": 98.1}, energy_mj=1.5, memory_mb=0.1),
         row("h264-crf28", payload_bytes=18_432.625, edge_ms=5e-324),
         edge_only(accuracy=0),
         family="digits-movinet",
         threads=2,
-        accuracy_names=names,
+        figures=names,
         device='ein "Gerät"\n',
     )
     original.save(tmp_path / "lut.json")
     assert LUT.load(tmp_path / "lut.json") == original
-    assert LUT.load(str(tmp_path / "lut.json")).rows[0].accuracies == {"action_digit": third, "actions": 98.1}
+    assert LUT.load(str(tmp_path / "lut.json")).rows[0].scores == {"action_digit": third, "actions": 98.1}
 
 
 def test_the_file_reads_as_a_table_with_one_row_per_line(tmp_path):
@@ -57,7 +55,8 @@ def test_the_file_reads_as_a_table_with_one_row_per_line(tmp_path):
         '  "num_clips": 480,',
         '  "threads": 1,',
         '  "family": "mvitv2",',
-        '  "accuracy_names": ["top1"],',
+        '  "figures": ["top1"],',
+        '  "split": "",',
         '  "rows": [',
         '    {"arm": "64-Enc-B8", "edge_ms": 200.5, "encode_ms": 5, "payload_bytes": 3136, '
         '"decode_ms": 4.25, "server_ms": 89.5, "accuracy": 67.9}',
@@ -101,8 +100,8 @@ def damage(document, *path_and_value):
         (("device", 7), "device: expected text, found 7"),
         (("num_clips", 0), "num_clips: expected a whole number of at least 1, found 0"),
         (("threads", 1.5), "threads: expected a whole number, found 1.5"),
-        (("accuracy_names", "top1"), "accuracy_names: expected a list, found 'top1'"),
-        (("accuracy_names", []), "accuracy_names: expected at least one name, found .."),
+        (("figures", "top1"), "figures: expected a list, found 'top1'"),
+        (("figures", []), "figures: expected at least one name, found .."),
         (("rows", {}), "rows: expected a list, found {}"),
         (("rows", None), "rows: expected a list, found None"),
         (("rows", []), "rows: expected at least one row, found .."),
@@ -125,15 +124,15 @@ def damage(document, *path_and_value):
             r"rows\[0\]\.accuracy: expected a finite number, 0 to 100, found 100.5",
         ),
         (("rows", 0, "energy_mj", -1), r"rows\[0\]\.energy_mj: expected"),
-        (("rows", 0, "accuracies", [1]), r"rows\[0\]\.accuracies: expected a JSON object, found \[1\]"),
-        (("rows", 0, "accuracies", {"top1": "9"}), r"rows\[0\]\.accuracies\.top1: .* found '9'"),
+        (("rows", 0, "scores", [1]), r"rows\[0\]\.scores: expected a JSON object, found \[1\]"),
+        (("rows", 0, "scores", {"top1": "9"}), r"rows\[0\]\.scores\.top1: .* found '9'"),
         (
-            ("rows", 0, "accuracies", {"a": 9}),
-            r"rows\[0\].accuracies: expected the names in .*top1.* \['a'\]",
+            ("rows", 0, "scores", {"a": 9}),
+            r"rows\[0\].scores: expected the names in .*top1.* \['a'\]",
         ),
         (
-            ("rows", 0, "accuracies", {"top1": 9}),
-            r"rows\[0\].accuracy: expected the top1 of accuracies, 9, f",
+            ("rows", 0, "scores", {"top1": 9}),
+            r"rows\[0\].accuracy: expected the top1 of scores, 9, f",
         ),
         (
             ("rows", 1, "payload_bytes", 9),
@@ -218,17 +217,17 @@ def test_a_slower_edge_device_multiplies_only_what_runs_on_it():
         slow.scaled(math.nan)
 
 
-def test_another_accuracy_can_be_the_one_that_is_read(tmp_path):
-    accuracies = {"action_digit": 67.9, "actions": 98.1}
-    table = lut(row(accuracies=accuracies), accuracy_names=("action_digit", "actions"))
-    actions = table.with_accuracy("actions")
+def test_another_figure_can_be_the_one_that_is_read(tmp_path):
+    scores = {"action_digit": 67.9, "actions": 98.1}
+    table = lut(row(scores=scores), figures=("action_digit", "actions"))
+    actions = table.with_figure("actions")
     assert actions.rows[0].accuracy == 98.1
-    assert actions.accuracy_names == ("actions", "action_digit")
-    assert actions.with_accuracy("action_digit") == dataclasses.replace(
-        table, accuracy_names=("action_digit", "actions")
+    assert actions.figures == ("actions", "action_digit")
+    assert actions.with_figure("action_digit") == dataclasses.replace(
+        table, figures=("action_digit", "actions")
     )
-    with pytest.raises(ValueError, match="the row of '64-Enc-B8': expected an accuracy named 'top5'"):
-        table.with_accuracy("top5")
+    with pytest.raises(ValueError, match="the row of '64-Enc-B8': expected a score named 'top5'"):
+        table.with_figure("top5")
 
 
 @pytest.mark.parametrize("number", [np.float64, np.float32, np.int64, np.uint8])

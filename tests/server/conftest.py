@@ -11,6 +11,7 @@ from approxbit import zoo
 from approxbit.codec import Codec
 from approxbit.configuration import Configuration
 from approxbit.offload import OffloadedModel
+from approxbit.tasks import Classification
 
 ARGUMENTS = {"num_classes": 3, "clip_shape": (3, 4, 32, 32)}
 
@@ -20,8 +21,8 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the family `toy`."""
     folder = tmp_path_factory.mktemp("checkpoints")
     torch.manual_seed(1)
-    backbone = zoo.build_backbone("movinet_digits", ARGUMENTS)
-    zoo.save_backbone(folder / "toy", backbone, "movinet_digits", ARGUMENTS, ("a", "b", "c"))
+    backbone = zoo.build_backbone("movinet_small", ARGUMENTS)
+    zoo.save_backbone(folder / "toy", backbone, "movinet_small", ARGUMENTS, Classification.of_names("abc"))
     for name in ("5-Enc-B3", "4-NoEnc-B2"):
         configuration = Configuration.parse(name)
         codec = Codec(backbone.feature_shape(configuration.offload_point), configuration)

@@ -5,15 +5,16 @@ import torch
 import torch.nn.functional as F
 
 from approxbit.backbones.feature import Feature
+from approxbit.datasets.digits import TASK
+from approxbit.tasks import Classification, LabelSet
 from approxbit.training.objective import (
     ObjectiveWeights,
     answer_for,
     compute_top1,
     distillation_loss,
     downstream_loss,
-    joint_task_loss,
-    marginal_logits,
     reconstruction_loss,
+    task_loss,
     weigh,
 )
 
@@ -92,23 +93,38 @@ def test_the_downstream_loss_does_not_depend_on_the_scale_of_a_layer():
     torch.testing.assert_close(downstream_loss([found, 100 * found], [teacher, 100 * teacher]), once)
 
 
-def test_marginal_logits_have_the_marginal_probabilities():
-    joint = torch.randn(4, 240, generator=torch.Generator().manual_seed(0))
-    expected = joint.softmax(-1).reshape(4, 24, 10).sum(-1)
-    assert torch.allclose(marginal_logits(joint).softmax(-1), expected, atol=1e-6)
+HALVES = Classification(
+    (LabelSet("own", class_names=tuple("abcd")), LabelSet("halves", class_of=(1, 0, 0, 1)))
+)
+
+
+def test_grouped_logits_are_those_of_the_task_without_torch():
+    logits = torch.randn(4, 240, generator=torch.Generator().manual_seed(0)) * 30
+    labels = torch.tensor([0, 99, 100, 239])
+    for each in TASK.label_sets:
+        found, targets = answer_for(each, logits, labels)
+        assert torch.allclose(found, torch.from_numpy(each.logits(logits.numpy())), atol=1e-4)
+        assert targets.tolist() == each.labels(labels.numpy()).tolist()
 
 
 def test_answers_in_both_label_sets():
-    joint = torch.full((2, 240), -9.0)
-    joint[0, 37] = joint[1, 12] = 9.0  # action 3, digit 7; action 1, digit 2
-    labels = torch.tensor([35, 12])  # the digit of the first is wrong
-    assert compute_top1(*answer_for("action_digit", joint, labels)).item() == 50.0
-    assert compute_top1(*answer_for("actions", joint, labels)).item() == 100.0
+    logits = torch.full((2, 4), -9.0)
+    logits[0, 3] = logits[1, 1] = 9.0
+    labels = torch.tensor([0, 1])  # the first is wrong, but in the right half
+    assert compute_top1(*answer_for(HALVES.label_sets[0], logits, labels)).item() == 50.0
+    assert compute_top1(*answer_for(HALVES.label_sets[1], logits, labels)).item() == 100.0
 
 
-def test_joint_task_loss_adds_both_marginals():
-    joint = torch.zeros(3, 240)
-    labels = torch.tensor([0, 100, 239])
+def test_the_gradient_of_a_group_goes_to_its_classes_by_their_shares():
+    logits = torch.tensor([[0.1, 0.2, 0.3, 0.4]]).log().requires_grad_()
+    found, _ = answer_for(HALVES.label_sets[1], logits, torch.tensor([0]))
+    found[0, 1].backward()  # of the classes 0 and 3
+    assert logits.grad.squeeze().tolist() == pytest.approx([0.2, 0, 0, 0.8])
+
+
+def test_the_loss_of_a_task_adds_those_of_its_label_sets():
+    logits, labels = torch.zeros(3, 240), torch.tensor([0, 100, 239])
     expected = math.log(240) + math.log(24) + math.log(10)
-    assert joint_task_loss(joint, labels).item() == pytest.approx(expected, rel=1e-5)
-    assert joint_task_loss(joint, labels) > F.cross_entropy(joint, labels)
+    assert task_loss(TASK, logits, labels).item() == pytest.approx(expected, rel=1e-5)
+    one = Classification.of_names(TASK.class_names)
+    assert task_loss(one, logits, labels) == F.cross_entropy(logits, labels)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from random_clips import RandomClips
 
 from approxbit import cli, zoo
 from approxbit.codec import Codec
 from approxbit.codec.binarizers import binarize
 from approxbit.codec.code import Code
 from approxbit.configuration import Configuration
-from approxbit.training.data import DigitsWindows
+from approxbit.datasets.windows import Windows
+from approxbit.tasks import Classification
 from approxbit.training.prior import CodePrior, WindowPairs, guess_code
 from approxbit.training.prior_family import measure_updates, pair_windows, train_priors
 from approxbit.wire import entropy
@@ -174,7 +175,7 @@ def test_a_guess_is_the_earlier_code_moved_and_half_where_there_is_none() -> Non
 
 
 def test_windows_are_paired_within_their_video() -> None:
-    windows = DigitsWindows(num_train=1, num_test=1, shifts=(4, 8))
+    windows = Windows(RandomClips(TOYS), shifts=(4, 8))
     assert windows.num_windows == 5
     numbers = torch.arange(10, dtype=torch.uint8).reshape(10, 1, 1, 1, 1).expand(10, 1, 8, 1, 1)
     pairs = pair_windows(Code(numbers, torch.zeros(10, 0, 1, dtype=torch.uint8)), windows)
@@ -182,17 +183,6 @@ def test_windows_are_paired_within_their_video() -> None:
     assert found[4] == [[1, 2, 3, 4, 6, 7, 8, 9], [0, 1, 2, 3, 5, 6, 7, 8]]
     assert found[8] == [[2, 3, 4, 7, 8, 9], [0, 1, 2, 5, 6, 7]]
     assert {shift: pair.steps for shift, pair in pairs.items()} == {4: 2, 8: 4}
-    with pytest.raises(ValueError, match="shifts must be multiples of 4 up to 16, found 6"):
-        DigitsWindows(shifts=(4, 6))
-
-
-def test_windows_of_a_video_overlap(tmp_path) -> None:
-    windows = DigitsWindows(num_train=3, num_test=1, cache=str(tmp_path))
-    batches = [clips for clips, _ in windows.batches("train", videos_per_batch=2)]
-    assert [tuple(clips.shape) for clips in batches] == [(10, 3, 16, 64, 64), (5, 3, 16, 64, 64)]
-    for number in range(4):
-        assert torch.equal(batches[0][number][:, 4:], batches[0][number + 1][:, :12])
-    assert not torch.equal(batches[0][4][:, 4:], batches[0][5][:, :12])
 
 
 def test_what_does_not_fit_is_a_mistake() -> None:
@@ -207,42 +197,32 @@ def test_what_does_not_fit_is_a_mistake() -> None:
         prior(random_codes(2), random_codes(2))
 
 
-class TinyData:
-    def loader(self, split: str) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        torch.manual_seed(split == "test")
-        return [(torch.rand(3, 3, 4, 32, 32), torch.zeros(3)) for _ in range(2)]
+TOYS = Classification.of_names("abc", "toys")
 
 
-class TinyWindows(DigitsWindows):
-    """Windows of 4 frames of two random videos, every 2 frames."""
-
-    def __init__(self) -> None:
-        super().__init__(2, 2, shifts=(2, 4), num_frames=4, every=2)
-
-    def batches(self, split: str, videos_per_batch: int = 8) -> Iterator[tuple[torch.Tensor, None]]:
-        torch.manual_seed(split == "test")
-        for video in torch.rand(2, 3, 8, 32, 32):
-            yield torch.stack([video[:, start : start + 4] for start in (0, 2, 4)]), None
+def tiny_windows() -> Windows:
+    """Windows of 4 frames, every 2 frames."""
+    return Windows(RandomClips(TOYS, (3, 8, 32, 32), 2), num_frames=4, shifts=(2, 4), every=2)
 
 
-def make_toy_family(checkpoints: Path, *configurations: str, label_set: str = "toys") -> None:
-    """Untrained codecs of a tiny backbone; `label_set` is what the codecs' cards say."""
+def make_toy_family(checkpoints: Path, *configurations: str) -> None:
+    """Untrained codecs of a tiny backbone."""
     torch.manual_seed(1)
     arguments = {"num_classes": 3, "clip_shape": (3, 4, 32, 32)}
-    backbone = zoo.build_backbone("movinet_digits", arguments)
-    zoo.save_backbone(checkpoints / "toy", backbone, "movinet_digits", arguments, ("a", "b", "c"), "toys")
+    backbone = zoo.build_backbone("movinet_small", arguments)
+    zoo.save_backbone(checkpoints / "toy", backbone, "movinet_small", arguments, TOYS)
     for name in configurations:
         parsed = Configuration.parse(name)
         shape = backbone.feature_shape(parsed.offload_point)
-        zoo.save_codec(checkpoints / "toy", Codec(shape, parsed).eval(), label_set=label_set)
+        zoo.save_codec(checkpoints / "toy", Codec(shape, parsed).eval())
 
 
 @pytest.mark.parametrize("with_windows", [False, True])
 def test_every_codec_of_a_family_gets_its_prior(tmp_path, with_windows: bool) -> None:
     make_toy_family(tmp_path, "5-Enc-B3", "4-NoEnc-B2", "3-NoEnc-B2")
     before = zoo.load_family("toy", tmp_path)
-    windows = TinyWindows() if with_windows else None
-    results = list(train_priors("toy", TinyData(), tmp_path, "fast", num_steps=10, windows=windows))
+    windows = tiny_windows() if with_windows else None
+    results = list(train_priors("toy", RandomClips(TOYS), tmp_path, "fast", num_steps=10, windows=windows))
     after = zoo.load_family("toy", tmp_path)
     assert {each.name for each in results} == {f"toy/{name}" for name in after}
     clip = torch.rand(1, 3, 4, 32, 32)
@@ -259,8 +239,10 @@ def test_every_codec_of_a_family_gets_its_prior(tmp_path, with_windows: bool) ->
         assert set(each.update_bytes) == ({2, 4} if with_windows else set())
         for shift, num_bytes in each.update_bytes.items():
             assert 0 < num_bytes <= each.raw_bytes
-            assert metrics[f"test_update_bytes_{shift}"] == round(num_bytes, 2)
-    (alone,) = train_priors("toy", TinyData(), tmp_path, "fast", num_steps=1, configurations=["4-NoEnc-B2"])
+            assert metrics[f"update_bytes_{shift}"] == round(num_bytes, 2)
+    (alone,) = train_priors(
+        "toy", RandomClips(TOYS), tmp_path, "fast", num_steps=1, configurations=["4-NoEnc-B2"]
+    )
     assert alone.name == "toy/4-NoEnc-B2"
 
 
@@ -272,13 +254,14 @@ def test_an_unknown_preset_or_codec_is_refused_before_any_clip_is_looked_at(tmp_
         next(train_priors("toy", None, tmp_path, configurations=["5-NoEnc-B2"]))
 
 
-@pytest.mark.parametrize("label_set", ["toys", "action_digit"])  # the latter as a codec trained by default
-def test_the_command_gives_no_prior_of_digits_to_another_data_set(
-    label_set: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_the_command_makes_no_clips_for_a_task_that_it_does_not_know(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    make_toy_family(tmp_path, "8-NoEnc-B2", label_set=label_set)
+    make_toy_family(tmp_path, "8-NoEnc-B2")
     before = {path: path.read_bytes() for path in (tmp_path / "toy").iterdir()}
     with pytest.raises(SystemExit, match="1"):
         cli.main(["prior", "--family", "toy", "--checkpoints", str(tmp_path), "--clips", "10"])
-    assert "toy/8-NoEnc-B2 answers 'toys', expected 'action_digit' or 'actions'" in capsys.readouterr().err
+    complaint = capsys.readouterr().err
+    assert "found a model of the task toys: pass a ClipSource of your data" in complaint
+    assert "to approxbit.training.prior_family.train_priors" in complaint
     assert {path: path.read_bytes() for path in (tmp_path / "toy").iterdir()} == before

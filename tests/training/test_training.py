@@ -8,7 +8,8 @@ import torch
 from approxbit import zoo
 from approxbit.backbones.feature import Feature
 from approxbit.codec import CodecOutput
-from approxbit.training import CodecModule, DigitsData, ObjectiveWeights
+from approxbit.datasets.digits import TASK, DigitsClips
+from approxbit.training import CodecModule, ObjectiveWeights
 from approxbit.training.builders import find_backbone
 from approxbit.training.checkpoints import last_checkpoint
 from approxbit.training.cli import main, parse_recipe
@@ -24,7 +25,7 @@ pytestmark = [
     # A resumed epoch draws its clips anew: nothing is lost, but the order is not that of an unbroken run.
     pytest.mark.filterwarnings("ignore:You're resuming from a checkpoint that ended before the epoch"),
 ]
-SMALL_DATA = {"batch_size": 4, "num_train": 8, "num_validation": 4, "num_test": 4, "evaluation_batch_size": 4}
+SMALL = {"num_train": 8, "num_validation": 4, "num_test": 4}
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def write_recipe(folder, kind, **changes):
     model = {
         "backbone": {
             "class_path": "approxbit.training.BackboneModule",
-            "init_args": {"backbone": "movinet_digits"},
+            "init_args": {"backbone": "movinet_small"},
         },
         "codec": {
             "class_path": "approxbit.training.CodecModule",
@@ -53,7 +54,13 @@ def write_recipe(folder, kind, **changes):
     recipe = {
         "seed_everything": 1,
         "model": model,
-        "data": {"class_path": "approxbit.training.DigitsData", "init_args": SMALL_DATA},
+        "data": {
+            "class_path": "approxbit.training.ClipData",
+            "init_args": {
+                "source": {"class_path": "approxbit.datasets.digits.DigitsClips", "init_args": SMALL},
+                "batch_size": 4,
+            },
+        },
         "trainer": {
             "default_root_dir": str(folder / "runs" / kind),
             "accelerator": "cpu",
@@ -75,12 +82,13 @@ def write_recipe(folder, kind, **changes):
 
 def test_a_backbone_is_trained_measured_and_released_with_its_card(workshop):
     card = zoo.card("digits-tiny")
-    assert card.builder == "movinet_digits"
-    assert len(card.label_names) == 240
-    assert set(card.provenance.metrics) == {"test_top1_actions", "test_top1_action_digit", "optimizer_steps"}
+    assert card.builder == "movinet_small"
+    assert card.task == TASK
+    assert set(card.provenance.metrics) == {*TASK.figures, "optimizer_steps"}
+    assert card.provenance.split == "test"
     assert card.provenance.seed == 1
     assert card.provenance.command.startswith("approxbit train")
-    fresh = zoo.build_backbone("movinet_digits", {})
+    fresh = zoo.build_backbone("movinet_small", {})
     trained = zoo.load_backbone("digits-tiny")
     assert not torch.equal(fresh.conv7.conv_1.conv3d.weight, trained.conv7.conv_1.conv3d.weight)
 
@@ -149,7 +157,7 @@ def test_only_the_codec_learns_and_the_backbone_stays_in_eval_mode(workshop):
 
 def test_the_loss_reaches_the_encoder_through_the_threshold_and_the_frozen_server_half(workshop):
     module = CodecModule("digits-tiny", "4-Enc-B5").train()
-    clip, labels = next(iter(DigitsData(**SMALL_DATA).train_dataloader()))
+    clip, labels = next(iter(DigitsClips(**SMALL).loader("train", 4)))
     parts, _ = module.compute_objective((clip, labels))
     parts.task.backward()
     assert module.model.codec.compressor.grid.weight.grad.abs().sum() > 0
@@ -163,7 +171,7 @@ TERMS = ("task", "reconstruction", "binary", "distillation", "downstream")
 def test_every_term_reaches_the_encoder_and_no_term_the_backbone(workshop, term):
     weights = ObjectiveWeights(**{name: float(name == term) for name in TERMS})
     module = CodecModule("digits-tiny", "4-Enc-B5", objective=weights).train()
-    clip, labels = next(iter(DigitsData(**SMALL_DATA).train_dataloader()))
+    clip, labels = next(iter(DigitsClips(**SMALL).loader("train", 4)))
     parts, _ = module.compute_objective((clip, labels))
     parts.total.backward()
     assert parts.total.item() == pytest.approx(getattr(parts, term).item())
@@ -175,7 +183,7 @@ def test_every_term_reaches_the_encoder_and_no_term_the_backbone(workshop, term)
 def test_the_rate_teaches_the_prior_and_the_encoder(workshop, preset):
     weights = ObjectiveWeights(task=0, reconstruction=0, binary=0, rate=1)
     module = CodecModule("digits-tiny", "4-Enc-B5", objective=weights, prior_preset=preset).train()
-    clip, labels = next(iter(DigitsData(**SMALL_DATA).train_dataloader()))
+    clip, labels = next(iter(DigitsClips(**SMALL).loader("train", 4)))
     parts, _ = module.compute_objective((clip, labels))
     assert parts.rate.item() == pytest.approx(1, abs=0.1)  # bits for each bit, before anything is learned
     parts.total.backward()
@@ -187,7 +195,7 @@ def test_the_rate_teaches_the_prior_and_the_encoder(workshop, preset):
 
 def test_distance_from_the_unsplit_model_vanishes_where_nothing_is_lost(workshop):
     module = CodecModule("digits-tiny", "4-Enc-B5", objective=ObjectiveWeights(distillation=1, downstream=1))
-    clip, labels = next(iter(DigitsData(**SMALL_DATA).train_dataloader()))
+    clip, labels = next(iter(DigitsClips(**SMALL).loader("train", 4)))
     feature = module.compute_feature(clip)
     module.model.codec.forward = lambda feature: CodecOutput(feature, feature, feature)
     parts, _ = module.compute_objective((feature, labels))
@@ -214,12 +222,12 @@ def test_a_nested_codec_is_released_with_its_sizes(workshop):
     card = zoo.card("digits-tiny/6-Enc-B5")
     assert card.arguments == {"hidden_channels": 48, "nested_sizes": [1, 3]}
     assert zoo.load("digits-tiny/6-Enc-B5").codec.nested_sizes == (1, 3)
-    assert {"test_top1_actions", "1-Enc-B5_test_top1_actions"} <= set(card.provenance.metrics)
+    assert {"top1_actions", "1-Enc-B5_top1_actions"} <= set(card.provenance.metrics)
 
 
 def test_cached_features_are_those_of_the_edge_half(workshop):
     module = CodecModule("digits-tiny", "4-Enc-B5")
-    loader = DigitsData(**SMALL_DATA).loader("train")
+    loader = DigitsClips(**SMALL).loader("train", 4)
     dataset = compute_features(module.compute_feature, module.model.server_half, loader, "features")
     clip, labels = next(iter(loader))
     feature, cached_labels, answer = dataset.__getitems__([0, 1, 2, 3])
@@ -238,7 +246,7 @@ def test_no_batches_no_features():
 def test_features_of_a_named_data_set_are_computed_once(workshop, monkeypatch, tmp_path):
     monkeypatch.setenv("APPROXBIT_CACHE", str(tmp_path))
     module = CodecModule("digits-tiny", "4-Enc-B5")
-    loader = DigitsData(**SMALL_DATA).loader("train")
+    loader = DigitsClips(**SMALL).loader("train", 4)
     first = find_features(module.model, module.compute_feature, loader, "train")
     assert len(list(tmp_path.glob("features-train-*.safetensors"))) == 1
     second = find_features(module.model, None, loader, "train")
@@ -252,7 +260,7 @@ def test_features_of_a_named_data_set_are_computed_once(workshop, monkeypatch, t
     find_features(
         module.model,
         module.compute_feature,
-        DigitsData(**SMALL_DATA).loader("train"),
+        DigitsClips(**SMALL).loader("train", 4),
         "train",
         tmp_path / "own",
     )
@@ -261,7 +269,7 @@ def test_features_of_a_named_data_set_are_computed_once(workshop, monkeypatch, t
 
 def test_the_known_answer_of_the_unsplit_model_is_the_teacher(workshop):
     module = CodecModule("digits-tiny", "4-Enc-B5", objective=ObjectiveWeights(distillation=1)).eval()
-    clip, labels = next(iter(DigitsData(**SMALL_DATA).loader("train")))
+    clip, labels = next(iter(DigitsClips(**SMALL).loader("train", 4)))
     feature = module.compute_feature(clip)
     known, _ = module.compute_objective((feature, labels, module.model.server_half(feature)))
     computed, _ = module.compute_objective((clip, labels))
@@ -273,7 +281,7 @@ def test_the_known_answer_of_the_unsplit_model_is_the_teacher(workshop):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"label_set": "digits"}, "label_set to be one of actions, action_digit, found 'digits'"),
+        ({"label_set": "colours"}, "one of the label sets action_digit, actions, digits, found 'colours'"),
         (
             {"weights": "x.safetensors"},
             "digits-tiny has its own weights and classes, found weights='x.safetensors'",
@@ -291,7 +299,7 @@ def test_wrong_options_are_refused(workshop, change, message):
 
 def test_a_builder_takes_plain_weights(workshop):
     weights = workshop / "checkpoints" / "digits-tiny" / "backbone.safetensors"
-    backbone = find_backbone("movinet_digits", str(weights))
+    backbone = find_backbone("movinet_small", str(weights))
     trained = zoo.load_backbone("digits-tiny")
     assert torch.equal(backbone.conv7.conv_1.conv3d.weight, trained.conv7.conv_1.conv3d.weight)
 

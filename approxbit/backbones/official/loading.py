@@ -60,7 +60,7 @@ def load_official(
     Example:
         >>> import tempfile, torch
         >>> from approxbit.backbones.movinet import movinet
-        >>> model = movinet("digits", num_classes=24)
+        >>> model = movinet("small", num_classes=24)
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     torch.save(model.state_dict(), f"{folder}/weights")
         ...     load_official(model, f"{folder}/weights").origin

@@ -2,7 +2,7 @@
 
     edge     frames -> `EdgeArm.encode` -> packet ~~> server, or an answer where no server is needed
     server   packet -> `ServerArm.read` -> `ServerArm.answer_all` -> answer
-    cost     `LUTRow`: parts of the latency, bytes and scores, as `approxbit profile` measures them
+    cost     `LUTRow`: parts of the latency, bytes and scores, as `approxbit measure` finds them
 
 A method that is to be compared with ours is one such arm: the session, the server, the profile and the link
 then treat it like any other.

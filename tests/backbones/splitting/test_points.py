@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from approxbit.backbones import MViTv2, movinet, mvitv2_digits
+from approxbit.backbones import MViTv2, movinet, mvitv2_tiny
 from approxbit.backbones.feature import FeatureShape
 from approxbit.backbones.mvitv2_table import ARCHITECTURES
 from approxbit.backbones.splitting import (
@@ -161,4 +161,4 @@ def test_a_model_without_a_single_answer_has_no_points():
 
 def test_training_mode_is_refused_for_our_own_backbones_too():
     with pytest.raises(ValueError, match="must be in eval mode"):
-        offload_points(mvitv2_digits(), torch.rand(1, 3, 16, 64, 64))
+        offload_points(mvitv2_tiny(), torch.rand(1, 3, 16, 64, 64))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -9,6 +10,9 @@ import pytest
 import torch
 from torch import nn
 
+from approxbit.engines.opening import open_edge
+from approxbit.exporting.export import export_model
+from approxbit.exporting.gate import load_target
 from approxbit.exporting.views import EdgeView, ServerView, WholeView, view_of
 from approxbit.wire import pack, packed_bytes
 
@@ -91,3 +95,16 @@ def test_a_model_in_training_mode_is_refused(view: type[nn.Module], small: Modul
         view(model)
     with pytest.raises(ValueError, match="MoViNet is in training mode"):
         WholeView(small.make_movinet().train())
+
+
+@torch.inference_mode()
+def test_a_logit_of_exactly_0_is_bit_0_in_modules_view_and_graph(small: ModuleType, tmp_path: Path) -> None:
+    model = small.make_model(small.make_movinet(), "5-Enc-B2")
+    for parameter in model.codec.compressor.parameters():
+        parameter.zero_()
+    clips = small.make_clips(model.backbone, 1)
+    assert not EdgeView(model).compute_logits(model.edge_half(clips)).any()
+    assert not model.encode(clips).grid.any()
+    assert not EdgeView(model)(clips).any()
+    folder = export_model(model, load_target("onnxruntime"), tmp_path, "zero/5-Enc-B2")
+    assert not any(open_edge(folder).run(clips[0].numpy()).payload)
