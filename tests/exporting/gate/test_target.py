@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from approxbit.exporting.gate import Target, load_target, target, target_names
+from approxbit.engines import finding
+from approxbit.exporting.gate import Target, load_target, target_names
 from approxbit.files import from_json, to_json
 
 NAMES = ("onnxruntime", "orin-jp5", "orin-jp6", "orin-jp6.0", "orin-jp7", "server", "xavier-jp5")
@@ -128,7 +129,7 @@ def test_an_installed_package_brings_the_targets(tmp_path: Path, monkeypatch: py
     (installed / "_targets").mkdir(parents=True)
     own = replace(load_target("server"), name="only")
     (installed / "_targets" / "only.json").write_text(json.dumps(to_json(own)))
-    monkeypatch.setattr(target, "_PACKAGE", installed)
+    monkeypatch.setattr(finding, "_PACKAGE", installed)
     assert target_names() == ("only",)
     assert load_target("only") == own
 
@@ -136,6 +137,6 @@ def test_an_installed_package_brings_the_targets(tmp_path: Path, monkeypatch: py
 def test_a_package_without_targets_says_where_it_looked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(target, "_PACKAGE", tmp_path / "approxbit")
+    monkeypatch.setattr(finding, "_PACKAGE", tmp_path / "approxbit")
     with pytest.raises(ValueError, match=r"expected a folder of targets at .*_targets or .*export.targets"):
         target_names()
