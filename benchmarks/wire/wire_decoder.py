@@ -214,6 +214,7 @@ def decode(fields: Fields, tables: Tables | None = None, earlier: str = "") -> s
             model.see(bit, place, index, value)
             bits.append("1" if value > 0 else "0")
     demand(shortest(low, span, width) == payload, "payload")
+    demand(width // 8 - 5 <= (num_bits(fields) + 7) // 8, "payload")
     return "".join(bits)
 
 

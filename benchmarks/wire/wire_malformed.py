@@ -210,12 +210,11 @@ def undecodable() -> Iterator[Fields]:
     known, binding = FORMATS["small"], BINDINGS["small"]
     good = known.packet(draw_planes("small", 0.97, 5), 7, binding.number)
     assert good.coding == Coding.CONTEXT
-    for end in (b"\1", b"\xff"):
-        bad = replace(good, payload=(good.payload + end)[:3])
-        yield vector(
-            f"a payload that goes on with {end[0]}",
-            binding.write(bad),
-            session="one",
-            tables="small",
-            field="payload",
-        )
+    payloads = {
+        "a payload that goes on with 1": (good.payload + b"\1")[:3],
+        "a payload that goes on with 255": (good.payload + b"\xff")[:3],
+        "a payload at whose bits a writer stops": bytes.fromhex("b38ba5"),
+    }
+    for name, payload in payloads.items():
+        bad = binding.write(replace(good, payload=payload))
+        yield vector(name, bad, session="one", tables="small", field="payload")

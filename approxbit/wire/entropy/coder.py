@@ -35,6 +35,7 @@ def encode(planes: np.ndarray, tables: PriorTables, reference: Reference | None 
     _check_fit(planes.shape, tables, reference)
     work = _Work(tables, len(planes), reference)
     work.fill(planes)
+    # The coder gives up when the buffer is full, even if the bytes behind it would all be zeros.
     limit = packed_bytes(*planes.shape)
     state, buffer = _new_state(), np.empty(limit, np.uint8)
     if not load_kernels().encode_planes(*work.arguments, state, buffer):
@@ -67,7 +68,7 @@ def decode(
     work, coded = _Work(tables, num_bits, reference), np.frombuffer(payload, np.uint8)
     state = _new_state(coded)
     load_kernels().decode_planes(*work.arguments, state, coded)
-    _check_end(state, bytes(payload))
+    _check_end(state, bytes(payload), packed_bytes(num_bits, tables.num_positions))
     return work.planes()
 
 
@@ -214,16 +215,18 @@ def _finish(state: np.ndarray, buffer: np.ndarray) -> bytes:
     return (buffer[:position].tobytes() + number.to_bytes(_WINDOW_BYTES, "big")).rstrip(b"\0")
 
 
-def _check_end(state: np.ndarray, payload: bytes) -> None:
+def _check_end(state: np.ndarray, payload: bytes, limit: int) -> None:
     """Let only the payload pass that `encode` writes for the bits that were just decoded.
 
     The payload lies `offset` above the `low` that the encoder had at its end. It wrote the shortest number in
     the interval, so that must be where the payload lies, without a byte behind it and without trailing zeros.
+    And its buffer of `limit` bytes was long enough.
     """
     position, offset = int(state[kernels.POSITION]), int(state[kernels.OFFSET])
     low = (_window(payload, position) - offset) % (1 << kernels.TOP_BITS)
     distance = _shortest(low, int(state[kernels.RANGE])) - low
-    if payload.endswith(b"\0") or len(payload) > position or offset != distance:
+    has_room = position - _WINDOW_BYTES <= limit
+    if payload.endswith(b"\0") or len(payload) > position or offset != distance or not has_room:
         raise WireError(
             problem("payload", "what the encoder writes for its bits", f"{len(payload)} other bytes")
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -126,6 +127,18 @@ def test_a_payload_with_more_behind_it_is_refused(damage: bytes, make_prior: Mak
     assert payload is not None
     with pytest.raises(WireError, match=r"payload: expected what the encoder writes for its bits, found \d"):
         decode(payload + damage, prior, 4)
+
+
+def test_a_payload_that_is_short_only_without_its_zeros_is_neither_written_nor_read() -> None:
+    """The payload of all ones is zeros, dropped in the end; but the encoder's buffer is full before it."""
+    prior = PriorTables.of_zeros(1, (1, 1, 80))
+    planes = np.ones((1, 80), np.uint8)
+    assert encode(planes, prior) == b""  # ten bytes of zeros fit into the buffer
+    weights = {"bias": np.full_like(prior.bias, -400), "output": np.full_like(prior.output, 1000)}
+    unlikely = replace(prior, **weights)
+    assert encode(planes, unlikely) is None  # each bit costs a little more
+    with pytest.raises(WireError, match="payload: expected what the encoder writes for its bits"):
+        decode(b"", unlikely, 1)
 
 
 def test_the_first_bits_of_a_code_are_coded_as_if_there_were_no_others(make_prior: MakePrior) -> None:
