@@ -141,10 +141,23 @@ def test_the_traceback_is_there_for_those_who_ask(monkeypatch: pytest.MonkeyPatc
         cli.main(["select", "--bandwidth-mbps", "6", "--sla", "accuracy>=9", "--lut", "/no/lut"])
 
 
-def test_of_a_long_message_the_first_and_the_last_line_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_line_of_a_message_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        console.fail("the server did not come up:\n  a story\n  ValueError: no family\n", 1)
-    assert capsys.readouterr().err == "approxbit: the server did not come up: ValueError: no family\n"
+        console.fail(
+            "the shapes must be those of the backbone, found\nhead: [6] for [3]\n\ntry num_classes=6\n", 1
+        )
+    assert capsys.readouterr().err == (
+        "approxbit: the shapes must be those of the backbone, found\n  head: [6] for [3]\n  try num_classes=6\n"
+    )
+
+
+def test_of_a_very_long_message_the_middle_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        console.fail("the server did not come up; its last lines were:\n" + "\n".join(map(str, range(50))), 1)
+    lines = capsys.readouterr().err.split("\n")
+    assert lines[1:3] == ["  0", "  1"]
+    assert lines[10:13] == ["  9", "  ...", "  40"]
+    assert lines[-2:] == ["  49", ""]
 
 
 def test_a_table_in_a_pipe_is_never_folded(capsys: pytest.CaptureFixture[str]) -> None:

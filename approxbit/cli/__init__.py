@@ -27,17 +27,19 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # rich would be most of the time that --help takes
 )
-app.command()(demo)
-app.command()(run)
-app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(train)
-app.command()(prior)
-app.command()(measure)
-app.command()(export)
-app.command()(serve)
-app.command()(select)
-app.command("list")(list_models)
-app.command()(inspect)
+_TAKES_ALL = {"allow_extra_args": True, "ignore_unknown_options": True}
+app.command(short_help="Answer videos over a shaped link; write a report.")(demo)
+app.command(short_help="Answer your own video files.")(run)
+app.command(short_help="Train a backbone or codecs by a recipe.", context_settings=_TAKES_ALL)(train)
+app.command(short_help="Give codecs their tables for entropy coding.")(prior)
+app.command(short_help="Measure the LUT of a family on this machine.")(measure)
+app.command(short_help="Write the graphs of a model for a device.")(export)
+app.command(short_help="Serve all configurations of a family.")(serve)
+app.command(short_help="Say which arm serves an SLA best.")(select)
+app.command("list", short_help="List the models and what was measured.")(list_models)
+app.command(short_help="Show what is known of a family or a model.")(inspect)
 
 WRONG_USE = 1
 NOT_INSTALLED = 2
@@ -46,7 +48,7 @@ NOT_INSTALLED = 2
 def main(arguments: Optional[List[str]] = None) -> None:
     """Run one command and exit: 0, or 1 after an error, or 2 when the command line or a package is lacking.
 
-    An error is one line on standard error; APPROXBIT_TRACEBACK=1 shows where it came from.
+    An error is a message on standard error; APPROXBIT_TRACEBACK=1 shows where it came from.
     """
     try:
         app(args=arguments, prog_name="approxbit")

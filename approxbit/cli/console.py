@@ -3,16 +3,17 @@
 import json
 import sys
 from enum import Enum
-from typing import Any, Iterable, NoReturn, Sequence
+from typing import TYPE_CHECKING, Any, Iterable, NoReturn, Sequence
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 FAMILY = typer.Option("digits-movinet", help="Checkpoints to use; `approxbit list` names them.")
 THREADS = typer.Option(1, min=1, help="Threads for each operator of the models.")
 PIPE_WIDTH = 1000
+MAX_LINES = 20
 JSON = typer.Option(False, "--json", help="Print one line of JSON instead.")
 
 
@@ -23,8 +24,10 @@ class Engine(str, Enum):
     TORCH = "torch"
 
 
-def progress() -> Console:
+def progress() -> "Console":
     """Where people read how things go: standard error."""
+    from rich.console import Console
+
     return Console(stderr=True)
 
 
@@ -45,6 +48,10 @@ def print_text(text: str) -> None:
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[str]], num_text_columns: int = 1) -> None:
     """A table on standard output; an empty header makes none, and columns after the first hold numbers."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
     cells = [list(row) for row in rows]
     table = Table(box=None, pad_edge=False, show_header=bool(header))
     for index in range(max(map(len, [header, *cells]))):
@@ -63,8 +70,9 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]], num_text_c
 
 
 def fail(message: str, code: int) -> NoReturn:
-    """One line on standard error, then exit. Of a longer message, the first and the last line."""
-    lines = [line.strip() for line in message.splitlines() if line.strip()] or ["unknown error"]
-    text = lines[0] if len(lines) == 1 else f"{lines[0]} {lines[-1]}"
-    sys.stderr.write(f"approxbit: {text}\n")
+    """The message on standard error, then exit. Of a very long one, the middle is left out."""
+    first, *rest = [line.rstrip() for line in message.splitlines() if line.strip()] or ["unknown error"]
+    if len(rest) > MAX_LINES:
+        rest = [*rest[: MAX_LINES // 2], "...", *rest[-MAX_LINES // 2 :]]
+    sys.stderr.write("\n".join([f"approxbit: {first}", *("  " + line for line in rest)]) + "\n")
     raise SystemExit(code)

@@ -23,6 +23,9 @@ _HARMLESS = (
     r"(?s).*was deprecated in v4\.\d+\.\d+ and will be removed in v5",
 )
 
+# What jsonargparse makes of anything that a constructor raises: a sentence on types.
+_HIDES_THE_CAUSE = "Does not validate against any of the Union subtypes"
+
 
 class TrainingCLI(LightningCLI):
     """LightningCLI with what all recipes share.
@@ -61,20 +64,28 @@ def read_recipe(arguments: Sequence[str], instantiate: bool = True) -> TrainingC
     Args:
         arguments: As on the command line: `--config FILE`, then overrides such as `--trainer.max_steps 10`.
         instantiate: Whether to build what the recipe describes.
+
+    Raises:
+        Exception: Whatever stopped model or data from being built.
     """
     kind = TrainingCLI if instantiate else _ParsedCLI
     with warnings.catch_warnings():
         for harmless in _HARMLESS:
             warnings.filterwarnings("ignore", message=harmless)
-        return kind(
-            model_class=L.LightningModule,
-            datamodule_class=L.LightningDataModule,
-            subclass_mode_model=True,
-            subclass_mode_data=True,
-            save_config_callback=None,
-            args=list(arguments),
-            run=False,
-        )
+        try:
+            return kind(
+                model_class=L.LightningModule,
+                datamodule_class=L.LightningDataModule,
+                subclass_mode_model=True,
+                subclass_mode_data=True,
+                save_config_callback=None,
+                args=list(arguments),
+                run=False,
+            )
+        except ValueError as error:
+            if error.__cause__ is None or not str(error).startswith(_HIDES_THE_CAUSE):
+                raise
+            raise error.__cause__ from None
 
 
 class _ParsedCLI(TrainingCLI):

@@ -315,3 +315,10 @@ def test_a_recipe_with_an_unknown_word_does_not_parse(workshop, capsys):
     with pytest.raises(SystemExit):
         parse_recipe(recipe)
     assert "wings" in capsys.readouterr().err
+
+
+def test_what_a_model_refuses_is_said_in_its_own_words(workshop):
+    model = {"class_path": "approxbit.training.CodecModule"}
+    model["init_args"] = {"backbone": "digits-tiny", "configuration": "4-Enc-B5", "weights": "x.safetensors"}
+    with pytest.raises(ValueError, match="^digits-tiny has its own weights and classes, found weights="):
+        main(["--config", str(write_recipe(workshop, "codec", model=model))])
