@@ -143,12 +143,9 @@ def test_the_traceback_is_there_for_those_who_ask(monkeypatch: pytest.MonkeyPatc
 
 def test_every_line_of_a_message_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        console.fail(
-            "the shapes must be those of the backbone, found\nhead: [6] for [3]\n\ntry num_classes=6\n", 1
-        )
-    assert capsys.readouterr().err == (
-        "approxbit: the shapes must be those of the backbone, found\n  head: [6] for [3]\n  try num_classes=6\n"
-    )
+        console.fail("expected these shapes, found\nhead: [6] for [3]\n\ntry num_classes=6\n", 1)
+    expected = "approxbit: expected these shapes, found\n  head: [6] for [3]\n  try num_classes=6\n"
+    assert capsys.readouterr().err == expected
 
 
 def test_of_a_very_long_message_the_middle_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:

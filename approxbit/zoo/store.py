@@ -184,7 +184,7 @@ def load_family(family: str, checkpoints: PathLike | None = None) -> dict[str, O
     root = find_checkpoints(checkpoints)
     configurations = list_configurations(locate_family(root, family))
     cards = {each: read_codec_card(root, f"{family}/{each}") for each in configurations}
-    backbones = {each.backbone: load_backbone(each.backbone, root) for each in cards.values()}
+    backbones = {name: load_backbone(name, root) for name in {each.backbone for each in cards.values()}}
     whole = {
         each.name: _assemble(root, each, backbones[each.backbone])
         for each in {each.name: each for each in cards.values()}.values()
