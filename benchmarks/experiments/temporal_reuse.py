@@ -1,6 +1,6 @@
 """Sliding windows: payload bytes with and without the code of the window before, at 75 % and 50 % overlap.
 
-    python benchmarks/temporal_reuse.py [--codecs FAMILY/CONFIGURATION ...] [--codes FOLDER] [--steps 200]
+    python benchmarks/experiments/temporal_reuse.py [--codecs FAMILY/CONFIGURATION ...] [--steps 200]
 
 Windows of 16 frames slide over videos of 32 frames. All priors are trained on windows of other videos than
 those that are measured, so that no column has an advantage:

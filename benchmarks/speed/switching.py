@@ -1,7 +1,7 @@
 """What it costs to switch the configuration between two clips, and what the split itself costs.
 
-    python benchmarks/switching.py [--family digits-movinet] [--repeats 40]
-    python benchmarks/switching.py --backbone mvitv2_b [--frames 8 --size 64] [--repeats 10]
+    python benchmarks/speed/switching.py [--family digits-movinet] [--repeats 40]
+    python benchmarks/speed/switching.py --backbone mvitv2_b [--frames 8 --size 64] [--repeats 10]
 
 The first form runs the shipped configurations of a family in turns and compares a clip that follows one of
 another configuration with a clip that follows one of the same; then it looks at what many switches leave
