@@ -24,11 +24,10 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 if (CHECKOUT / "approxbit" / "engines").is_dir():  # in a clone nothing needs to be installed
     sys.path.insert(0, str(CHECKOUT))
 
+from approxbit.engines.agreement import measure_agreement  # noqa: E402
 from approxbit.engines.artefact import Artefact, load_artefact, load_reference  # noqa: E402
-from approxbit.engines.runner import EdgeRunner, ServerRunner, WholeRunner  # noqa: E402
 from approxbit.engines.tensorrt import trtexec  # noqa: E402
 from approxbit.engines.tensorrt.build import BuildOptions, build_engine  # noqa: E402
-from approxbit.engines.tensorrt.check import check_runner  # noqa: E402
 from approxbit.engines.tensorrt.cuda import Cuda  # noqa: E402
 from approxbit.engines.tensorrt.graph import TensorRTGraph  # noqa: E402
 from approxbit.engines.tensorrt.library import (  # noqa: E402
@@ -195,26 +194,16 @@ class Workshop:
 
     def examine(self, graph: str, plan: bytes) -> tuple[bool, dict[str, Any]]:
         """Compare an engine with the reference and time it."""
-        card, reference = self.artefact.card, self.reference
-        code, clips = card.code_format, reference.clip
+        card, given = self.artefact.card, "packed" if graph == "server" else "clip"
+        rows = self.reference.arrays_of(graph)[given]
         with TensorRTGraph(self.trt, plan, self.cuda, card.max_batch) as engine:
-            if graph == "server":
-                runner: Any = ServerRunner(code, engine)
-                inputs: list[Any] = [[packed.tobytes()] for packed in reference.packed]
-            else:
-                is_edge, form = graph == "edge", card.clip_format
-                runner = EdgeRunner(code, form, engine) if is_edge else WholeRunner(form, engine)
-                inputs = list(clips)
-            check = check_runner(runner, reference, card)
-            times = self.times(lambda number: runner.run(inputs[number]))
-        for line in check.lines():
-            say(f"{graph}: {line}")
+            found = measure_agreement(engine, graph, self.reference)
+            times = self.times(lambda number: engine.run({given: rows[number : number + 1]}))
+        say(f"{graph}: {found}; the limit is {card.tolerance}")
         words = ", ".join(f"{name} {ms:.2f} ms" for name, ms in times.items())
         say(f"{graph}: {words} (from host memory to host memory, {self.options.timed_runs} runs)")
-        facts = {
-            name: value if np.isfinite(value) else None for name, value in vars(check).items()
-        }  # as JSON
-        return check.passed, {"check": facts, "times_ms": times}
+        facts = {name: value if np.isfinite(value) else None for name, value in found.as_dict().items()}
+        return found.is_within(card.tolerance), {"agreement": facts, "times_ms": times}  # for JSON
 
     def times(self, run: Callable[[int], object]) -> dict[str, float]:
         """Percentiles of the milliseconds of one inference, after a warm-up."""

@@ -31,9 +31,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from device_facts import describe, device_facts  # noqa: E402
 from power import find_meter  # noqa: E402
 
+from approxbit.engines.agreement import measure_agreement  # noqa: E402
 from approxbit.engines.artefact import Card, Reference, load_artefact, load_reference  # noqa: E402
 from approxbit.engines.opening import ENGINES, open_edge, open_whole  # noqa: E402
-from approxbit.engines.tensorrt.check import check_runner  # noqa: E402
 from approxbit.errors import ApproxBitError, EngineError  # noqa: E402
 from approxbit.files import format_json, write_whole  # noqa: E402
 from approxbit.select import EDGE_ONLY, LUT, SERVER_ONLY, LUTRow  # noqa: E402
@@ -170,11 +170,10 @@ def check(arm: Arm, reference: Reference, card: Card) -> None:
     Raises:
         ValueError: They are too far from them.
     """
-    found = check_runner(arm.runner, reference, card)
-    if not found.passed:
-        what = "answers" if arm.code_format is None else "codes"
-        difference = next(found.lines())
-        raise ValueError(f"{arm.row.arm}: not the reference's {what}, nothing is measured: {difference}")
+    role, what = ("whole", "answers") if arm.code_format is None else ("edge", "codes")
+    found = measure_agreement(arm.runner.graphs[0], role, reference)
+    if not found.is_within(card.tolerance):
+        raise ValueError(f"{arm.row.arm}: not the reference's {what}, nothing is measured: {found}")
 
 
 def measure(arms: list[Arm], options: argparse.Namespace) -> None:

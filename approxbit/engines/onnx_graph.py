@@ -9,6 +9,7 @@ import numpy as np
 
 from approxbit.engines.artefact import Artefact
 from approxbit.engines.graph import Graph, check_inputs
+from approxbit.files import PathLike
 
 DTYPES = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8, "tensor(int32)": np.int32}
 PROVIDERS = {
@@ -22,32 +23,38 @@ class OnnxGraph(Graph):
     """A session whose inputs and outputs are bound to arrays that every call uses again.
 
     Args:
-        artefact: What holds the graph.
-        role: `edge`, `server` or `whole`.
+        path: The ONNX file.
+        max_batch: Largest batch of a graph that leaves the batch open.
         num_threads: Threads for each operator on the CPU, at least 1.
         provider: `cpu`, `cuda` or `tensorrt`; it must be at hand, nothing falls back to the CPU in silence.
+        options: Of the provider.
 
     Raises:
-        ArtefactError: The artefact was exported without the unsplit model, which is asked for.
         ImportError: onnxruntime is not installed.
         ValueError: There is no such provider, here or at all, or `num_threads` is below 1.
     """
 
-    def __init__(self, artefact: Artefact, role: str, num_threads: int = 1, provider: str = "cpu"):
+    def __init__(
+        self,
+        path: PathLike,
+        max_batch: int = 1,
+        num_threads: int = 1,
+        provider: str = "cpu",
+        options: Mapping[str, Any] | None = None,
+    ):
         if num_threads < 1:
             raise ValueError(f"num_threads must be at least 1, found {num_threads}")
-        path = artefact.graph_path(role)
         runtime = _import_onnxruntime()
-        options = runtime.SessionOptions()
-        options.intra_op_num_threads = num_threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3  # errors; it warns of every node that it leaves on the CPU
-        providers = _providers(runtime, provider, artefact)
-        self._session = runtime.InferenceSession(str(path), options, providers=providers)
+        session = runtime.SessionOptions()
+        session.intra_op_num_threads = num_threads
+        session.inter_op_num_threads = 1
+        session.log_severity_level = 3  # errors; it warns of every node that it leaves on the CPU
+        providers = _providers(runtime, provider, options or {})
+        self._session = runtime.InferenceSession(str(path), session, providers=providers)
         _check_provider(provider, self._session.get_providers())
         self._binding = self._session.io_binding()
         self._inputs, self._outputs = (
-            {value.name: _buffer(value, artefact.card.max_batch) for value in values}
+            {value.name: _buffer(value, max_batch) for value in values}
             for values in (self._session.get_inputs(), self._session.get_outputs())
         )
         self._bound_batch = 0  # none is bound yet
@@ -98,22 +105,13 @@ def _import_onnxruntime() -> Any:
     return onnxruntime
 
 
-def _providers(runtime: Any, provider: str, artefact: Artefact) -> list[Any]:
-    """The provider asked for and those that take what it leaves, with options."""
+def _providers(runtime: Any, provider: str, options: Mapping[str, Any]) -> list[Any]:
+    """The provider asked for, with its options, and those that take what it leaves."""
     if provider not in PROVIDERS:
         raise ValueError(f"provider must be one of {', '.join(PROVIDERS)}, found {provider!r}")
-    names = PROVIDERS[provider]
     _check_provider(provider, runtime.get_available_providers())
-    if provider != "tensorrt":
-        return list(names)
-    is_weak = artefact.card.precision == "weak-fp16"
-    tensorrt = {
-        "trt_fp16_enable": is_weak,
-        "trt_layer_norm_fp32_fallback": is_weak,
-        "trt_engine_cache_enable": True,
-        "trt_engine_cache_path": str(artefact.folder / "engines"),
-    }
-    return [(names[0], tensorrt), *names[1:]]
+    first, *others = PROVIDERS[provider]
+    return [(first, dict(options)), *others]
 
 
 def _check_provider(provider: str, found: list[str]) -> None:
@@ -122,3 +120,14 @@ def _check_provider(provider: str, found: list[str]) -> None:
         raise ValueError(
             f"provider {provider!r} needs ONNX Runtime's {PROVIDERS[provider][0]}, found {', '.join(found)}"
         )
+
+
+def tensorrt_options(artefact: Artefact) -> dict[str, Any]:
+    """Of ONNX Runtime's provider `tensorrt`, for the graphs of an artefact."""
+    is_weak = artefact.card.precision == "weak-fp16"
+    return {
+        "trt_fp16_enable": is_weak,
+        "trt_layer_norm_fp32_fallback": is_weak,
+        "trt_engine_cache_enable": True,
+        "trt_engine_cache_path": str(artefact.folder / "engines"),
+    }

@@ -31,9 +31,11 @@ def open_graph(
         ValueError: There is no such engine or provider, here or at all, or `num_threads` is below 1.
     """
     if engine == "onnxruntime":
-        from approxbit.engines.onnx_graph import OnnxGraph
+        from approxbit.engines.onnx_graph import OnnxGraph, tensorrt_options
 
-        return OnnxGraph(artefact, role, num_threads, provider)
+        options = tensorrt_options(artefact) if provider == "tensorrt" else None
+        path, max_batch = artefact.graph_path(role), artefact.card.max_batch
+        return OnnxGraph(path, max_batch, num_threads, provider, options)
     if engine == "tensorrt":
         from approxbit.engines.tensorrt.graph import open_engine
 

@@ -173,7 +173,7 @@ def test_an_engine_that_went_wrong_is_not_measured(
     folders[1].spoil = lambda name, array: ~array
     out = tmp_path / "device.json"
     assert profile_script.main([folders[0][0], "--lut", str(base), "--out", str(out)]) == 1
-    assert "not the reference's codes, nothing is measured: code: 256 of 256" in capsys.readouterr().err
+    assert "not the reference's codes, nothing is measured: 256 of 256" in capsys.readouterr().err
     assert not out.exists()
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from torch import Tensor, nn
@@ -16,7 +17,7 @@ from approxbit.engines.artefact import Reference, Tolerance, load_artefact, load
 from approxbit.errors import ExportError, GateError
 from approxbit.exporting import roles
 from approxbit.exporting.export import export_model
-from approxbit.exporting.gate import check_graph, load_target, measure_agreement
+from approxbit.exporting.gate import check_graph, load_target
 from approxbit.exporting.views import view_of
 from approxbit.files import to_json
 from approxbit.offload import OffloadedModel
@@ -36,7 +37,7 @@ def test_the_card_describes_the_folder(device_artefact: Path, movinet: Offloaded
     assert card.graphs["server"].float32_layers
     assert card.tools["torch"] == torch.__version__.split("+")[0]
     assert all(card.gate[graph]["passes"] for graph in ("edge", "server", "whole"))
-    assert card.gate["edge"]["agreement"] == {"flipped_share": 0.0, "largest_flipped_margin": 0.0}
+    assert card.gate["edge"]["agreement"]["num_flipped"] == 0
     assert card.gate["whole"]["agreement"]["answer_error"] < 1e-4
     assert card.graphs["whole"].inputs == card.graphs["edge"].inputs
     assert card.graphs["whole"].opset == 16
@@ -60,7 +61,7 @@ def test_the_graphs_pass_their_gate_and_agree(artefact: str, request: pytest.Fix
     assert loaded.card.has_whole == (artefact == "device_artefact")
     for graph in loaded.card.graphs:
         assert check_graph(loaded.graph_path(graph), target, graph).passes  # type: ignore[arg-type]
-        measure_agreement(loaded.graph_path(graph), reference.arrays_of(graph))
+        roles.check_agreement(loaded.graph_path(graph), graph, reference, loaded.card.precision)  # type: ignore[arg-type]
 
 
 def test_mvitv2_passes_the_gate_of_a_xavier(small: ModuleType, tmp_path: Path) -> None:
@@ -135,7 +136,10 @@ def _(half: Shifted, input_shape: tuple[int, int, int, int]) -> nn.Module:
 def test_a_graph_that_computes_something_else_is_refused(small: ModuleType, tmp_path: Path) -> None:
     model = small.make_model(small.make_movinet(), "5-Enc-B3")
     model.edge_half = Shifted(model.edge_half).eval()
-    with pytest.raises(GateError, match="is not the model it was exported from: a share of"):
+    with pytest.raises(
+        GateError,
+        match=r"is not the model it was exported from: \d+ of \d+ bits differ, .*; the limit is 0.10% of",
+    ):
         export_model(model, load_target("orin-jp6.0"), tmp_path, "small/5-Enc-B3")
 
 
@@ -152,9 +156,32 @@ def test_a_single_bit_far_from_the_threshold_is_refused(
 
     make = export.make_reference
     monkeypatch.setattr(export, "make_reference", with_one_flipped)
-    monkeypatch.setattr(roles, "FLOAT32_TOLERANCE", Tolerance(0.5, 1.0))
-    with pytest.raises(GateError, match=r"gives wrong bits: .* rounding flips none beyond"):
+    monkeypatch.setattr(roles, "FLOAT32_TOLERANCE", Tolerance(0.5, 1.0, 0.01))
+    with pytest.raises(
+        GateError, match=r"is not the model it was exported from: 1 of \d+ bits differ, .*up to 0.01 of"
+    ):
         export_model(movinet, load_target("orin-jp6.0"), tmp_path, "small/5-Enc-B2")
+
+
+def test_a_graph_that_onnx_runtime_refuses_is_refused(device_artefact: Path, tmp_path: Path) -> None:
+    reference = load_reference(load_artefact(device_artefact))
+    model = onnx.load(device_artefact / "edge.onnx")
+    model.graph.node[0].domain = "com.example"
+    onnx.save(model, tmp_path / "edge.onnx")
+    with pytest.raises(GateError, match=r"ONNX Runtime refuses .*edge\.onnx: .*com\.example"):
+        roles.check_agreement(tmp_path / "edge.onnx", "edge", reference, "fp32")
+    half = replace(reference, whole_answer=None)
+    with pytest.raises(ValueError, match="the reference must hold whole_answer"):
+        roles.check_agreement(device_artefact / "whole.onnx", "whole", half, "fp32")
+
+
+def test_a_mixed_graph_may_be_further_off(device_artefact: Path) -> None:
+    reference = load_reference(load_artefact(device_artefact))
+    shifted = replace(reference, answer=reference.answer + 0.01 * np.abs(reference.answer).max())
+    path = device_artefact / "server.onnx"
+    assert roles.check_agreement(path, "server", shifted, "strong-fp16").is_within(Tolerance())
+    with pytest.raises(GateError, match=r"server\.onnx is not the model .* differ by up to"):
+        roles.check_agreement(path, "server", shifted, "weak-fp16")
 
 
 def test_a_stream_is_not_exported_and_nothing_is_touched(small: ModuleType, tmp_path: Path) -> None:

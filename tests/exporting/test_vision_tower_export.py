@@ -56,6 +56,6 @@ def test_what_the_server_graph_answers_are_the_visual_embeddings(small: ModuleTy
     reference = load_reference(artefact)
     payload = open_edge(folder).run(reference.clip[0]).payload
     assert payload == reference.packed[0].tobytes()
-    found = open_server(folder).run([payload]).logits
+    found = open_server(folder).run([payload]).logits[0]
     assert found.shape == (model.backbone.num_visual_tokens(), 16)  # token, channel of the language model
-    np.testing.assert_allclose(found, model.server_runner().run([payload]).logits, atol=1e-4)
+    np.testing.assert_allclose(found, model.server_runner().run([payload]).logits[0], atol=1e-4)
