@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 from jaxtyping import install_import_hook
+from loading import load_file
 
 install_import_hook(
     [
@@ -24,21 +23,15 @@ install_import_hook(
 HERE = Path(__file__).parent
 
 
-def load_file(path: Path) -> ModuleType:
-    """A Python file as a module of its own, the same at every call."""
-    name = f"approxbit_tests_{path.stem}"
-    if name not in sys.modules:
-        specification = importlib.util.spec_from_file_location(name, path)
-        assert specification is not None
-        assert specification.loader is not None
-        sys.modules[name] = importlib.util.module_from_spec(specification)
-        specification.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
-
-
 _artefacts = load_file(HERE / "exporting" / "small_artefacts.py")
 small, movinet = _artefacts.small, _artefacts.movinet
 device_artefact, server_artefact = _artefacts.device_artefact, _artefacts.server_artefact
+
+_bench = load_file(HERE / "export" / "bench.py")
+bindings, touched_names_file, rtx = _bench.bindings, _bench.touched_names_file, _bench.rtx
+build_script, profile_script = _bench.build_script, _bench.profile_script
+cudart, device, small_artefact = _bench.cudart, _bench.device, _bench.small_artefact
+facts, power = _bench.facts, _bench.power
 
 _videos = load_file(HERE / "video" / "small_videos.py")
 make_video = _videos.make_video

@@ -1,12 +1,11 @@
 """Fixtures for what runs on a device: a small artefact, and a machine that seems to have TensorRT and CUDA.
 
-A test elsewhere loads this file by its path and takes the fixtures it needs.
+`tests/conftest.py` takes them from here.
 """
 
 from __future__ import annotations
 
 import ctypes
-import importlib.util
 import shutil
 import subprocess
 import sys
@@ -15,23 +14,12 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from loading import load_file
 
 from approxbit.engines.tensorrt import cuda
 
 HERE = Path(__file__).parent
 EXPORT = HERE.parents[1] / "export"
-
-
-def load_file(path: Path) -> ModuleType:
-    """A Python file as a module of its own, the same at every call."""
-    name = f"approxbit_tests_{path.stem}"
-    if name not in sys.modules:
-        specification = importlib.util.spec_from_file_location(name, path)
-        assert specification is not None
-        assert specification.loader is not None
-        sys.modules[name] = importlib.util.module_from_spec(specification)
-        specification.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
 
 
 @pytest.fixture

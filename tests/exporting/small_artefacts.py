@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from loading import load_file
 
 from approxbit.exporting.export import export_model
 from approxbit.exporting.gate import load_target
@@ -16,13 +16,7 @@ from approxbit.offload import OffloadedModel
 @pytest.fixture(scope="session")
 def small() -> ModuleType:
     """The module `small_models.py`."""
-    path = Path(__file__).with_name("small_models.py")
-    specification = importlib.util.spec_from_file_location("approxbit_tests_small_models", path)
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
+    return load_file(Path(__file__).with_name("small_models.py"))
 
 
 @pytest.fixture(scope="session")

@@ -36,10 +36,10 @@ class EdgeView(nn.Module):
         check_mode(model)
         self.edge_half = view_of(model.edge_half, model.backbone.clip_shape)
         self.encoder = EncoderView(model.codec)
-        configuration, size = model.codec.configuration, model.codec.feature_shape.size
-        num_positions = configuration.num_positions(size, model.codec.num_tokens)
-        self.num_bits = configuration.codebook_size * num_positions
-        self.num_grid = configuration.codebook_size, configuration.num_positions(size)
+        code = model.code_format
+        configuration = code.configuration
+        self.num_bits = configuration.codebook_size * code.num_positions
+        self.num_grid = configuration.codebook_size, configuration.num_positions(code.feature_size)
         self.packing = PackBits(self.num_bits, output_type)
         self.eval()
 
@@ -73,9 +73,8 @@ class ServerView(nn.Module):
     def __init__(self, model: OffloadedModel) -> None:
         super().__init__()
         check_mode(model)
-        codec = model.codec
-        num_positions = codec.configuration.num_positions(codec.feature_shape.size, codec.num_tokens)
-        self.unpacking = UnpackBits(codec.configuration.codebook_size * num_positions)
+        codec, code = model.codec, model.code_format
+        self.unpacking = UnpackBits(code.configuration.codebook_size * code.num_positions)
         self.decoder = DecoderView(codec)
         self.server_half = view_of(model.server_half, codec.feature_shape)
         self.eval()

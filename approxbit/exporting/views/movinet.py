@@ -153,14 +153,8 @@ class MoViNetServerView(nn.Module):
         return self.classes(F.silu(self.hidden(pooled))).flatten(1)
 
 
-@view_of.register
-def _(half: MoViNetEdgeHalf, input_shape: Shape4) -> nn.Module:
-    return MoViNetEdgeView(half, input_shape)
-
-
-@view_of.register
-def _(half: MoViNetServerHalf, input_shape: Shape4) -> nn.Module:
-    return MoViNetServerView(half, input_shape)
+view_of.register(MoViNetEdgeHalf, MoViNetEdgeView)
+view_of.register(MoViNetServerHalf, MoViNetServerView)
 
 
 @view_of.register(MoViNetStreamEdgeHalf)

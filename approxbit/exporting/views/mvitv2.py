@@ -90,14 +90,8 @@ class MViTv2ServerView(nn.Module):
         return self.head(self.norm(tokens[:, 0]))
 
 
-@view_of.register
-def _(half: MViTv2EdgeHalf, input_shape: Shape4) -> nn.Module:
-    return MViTv2EdgeView(half, input_shape)
-
-
-@view_of.register
-def _(half: MViTv2ServerHalf, input_shape: Shape4) -> nn.Module:
-    return MViTv2ServerView(half, input_shape)
+view_of.register(MViTv2EdgeHalf, MViTv2EdgeView)
+view_of.register(MViTv2ServerHalf, MViTv2ServerView)
 
 
 def _views(blocks: Iterable[Any], size: Shape3) -> tuple[nn.Sequential, Shape3]:

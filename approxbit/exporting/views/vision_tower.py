@@ -104,14 +104,8 @@ class VisionServerView(nn.Module):
         return self.head(self.layers(patches))
 
 
-@view_of.register
-def _(half: VisionEdgeHalf, input_shape: Shape4) -> nn.Module:
-    return VisionEdgeView(half, input_shape)
-
-
-@view_of.register
-def _(half: VisionServerHalf, input_shape: Shape4) -> nn.Module:
-    return VisionServerView(half, input_shape)
+view_of.register(VisionEdgeHalf, VisionEdgeView)
+view_of.register(VisionServerHalf, VisionServerView)
 
 
 @view_of_layer.register
