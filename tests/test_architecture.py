@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import pkgutil
+import re
 import sys
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -183,6 +184,56 @@ def test_the_rooms_of_the_device_are_the_lowest_and_never_reach_torch() -> None:
     for room in DEVICE_ROOMS:
         assert ALLOWED_ROOMS[room] <= DEVICE, room
         assert not ALLOWED_PACKAGES[room] & HEAVY, room
+
+
+# Rooms that may know a data set; all others know its task. The digits 0 to 9 in prose, and the shipped
+# families by their names, such as `digits-movinet`, are no knowledge of it.
+DATA_ROOMS = {"datasets", "demo"}
+DATA_WORDS = re.compile(r"Digits|action_digit|action x digit|action_names|\bMARGINAL\b|\bJOINT\b")
+DATA_NAMES = {"digits", "marginal", "marginals"}
+
+
+def data_words_of(source: str) -> set[str]:
+    """Words of one data set in code, text and comments; and those that names and whole texts are made of."""
+    names = []
+    for node in ast.walk(ast.parse(source)):
+        names += [getattr(node, field, None) for field in ("id", "attr", "arg", "name", "asname", "module")]
+        names += [node.value] if isinstance(node, ast.Constant) else []
+    words = {word for name in names if isinstance(name, str) for word in re.split(r"[_.]", name)}
+    return {*DATA_WORDS.findall(source), *(words & DATA_NAMES)}
+
+
+def test_only_data_sets_and_the_demo_know_a_data_set() -> None:
+    found = {
+        module: data_words_of(source)
+        for module, source in SOURCES.items()
+        if room_of(module) not in DATA_ROOMS
+    }
+    assert {module: words for module, words in found.items() if words} == {}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from approxbit.datasets.digits import TASK",
+        "def movinet_digits(): ...",
+        "movinet('digits')",
+        "def run(marginals=True): ...",
+        "self.action_names = ()",
+        "# the clips of Digits-in-Motion",
+        "label_set = 'action_digit'",
+        "x == MARGINAL",
+    ],
+)
+def test_words_of_a_data_set_are_seen(source: str) -> None:
+    assert data_words_of(source)
+
+
+@pytest.mark.parametrize(
+    "source", ["'16 hexadecimal digits'", "zoo.load('digits-movinet/16-Enc-B5')", "joint = a + b  # digits"]
+)
+def test_numerals_and_families_are_no_words_of_a_data_set(source: str) -> None:
+    assert not data_words_of(source)
 
 
 def test_the_linter_holds_the_device_to_python_3_8() -> None:

@@ -14,7 +14,7 @@ def content_of(logits: np.ndarray, wanted: Wanted, task: Classification) -> Cont
     """What is said of a clip.
 
     Logits are those of the model's own classes. The likeliest classes are those of the label set that the
-    task asks for: where it is a coarser one, that of all its actions, say, and not of action x digit.
+    task asks for, which may be a coarser one.
 
     Args:
         logits: float32 `[class]` of the model.

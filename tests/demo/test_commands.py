@@ -209,6 +209,7 @@ def test_measure_saves_and_prints_the_lut(
     assert callable(asked.pop("announce"))
     assert asked == {
         "family": family,
+        "split": "validation",
         "num_clips": 7,
         "num_timed": 5,
         "num_threads": 2,

@@ -433,7 +433,10 @@ def test_a_session_waits_as_long_as_the_sla_allows(
     service: Unreliable,
     make_session: Callable[..., EdgeSession],
 ) -> None:
-    whole, others = replace(TABLE.rows[0], edge_ms=edge_only_ms, accuracy=50), TABLE.rows[1:2]
+    whole, others = (
+        replace(TABLE.rows[0], edge_ms=edge_only_ms / 2, encode_ms=edge_only_ms / 2, accuracy=50),
+        TABLE.rows[1:2],
+    )
     transport = Recorder(service)
     session = make_session(transport, sla=sla, lut=replace(TABLE, rows=(whole, *others)))
     session.answer(frames_of(1))

@@ -11,6 +11,7 @@ from approxbit.codec import Codec, CodecOptions
 from approxbit.configuration import Configuration
 from approxbit.errors import FingerprintError
 from approxbit.offload import OffloadedModel
+from approxbit.offload.runners import clip_format
 from approxbit.tasks import Classification
 from approxbit.wire import AnswerKind, Packet, Request, Wanted, pack
 
@@ -166,7 +167,8 @@ def test_a_packet_has_the_answer_of_its_clip():
     clip = torch.randn(1, 3, 6, 10, 10)
     packet = model.encode_packet(clip, sequence=5, request=Request(wanted=Wanted(AnswerKind.LOGITS, 0)))
     assert packet.payload == pack(model.encode(clip).to_planes()[0].numpy())
-    assert model.code_format.is_of(packet)
+    assert model.link_format.is_of(packet)
+    assert packet.fingerprint == clip_format(model.backbone).link_fingerprint(77)
     answer = model.answer_packet(Packet.from_bytes(packet.to_bytes()))
     expected = model(clip)[0].detach().numpy()
     np.testing.assert_allclose(answer.content.values, expected, atol=1e-6)
