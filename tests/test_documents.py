@@ -10,48 +10,15 @@ import sys
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
+from documents import BLOCKS, DOCUMENTS, ON_DEVICE, REPOSITORY, SERVER, Block, name_block
+from environments import run_lean
 
 from approxbit.datasets.digits import write_videos
 
-REPOSITORY = Path(__file__).parents[1]
-DOCUMENTS = (
-    "README.md",
-    "CONTRIBUTING.md",
-    "approxbit/backbones/README.md",
-    "approxbit/codec/README.md",
-    "approxbit/select/README.md",
-    "benchmarks/RESULTS.md",
-    "export/README.md",
-)
-FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 # Commands of the surroundings, not ours: there is nothing of this project in them that could go stale.
 COMMON_COMMANDS = {"cd", "git", "pip", "python3", "scp", "ssh", "sudo", "uv"}
-# Its Python needs a Jetson: it must be Python, and is not run.
-ON_DEVICE = "export/README.md"
-SERVER = "server:50051"  # of the example on two machines, which has a test of its own
-
-
-class Block(NamedTuple):
-    document: str
-    line: int
-    language: str
-    code: str
-
-
-def read_blocks() -> list[Block]:
-    blocks = []
-    for document in DOCUMENTS:
-        text = (REPOSITORY / document).read_text()
-        for match in FENCE.finditer(text):
-            line = text.count("\n", 0, match.start()) + 1
-            blocks.append(Block(document, line, match[1], match[2]))
-    return blocks
-
-
-BLOCKS = read_blocks()
 
 
 def split_commands(code: str) -> list[list[str]]:
@@ -105,10 +72,6 @@ def check_command(words: list[str]) -> None:
         assert program in COMMON_COMMANDS, f"{program} is no command that this test knows how to check"
 
 
-def name_block(block: Block) -> str:
-    return f"{block.document}:{block.line}"
-
-
 @pytest.mark.parametrize("block", [each for each in BLOCKS if each.language == "python"], ids=name_block)
 def test_a_python_block_runs(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -136,10 +99,8 @@ def test_the_example_of_the_selector_shows_one_at_work(capsys: pytest.CaptureFix
     assert [line.split()[-1] for line in lines] == ["False", "True", "True"]  # only the link keeps the bound
 
 
-def test_the_example_on_two_machines_runs_as_typed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Both machines are this one; only the address of the server is another."""
+def test_the_example_on_two_machines_runs_as_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both machines are this one; only the address of the server is another, and the device has no torch."""
     monkeypatch.chdir(tmp_path)
     (on_device,) = (block for block in BLOCKS if SERVER in block.code)
     (on_server,) = (block for block in BLOCKS if "approxbit serve" in block.code)
@@ -152,10 +113,11 @@ def test_the_example_on_two_machines_runs_as_typed(
         try:
             port = json.loads(server.stdout.readline())["port"]
             code = on_device.code.replace(SERVER, f"127.0.0.1:{port}")
-            exec(compile(code, name_block(on_device), "exec"), {"__name__": "__main__"})
+            answered = run_lean(code)
         finally:
             server.terminate()
-    arm, latency, *_ = capsys.readouterr().out.split()
+    assert answered.returncode == 0, answered.stderr
+    arm, latency, *_ = answered.stdout.split()
     assert arm in ("edge-only", "server-only", "16-Enc-B3")
     assert float(latency) > 0
 

@@ -2,39 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
+from environments import run_lean
 
 from approxbit.engines.build_script import DEVICE_ROOMS
-
-HEAVY = (
-    "torch",
-    "torchvision",
-    "lightning",
-    "jaxtyping",
-    "safetensors",
-    "sklearn",
-    "scipy",
-    "matplotlib",
-    "numba",
-)
-BLOCK = f"""
-import sys
-
-class Block:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {HEAVY!r}:
-            raise ModuleNotFoundError(f"{{name}} is blocked here", name=name)
-
-sys.meta_path.insert(0, Block())
-"""
-
-
-def run_lean(code: str) -> subprocess.CompletedProcess[str]:
-    """Run code in an interpreter that has none of the heavy packages."""
-    return subprocess.run([sys.executable, "-c", BLOCK + code], capture_output=True, text=True)
 
 
 def test_every_file_of_the_device_needs_nothing_heavy() -> None:

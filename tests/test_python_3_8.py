@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import runpy
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from environments import find_uv, install, make_once, run
 from rooms import MODULE_PATHS, REPOSITORY, is_torch_free, module_name, room_of
 
 from approxbit.engines.artefact import load_artefact, load_reference
@@ -80,49 +78,20 @@ print(child.returncode)
 """
 
 
-def run(
-    *command: str | Path, folder: Path | None = None, given: str | None = None
-) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
-    environment.pop("PYTHONPATH", None)  # what is to be found says so itself
-    return subprocess.run(command, capture_output=True, text=True, cwd=folder, input=given, env=environment)
-
-
 @pytest.fixture(scope="session")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An interpreter of 3.8 that has approxbit and its dependencies; made once, also for several workers."""
-    folder = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        folder = folder.parent  # each worker's folder lies in that of the session
-    environment = folder / "python-3.8"
-    with open(folder / "python-3.8.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (environment / "made").exists():
-            make_environment(environment)
-            (environment / "made").touch()
-    return environment / "bin" / "python"
+    """An interpreter of 3.8 that has approxbit and its dependencies."""
+    return make_once(tmp_path_factory, "python-3.8", make_environment) / "bin" / "python"
 
 
 def make_environment(folder: Path) -> None:
     uv = find_uv()
     made = run(uv, "venv", "--clear", "--python", find_python(uv), folder)
     assert made.returncode == 0, made.stderr
-    install = (uv, "pip", "install", "--python", folder / "bin" / "python")
-    finished = run(*install, "-r", REPOSITORY / "pyproject.toml")
-    if finished.returncode == 2:  # 1 would be a dependency that Python 3.8 cannot have
-        pytest.skip(f"needs the packages of a device, and uv cannot get them: {finished.stderr[-300:]}")
-    assert finished.returncode == 0, finished.stderr
-    run(*install, "onnxruntime")  # not on every platform
+    install(folder, "-r", REPOSITORY / "pyproject.toml")
+    run(uv, "pip", "install", "--python", folder / "bin" / "python", "onnxruntime")  # not on every platform
     (site_packages,) = folder.glob("lib/python3.8/site-packages")
     (site_packages / "approxbit.pth").write_text(f"{REPOSITORY}\n")
-
-
-def find_uv() -> str:
-    beside = Path(sys.executable).with_name("uv")
-    found = str(beside) if beside.is_file() else shutil.which("uv")
-    if found is None:
-        pytest.skip("needs uv, which `make setup` installs, for an environment of Python 3.8")
-    return found
 
 
 def find_python(uv: str) -> str:
