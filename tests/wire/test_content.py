@@ -123,6 +123,8 @@ def test_there_are_as_many_classes_as_were_asked_for_or_as_there_are() -> None:
 
 def test_of_equal_logits_the_lowest_index_comes_first() -> None:
     assert TopK.of_logits(np.array([0, 1, 1, 1], np.float32), 3).classes == (1, 2, 3)
+    many = np.tile(np.array([0, 1], np.float32), 5000)
+    assert TopK.of_logits(many, 100).classes == tuple(range(1, 200, 2))
 
 
 def test_scores_saturate_and_are_never_minus_zero() -> None:
