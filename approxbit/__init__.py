@@ -8,7 +8,65 @@ Every name below loads its room on first use, so that `import approxbit` stays l
 """
 
 import importlib
-from typing import Any, List
+from typing import TYPE_CHECKING, Any, List
+
+if TYPE_CHECKING:  # what editors and type checkers read; a test holds it to the table below
+    from approxbit.backbones.base import Backbone as Backbone
+    from approxbit.backbones.feature import Feature as Feature
+    from approxbit.backbones.splitting import GridLayout as GridLayout
+    from approxbit.backbones.splitting import NotCleanError as NotCleanError
+    from approxbit.backbones.splitting import OffloadPoint as OffloadPoint
+    from approxbit.backbones.splitting import TokenLayout as TokenLayout
+    from approxbit.backbones.splitting import choose_offload_points as choose_offload_points
+    from approxbit.backbones.splitting import offload_points as offload_points
+    from approxbit.backbones.splitting import split as split
+    from approxbit.codec import Code as Code
+    from approxbit.codec import Codec as Codec
+    from approxbit.configuration import Configuration as Configuration
+    from approxbit.errors import ApproxBitError as ApproxBitError
+    from approxbit.errors import ArtefactError as ArtefactError
+    from approxbit.errors import CudaError as CudaError
+    from approxbit.errors import DatasetError as DatasetError
+    from approxbit.errors import EngineError as EngineError
+    from approxbit.errors import ExportError as ExportError
+    from approxbit.errors import FingerprintError as FingerprintError
+    from approxbit.errors import GateError as GateError
+    from approxbit.errors import HashMismatchError as HashMismatchError
+    from approxbit.errors import LinkError as LinkError
+    from approxbit.errors import LinkTimeoutError as LinkTimeoutError
+    from approxbit.errors import LUTError as LUTError
+    from approxbit.errors import MissingKeyError as MissingKeyError
+    from approxbit.errors import StreamError as StreamError
+    from approxbit.errors import VideoError as VideoError
+    from approxbit.errors import WeightsError as WeightsError
+    from approxbit.errors import WireError as WireError
+    from approxbit.errors import WrongShapeError as WrongShapeError
+    from approxbit.families import available as available
+    from approxbit.families import card as card
+    from approxbit.families import load_lut as load_lut
+    from approxbit.link import BandwidthEstimator as BandwidthEstimator
+    from approxbit.link import Trace as Trace
+    from approxbit.offload import OffloadedModel as OffloadedModel
+    from approxbit.offload.streaming import EdgeStream as EdgeStream
+    from approxbit.offload.streaming import ServerStream as ServerStream
+    from approxbit.select import LUT as LUT
+    from approxbit.select import AccuracySLA as AccuracySLA
+    from approxbit.select import LatencySLA as LatencySLA
+    from approxbit.select import LUTRow as LUTRow
+    from approxbit.training import CodecModule as CodecModule
+    from approxbit.wire import Answer as Answer
+    from approxbit.wire import Packet as Packet
+    from approxbit.wire import pack as pack
+    from approxbit.wire import unpack as unpack
+    from approxbit.zoo import build as build
+    from approxbit.zoo import build_family as build_family
+    from approxbit.zoo import load as load
+    from approxbit.zoo import load_backbone as load_backbone
+    from approxbit.zoo import load_family as load_family
+    from approxbit.zoo import save_backbone as save_backbone
+    from approxbit.zoo import save_codec as save_codec
+
+    __version__: str
 
 _HOME_OF = {
     "AccuracySLA": "select",
@@ -19,6 +77,7 @@ _HOME_OF = {
     "BandwidthEstimator": "link",
     "Code": "codec",
     "Codec": "codec",
+    "CodecModule": "training",
     "Configuration": "configuration",
     "CudaError": "errors",
     "DatasetError": "errors",
@@ -28,6 +87,7 @@ _HOME_OF = {
     "Feature": "backbones.feature",
     "FingerprintError": "errors",
     "GateError": "errors",
+    "GridLayout": "backbones.splitting",
     "HashMismatchError": "errors",
     "LUT": "select",
     "LUTError": "errors",
@@ -36,11 +96,13 @@ _HOME_OF = {
     "LinkError": "errors",
     "LinkTimeoutError": "errors",
     "MissingKeyError": "errors",
+    "NotCleanError": "backbones.splitting",
     "OffloadPoint": "backbones.splitting",
     "OffloadedModel": "offload",
     "Packet": "wire",
     "ServerStream": "offload.streaming",
     "StreamError": "errors",
+    "TokenLayout": "backbones.splitting",
     "Trace": "link",
     "VideoError": "errors",
     "WeightsError": "errors",
@@ -57,6 +119,8 @@ _HOME_OF = {
     "load_lut": "families",
     "offload_points": "backbones.splitting",
     "pack": "wire",
+    "save_backbone": "zoo",
+    "save_codec": "zoo",
     "split": "backbones.splitting",
     "unpack": "wire",
 }
@@ -64,7 +128,7 @@ _HOME_OF = {
 __all__ = sorted(_HOME_OF)
 
 
-def __getattr__(name: str) -> Any:
+def _load(name: str) -> Any:
     if name == "__version__":
         return importlib.import_module("importlib.metadata").version("approxbit")
     if name not in _HOME_OF:
@@ -78,6 +142,10 @@ def __getattr__(name: str) -> Any:
         ) from error
     globals()[name] = value
     return value
+
+
+if not TYPE_CHECKING:  # which would take every name for one that is there
+    __getattr__ = _load
 
 
 def __dir__() -> List[str]:

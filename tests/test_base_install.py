@@ -111,3 +111,39 @@ def test_blocks_are_told_apart_by_what_they_import() -> None:
     assert [block.document for block in TORCH_FREE] == ["approxbit/select/README.md"]
     (on_device,) = (block for block in PYTHON_BLOCKS if SERVER in block.code)
     assert not needs_torch(on_device)  # test_documents.py runs it
+
+
+USER_SCRIPT = """
+import approxbit
+
+model = approxbit.load("digits-movinet/16-Enc-B5")
+lut: approxbit.LUT = approxbit.load_lut("digits-movinet")
+bytes_of_arms: dict[str, float] = {row.arm: row.payload_bytes for row in lut.rows}
+print(model.label_names, bytes_of_arms)
+"""
+
+
+def check_types(installed: Path, script: Path, code: str) -> subprocess.CompletedProcess[str]:
+    """What mypy says to a user's script, where the wheel is installed."""
+    script.write_text(code)
+    cache = installed / "mypy-cache"
+    words = ["--strict", "--python-executable", installed / "bin" / "python", "--cache-dir", cache, script]
+    return run(sys.executable, "-m", "mypy", *words, folder=script.parent)
+
+
+def test_a_type_checker_knows_the_names(installed: Path, tmp_path: Path) -> None:
+    finished = check_types(installed, tmp_path / "script.py", USER_SCRIPT)
+    assert finished.returncode == 0, finished.stdout
+
+
+@pytest.mark.parametrize(
+    ("mistake", "complaint"),
+    [
+        ("approxbit.nothing", 'Module has no attribute "nothing"'),
+        ("lut.nothing", '"LUT" has no attribute "nothing"'),
+        ("approxbit.load_lut(7)", 'Argument 1 to "load_lut" has incompatible type "int"'),
+    ],
+)
+def test_a_type_checker_sees_a_mistake(mistake: str, complaint: str, installed: Path, tmp_path: Path) -> None:
+    finished = check_types(installed, tmp_path / "script.py", USER_SCRIPT + mistake)
+    assert complaint in finished.stdout

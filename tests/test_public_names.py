@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 from pathlib import Path
 
@@ -18,6 +19,7 @@ PUBLIC_NAMES = [
     "BandwidthEstimator",
     "Code",
     "Codec",
+    "CodecModule",
     "Configuration",
     "CudaError",
     "DatasetError",
@@ -27,6 +29,7 @@ PUBLIC_NAMES = [
     "Feature",
     "FingerprintError",
     "GateError",
+    "GridLayout",
     "HashMismatchError",
     "LUT",
     "LUTError",
@@ -35,11 +38,13 @@ PUBLIC_NAMES = [
     "LinkError",
     "LinkTimeoutError",
     "MissingKeyError",
+    "NotCleanError",
     "OffloadPoint",
     "OffloadedModel",
     "Packet",
     "ServerStream",
     "StreamError",
+    "TokenLayout",
     "Trace",
     "VideoError",
     "WeightsError",
@@ -56,6 +61,8 @@ PUBLIC_NAMES = [
     "load_lut",
     "offload_points",
     "pack",
+    "save_backbone",
+    "save_codec",
     "split",
     "unpack",
 ]
@@ -109,3 +116,15 @@ def test_a_star_import_brings_exactly_the_public_names() -> None:
     namespace: dict[str, object] = {}
     exec("from approxbit import *", namespace)
     assert sorted(set(namespace) - {"__builtins__"}) == PUBLIC_NAMES
+
+
+def test_type_checkers_are_told_the_names_that_are_there() -> None:
+    tree = ast.parse(Path(str(approxbit.__file__)).read_text())
+    told = {
+        alias.asname: str(node.module)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if alias.asname == alias.name
+    }
+    assert told == {name: f"approxbit.{home}" for name, home in approxbit._HOME_OF.items()}

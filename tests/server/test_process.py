@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from approxbit.edge import EdgeSession, GrpcTransport, ProbePolicy, SessionPolicy
+from approxbit.edge.device import all_arms
 from approxbit.errors import LinkError
 from approxbit.offload import OffloadedModel
 from approxbit.offload.runners import torch_whole
@@ -19,6 +20,7 @@ from approxbit.select import LUT, AccuracySLA, LatencySLA, LUTRow
 from approxbit.server import GrpcServer, ServerProcess
 from approxbit.server.__main__ import main
 from approxbit.server.loading import build_service
+from approxbit.wire import AnswerKind, Logits, Wanted
 
 PATIENCE_S = 120.0
 TABLE = LUT(
@@ -39,9 +41,10 @@ PATIENT = SessionPolicy(
 
 def make_session(models: dict[str, OffloadedModel], transport: GrpcTransport) -> EdgeSession:
     whole = torch_whole(models["5-Enc-B3"].backbone)
-    runners = {name: model.edge_runner() for name, model in models.items()}
-    sla = LatencySLA(45_000)
-    return EdgeSession(runners, transport, TABLE, sla, whole.clip_format, whole, policy=PATIENT)
+    arms = all_arms(whole, [model.edge_runner() for model in models.values()])
+    wanted = Wanted(AnswerKind.LOGITS, 0)
+    clip_format = whole.clip_format
+    return EdgeSession(arms, transport, TABLE, LatencySLA(45_000), clip_format, policy=PATIENT, wanted=wanted)
 
 
 def random_frames(number: int) -> np.ndarray:
@@ -71,7 +74,8 @@ def test_a_session_outlives_its_server(checkpoints: Path, models: dict[str, Offl
     whole = torch_whole(models["5-Enc-B3"].backbone)
     for answer in answers[2:]:
         expected = whole.run(whole.clip_format.prepare(random_frames(answer.sequence))).logits
-        np.testing.assert_allclose(answer.logits, expected, rtol=1e-4, atol=1e-5)
+        assert isinstance(answer.answer, Logits)
+        np.testing.assert_allclose(answer.answer.values, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_the_command_line_names_an_unknown_family(checkpoints: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +90,8 @@ import sys
 from approxbit.processes import serve_until_told
 from approxbit.server.grpc_server import GrpcServer
 from approxbit.server.service import Service
-serve_until_told(GrpcServer(Service(None, {})), "bound" in sys.argv)
+from approxbit.tasks import Classification
+serve_until_told(GrpcServer(Service([], Classification.of_names())), "bound" in sys.argv)
 print("ended well", file=sys.stderr)
 """
 
