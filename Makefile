@@ -1,6 +1,7 @@
 # Everything starts from a bare clone that has python3 (3.10 or newer) and make:
 #   make demo   a held-out video crosses a shaped link as binary codes (about 3 minutes after set-up)
-#   make test   all tests        make check   format, lint, types
+#   make test   all tests        make test-fast  those of two minutes   make check  format, lint, types
+#   make docs   the public names as pages in build/docs
 #   make setup  only .venv       make clean   remove what these targets made
 # JOBS sets how many processes run the tests, PYTHON which interpreter .venv is made with.
 
@@ -10,7 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check setup clean constraints
+.PHONY: demo test test-fast check docs setup clean constraints
 
 demo: $(READY)
 	$(BIN)/approxbit demo
@@ -19,10 +20,17 @@ demo: $(READY)
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
 
+# Without what exports, trains, or fills an environment of its own.
+test-fast: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -m "not slow"
+
 check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+docs: $(READY)
+	$(BIN)/pdoc --docformat google --output-directory build/docs approxbit '!approxbit.__main__'
 
 setup: $(READY)
 

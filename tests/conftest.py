@@ -45,6 +45,33 @@ lut, checkpoints, cache = _family.lut, _family.checkpoints, _family.cache
 prepared, family = _family.prepared, _family.family
 
 
+# What exports, trains, starts programs or fills an environment of its own: `make test-fast` leaves it out.
+SLOW = (
+    "backbones/vlm",
+    "baselines",
+    "demo",
+    "export/test_on_gpu.py",
+    "export/test_rtx.py",
+    "export/test_rtx_shipped.py",
+    "exporting",
+    "profiling",
+    "server/test_process.py",
+    "test_base_install.py",
+    "test_documents.py",
+    "test_inspect.py",
+    "test_python_3_8.py",
+    "training",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the slow tests by where they lie."""
+    slow = [HERE / place for place in SLOW]
+    for item in items:
+        if any(place == item.path or place in item.path.parents for place in slow):
+            item.add_marker("slow")
+
+
 @pytest.fixture(scope="session")
 def golden() -> ModuleType:
     """`tests/golden/golden.py`: `golden.load_case(name)` and `golden.errors(case, outputs)`."""
