@@ -196,9 +196,9 @@ class Workshop:
         """Compare an engine with the reference and time it."""
         card, given = self.artefact.card, "packed" if graph == "server" else "clip"
         rows = self.reference.arrays_of(graph)[given]
-        with TensorRTGraph(self.trt, plan, self.cuda, card.max_batch) as engine:
-            found = measure_agreement(engine, graph, self.reference)
-            times = self.times(lambda number: engine.run({given: rows[number : number + 1]}))
+        with TensorRTGraph(self.trt, plan, self.cuda, card.max_batch) as opened:
+            found = measure_agreement(opened, graph, self.reference)
+            times = self.times(lambda number: opened.run({given: rows[number : number + 1]}))
         say(f"{graph}: {found}; the limit is {card.tolerance}")
         words = ", ".join(f"{name} {ms:.2f} ms" for name, ms in times.items())
         say(f"{graph}: {words} (from host memory to host memory, {self.options.timed_runs} runs)")

@@ -14,9 +14,10 @@ from approxbit.backbones.feature import Feature
 from approxbit.codec.code import Code
 from approxbit.codec.codebook import forget_last_bits
 from approxbit.codec.codec import Codec
+from approxbit.engines.answers import content_of
 from approxbit.engines.runner import EdgeRunner, ServerRunner
 from approxbit.offload.runners import TorchGraph, clip_format
-from approxbit.tasks import Classification, Task
+from approxbit.tasks import Classification, Task, require_classification
 from approxbit.wire import Answer, CodeFormat, Packet, PriorTables, pack, wanted_of
 from approxbit.wire.request import NOTHING_SAID, Request
 
@@ -157,7 +158,7 @@ class OffloadedModel(nn.Module):
             )
         packed = pack(packet.planes(self.prior))
         result = self.server_runner().run([packed], [packet.codebook_size])
-        content = wanted_of(packet).of_logits(result.logits[0])
+        content = content_of(result.logits[0], wanted_of(packet), require_classification(self.task))
         return Answer(packet.sequence, content, result.decode_ms, result.server_ms)
 
     def edge_runner(self, num_threads: int | None = None) -> EdgeRunner:

@@ -12,7 +12,7 @@ from approxbit.configuration import Configuration
 from approxbit.errors import FingerprintError
 from approxbit.offload import OffloadedModel
 from approxbit.offload.runners import clip_format
-from approxbit.tasks import Classification
+from approxbit.tasks import Classification, LabelSet
 from approxbit.wire import AnswerKind, Packet, Request, Wanted, pack
 
 
@@ -159,6 +159,17 @@ def test_a_codec_for_another_feature_is_refused(shape, num_tokens):
         ValueError, match=r"at B1 the backbone has features of shape \(8, 3, 5, 5\) and 1 tokens"
     ):
         OffloadedModel(ToyBackbone(), codec)
+
+
+def test_the_likeliest_classes_are_those_of_the_label_set_that_is_asked():
+    model = make_model()
+    pairs = LabelSet("pairs", class_of=(0, 0, 1, 1))
+    model.task = Classification((LabelSet("own", ("a", "b", "c", "d")), pairs), asked="pairs")
+    packet = model.encode_packet(torch.randn(1, 3, 6, 10, 10))
+    all_logits = Request(wanted=Wanted(AnswerKind.LOGITS, 0))
+    logits = model.answer_packet(replace(packet, request=all_logits)).content.values
+    best = model.answer_packet(packet).content
+    assert (len(best.classes), best.best) == (2, int(pairs.logits(logits).argmax()))
 
 
 def test_a_packet_has_the_answer_of_its_clip():
