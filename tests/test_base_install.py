@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from documents import BLOCKS, ON_DEVICE, SERVER, Block, name_block
+from code_blocks import BLOCKS, ON_DEVICE, SERVER, Block, name_block
 from environments import find_uv, install, make_once, run
 from rooms import REPOSITORY, room_of
 

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from documents import BLOCKS, DOCUMENTS, ON_DEVICE, REPOSITORY, SERVER, Block, name_block
+from code_blocks import BLOCKS, DOCUMENTS, ON_DEVICE, REPOSITORY, SERVER, Block, name_block
 from environments import run_lean
 
 from approxbit.datasets.digits import write_videos

@@ -42,7 +42,12 @@ class Kernels(NamedTuple):
 
 def has_compiler() -> bool:
     """Whether the kernels run translated by numba: some hundred times faster, to the same bytes."""
-    return os.environ.get(NO_COMPILER) != "1" and importlib.util.find_spec("numba") is not None
+    if os.environ.get(NO_COMPILER) == "1":
+        return False
+    try:
+        return importlib.util.find_spec("numba") is not None
+    except ImportError:  # a finder of the program's own may say so by an error
+        return False
 
 
 def load_kernels() -> Kernels:
