@@ -14,10 +14,10 @@ from approxbit.wire.frame import (
     Cursor,
     Frame,
     Kind,
+    Message,
     check_integer,
     check_range,
     expect_zeros,
-    parse,
     problem,
     write_frame,
 )
@@ -27,7 +27,7 @@ LONGEST_MS = 65504.0
 
 
 @dataclass(frozen=True)
-class Answer:
+class Answer(Message):
     """What the server half says about one clip. Every answer that exists is well formed.
 
     Attributes:
@@ -41,6 +41,8 @@ class Answer:
         TypeError: `sequence` is not an integer, or the content none.
         ValueError: A field is not as described.
     """
+
+    kinds = (Kind.ANSWER,)
 
     sequence: int
     content: Content
@@ -88,23 +90,8 @@ class Answer:
         return write_frame(Kind.ANSWER, details, self.sequence, self.body())
 
     @classmethod
-    def from_bytes(cls, data: BytesLike) -> Answer:
-        """Read an answer; the inverse of `to_bytes`.
-
-        Raises:
-            TypeError: `data` is not bytes.
-            WireError: `data` is anything but the bytes of one answer.
-        """
-        return parse(data, {Kind.ANSWER: cls.of_frame})
-
-    @classmethod
     def of_frame(cls, frame: Frame) -> Answer:
-        """Read an answer whose frame was read.
-
-        Raises:
-            ValueError: It is malformed.
-            WireError: The same.
-        """
+        """See `Message`."""
         kind, is_wide, _ = frame.details
         check_range("width of numbers", is_wide, 0, 1)
         expect_zeros(frame.details[2:])

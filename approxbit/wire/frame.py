@@ -9,12 +9,13 @@ import struct
 import zlib
 from enum import IntEnum
 from operator import index
-from typing import Any, Callable, Mapping, NamedTuple, TypeVar, Union
+from typing import Any, Callable, ClassVar, Mapping, NamedTuple, TypeVar, Union
 
 from approxbit.errors import WireError
 
 BytesLike = Union[bytes, bytearray, memoryview]
-_Message = TypeVar("_Message")
+_Read = TypeVar("_Read")
+_Message = TypeVar("_Message", bound="Message")
 
 MAGIC = b"AXB"
 VERSION = 1
@@ -177,7 +178,7 @@ def read_frame(data: BytesLike) -> Frame:
     return Frame(kind, details, sequence, body)
 
 
-def parse(data: BytesLike, readers: Mapping[Kind, Callable[[Frame], _Message]]) -> _Message:
+def parse(data: BytesLike, readers: Mapping[Kind, Callable[[Frame], _Read]]) -> _Read:
     """Read a message of one of the kinds that there are readers for.
 
     Raises:
@@ -192,6 +193,36 @@ def parse(data: BytesLike, readers: Mapping[Kind, Callable[[Frame], _Message]]) 
         return readers[Kind(frame.kind)](frame)
     except ValueError as error:
         raise WireError(str(error)) from error
+
+
+class Message:
+    """What every framed message has in common.
+
+    Attributes:
+        kinds: Which of them a class of messages reads.
+    """
+
+    kinds: ClassVar[tuple[Kind, ...]]
+
+    @classmethod
+    def of_frame(cls: type[_Message], frame: Frame) -> _Message:
+        """Read a message whose frame was read.
+
+        Raises:
+            ValueError: It is malformed.
+            WireError: The same.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def from_bytes(cls: type[_Message], data: BytesLike) -> _Message:
+        """Read a message; the inverse of `to_bytes`. The checks and their order are those of `FORMAT.md`.
+
+        Raises:
+            TypeError: `data` is not bytes.
+            WireError: `data` is anything but the bytes of one message of the class.
+        """
+        return parse(data, dict.fromkeys(cls.kinds, cls.of_frame))
 
 
 def expect_zeros(reserved: BytesLike) -> None:

@@ -8,7 +8,7 @@ from approxbit.errors import WireError
 from approxbit.wire.answer import Answer
 from approxbit.wire.binding import Binding, is_short, read_short
 from approxbit.wire.content import DEFAULT_WANTED, Wanted
-from approxbit.wire.frame import BytesLike, Kind, parse, problem
+from approxbit.wire.frame import BytesLike, parse, problem
 from approxbit.wire.packet import Packet
 from approxbit.wire.refusal import Refusal
 from approxbit.wire.request import LateQuestion
@@ -19,14 +19,8 @@ Reply = Union[Welcome, Answer, Refusal]
 
 NO_BINDINGS: Mapping[int, Binding] = {}
 
-_OF_EDGE = {
-    Kind.HELLO: Hello.of_frame,
-    Kind.CODE: Packet.of_frame,
-    Kind.CLIP: Packet.of_frame,
-    Kind.VIDEO: Packet.of_frame,
-    Kind.QUESTION: LateQuestion.of_frame,
-}
-_OF_SERVER = {Kind.WELCOME: Welcome.of_frame, Kind.ANSWER: Answer.of_frame, Kind.REFUSAL: Refusal.of_frame}
+_OF_EDGE = {kind: each.of_frame for each in (Hello, Packet, LateQuestion) for kind in each.kinds}
+_OF_SERVER = {kind: each.of_frame for each in (Welcome, Answer, Refusal) for kind in each.kinds}
 
 
 def read_sent(data: BytesLike, bindings: Mapping[int, Binding] = NO_BINDINGS) -> Sent:

@@ -15,13 +15,12 @@ from approxbit.wire.frame import (
     FRAME_BYTES,
     MAX_PAYLOAD_BYTES,
     MAX_SEQUENCE,
-    BytesLike,
     Cursor,
     Frame,
     Kind,
+    Message,
     check_integer,
     check_range,
-    parse,
     problem,
     write_frame,
 )
@@ -50,7 +49,7 @@ HEADER_BYTES = FRAME_BYTES + FIELDS.size
 
 
 @dataclass(frozen=True)
-class Packet:
+class Packet(Message):
     """One clip on its way to the server. Every packet that exists is well formed.
 
     Usually made by `CodeFormat.packet`, `of_clip` or `of_video`. On the wire a packet has two forms:
@@ -77,6 +76,8 @@ class Packet:
         ValueError: A field is out of its bounds, or the fields contradict each other.
         WireError: The payload does not fit the other fields, or the coding is not known.
     """
+
+    kinds = (Kind.CODE, Kind.CLIP, Kind.VIDEO)
 
     configuration: Configuration | None
     feature_size: Shape3
@@ -283,23 +284,8 @@ class Packet:
         return FIELDS.pack(*numbers) + self._name() + binding + self.request.to_bytes() + place
 
     @classmethod
-    def from_bytes(cls, data: BytesLike) -> Packet:
-        """Read a packet; the inverse of `to_bytes`. The checks and their order are those of `FORMAT.md`.
-
-        Raises:
-            TypeError: `data` is not bytes.
-            WireError: `data` is anything but the bytes of one packet.
-        """
-        return parse(data, dict.fromkeys((Kind.CODE, Kind.CLIP, Kind.VIDEO), cls.of_frame))
-
-    @classmethod
     def of_frame(cls, frame: Frame) -> Packet:
-        """Read a packet whose frame was read.
-
-        Raises:
-            ValueError: It is malformed.
-            WireError: The same.
-        """
+        """See `Message`."""
         coding, flags, name_bytes = frame.details
         cursor, is_code = Cursor(frame.body), frame.kind == Kind.CODE
         fingerprint, *size, num_tokens, codebook_size = cursor.unpack(FIELDS, "fields of the packet")

@@ -13,10 +13,10 @@ from approxbit.wire.frame import (
     Cursor,
     Frame,
     Kind,
+    Message,
     check_integer,
     check_range,
     expect_zeros,
-    parse,
     problem,
     write_frame,
 )
@@ -48,7 +48,7 @@ class Status(IntEnum):
 
 
 @dataclass(frozen=True)
-class Refusal:
+class Refusal(Message):
     """Why there is no answer.
 
     Attributes:
@@ -62,6 +62,8 @@ class Refusal:
         TypeError: A number is not an integer.
         ValueError: A field is not as described.
     """
+
+    kinds = (Kind.REFUSAL,)
 
     sequence: int
     reason: str = ""
@@ -124,23 +126,8 @@ class Refusal:
         return write_frame(Kind.REFUSAL, bytes([self.status, 0, 0]), self.sequence, self.body())
 
     @classmethod
-    def from_bytes(cls, data: BytesLike) -> Refusal:
-        """Read a refusal; the inverse of `to_bytes`.
-
-        Raises:
-            TypeError: `data` is not bytes.
-            WireError: `data` is anything but the bytes of one refusal.
-        """
-        return parse(data, {Kind.REFUSAL: cls.of_frame})
-
-    @classmethod
     def of_frame(cls, frame: Frame) -> Refusal:
-        """Read a refusal whose frame was read.
-
-        Raises:
-            ValueError: It is malformed.
-            WireError: The same.
-        """
+        """See `Message`."""
         expect_zeros(frame.details[1:])
         return cls.of_body(frame.sequence, frame.details[0], frame.body)
 

@@ -13,10 +13,10 @@ from approxbit.wire.frame import (
     Cursor,
     Frame,
     Kind,
+    Message,
     check_integer,
     check_range,
     expect_zeros,
-    parse,
     problem,
     write_frame,
 )
@@ -101,7 +101,7 @@ NOTHING_SAID = Request()
 
 
 @dataclass(frozen=True)
-class LateQuestion:
+class LateQuestion(Message):
     """A question about a clip whose code was sent before.
 
     Attributes:
@@ -115,6 +115,8 @@ class LateQuestion:
         TypeError: A number is not an integer.
         ValueError: A field is out of its bounds, or there is no question.
     """
+
+    kinds = (Kind.QUESTION,)
 
     sequence: int
     back: int
@@ -157,23 +159,8 @@ class LateQuestion:
         return write_frame(Kind.QUESTION, details, self.sequence, self.body())
 
     @classmethod
-    def from_bytes(cls, data: BytesLike) -> LateQuestion:
-        """Read a question; the inverse of `to_bytes`.
-
-        Raises:
-            TypeError: `data` is not bytes.
-            WireError: `data` is anything but the bytes of one question.
-        """
-        return parse(data, {Kind.QUESTION: cls.of_frame})
-
-    @classmethod
     def of_frame(cls, frame: Frame) -> LateQuestion:
-        """Read a question whose frame was read.
-
-        Raises:
-            ValueError: It is malformed.
-            WireError: The same.
-        """
+        """See `Message`."""
         expect_zeros(frame.details[:1])
         binding = int.from_bytes(frame.details[1:], "big") or None
         return cls.of_body(frame.sequence, frame.body, binding)

@@ -11,14 +11,13 @@ from approxbit.wire.code_format import CodeFormat
 from approxbit.wire.content import DEFAULT_WANTED, Wanted
 from approxbit.wire.frame import (
     MAX_SEQUENCE,
-    BytesLike,
     Cursor,
     Frame,
     Kind,
+    Message,
     check_integer,
     check_range,
     expect_zeros,
-    parse,
     problem,
     write_frame,
 )
@@ -35,7 +34,7 @@ def _draw_nonce() -> int:
 
 
 @dataclass(frozen=True)
-class Hello:
+class Hello(Message):
     """What an edge says before its first short message.
 
     Attributes:
@@ -49,6 +48,8 @@ class Hello:
         TypeError: A number is not an integer.
         ValueError: A field is out of its bounds, or a format is there twice.
     """
+
+    kinds = (Kind.HELLO,)
 
     formats: tuple[CodeFormat, ...]
     wanted: Wanted = DEFAULT_WANTED
@@ -90,23 +91,8 @@ class Hello:
         return write_frame(Kind.HELLO, details, self.sequence, body)
 
     @classmethod
-    def from_bytes(cls, data: BytesLike) -> Hello:
-        """Read a hello; the inverse of `to_bytes`.
-
-        Raises:
-            TypeError: `data` is not bytes.
-            WireError: `data` is anything but the bytes of one hello.
-        """
-        return parse(data, {Kind.HELLO: cls.of_frame})
-
-    @classmethod
     def of_frame(cls, frame: Frame) -> Hello:
-        """Read a hello whose frame was read.
-
-        Raises:
-            ValueError: It is malformed.
-            WireError: The same.
-        """
+        """See `Message`."""
         expect_zeros(frame.details[1:])
         cursor = Cursor(frame.body)
         nonce = int.from_bytes(cursor.take(4, "nonce"), "big")
@@ -117,7 +103,7 @@ class Hello:
 
 
 @dataclass(frozen=True)
-class Welcome:
+class Welcome(Message):
     """What a server says to a hello, if it serves one of the formats at least; else it sends a refusal.
 
     Attributes:
@@ -130,6 +116,8 @@ class Welcome:
         TypeError: A number is not an integer.
         ValueError: A field is out of its bounds, or no format is served.
     """
+
+    kinds = (Kind.WELCOME,)
 
     sequence: int
     binding: int
@@ -150,23 +138,8 @@ class Welcome:
         return write_frame(Kind.WELCOME, details, self.sequence, bytes(each or 0 for each in self.refused))
 
     @classmethod
-    def from_bytes(cls, data: BytesLike) -> Welcome:
-        """Read a welcome; the inverse of `to_bytes`.
-
-        Raises:
-            TypeError: `data` is not bytes.
-            WireError: `data` is anything but the bytes of one welcome.
-        """
-        return parse(data, {Kind.WELCOME: cls.of_frame})
-
-    @classmethod
     def of_frame(cls, frame: Frame) -> Welcome:
-        """Read a welcome whose frame was read.
-
-        Raises:
-            ValueError: It is malformed.
-            WireError: The same.
-        """
+        """See `Message`."""
         expect_zeros(frame.details[:1])
         check_range("number of formats", len(frame.body), 1, MAX_FORMATS)
         refused = tuple(_checked_refusal(each or None) for each in frame.body)
