@@ -58,7 +58,7 @@ def family_table(family: str) -> str:
     """Markdown: every arm of a family's LUT."""
     lut = approxbit.load_lut(family)
     caption = (
-        f"**{family}**: {lut.num_clips} test clips, {lut.date}, {lut.device}, {lut.threads} thread(s), edge "
+        f"**{family}**: {lut.num_clips} {lut.split} clips, {lut.date}, {lut.device}, {lut.threads} thread(s), edge "
         f"on {lut.backend}; payloads are means, entropy coded; top-1 in percent, median times at batch size 1"
     )
     return f"{caption}\n\n{as_table(HEADER, [family_cells(family, lut, row) for row in lut.rows])}"
@@ -109,6 +109,9 @@ def arms_table() -> str:
 
 
 def name_of(arm: str) -> str:
+    if arm.startswith("h264-"):
+        _, preset, crf = arm.split("-")
+        return f"H.264 {preset}, CRF {crf[3:]}"
     return NAMES.get(arm, f"`{arm}`")
 
 
