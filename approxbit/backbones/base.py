@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -90,3 +91,10 @@ class ServerHalf(nn.Module, ABC):
     @abstractmethod
     def forward(self, feature: Feature) -> Float[Tensor, "batch ..."]:
         """The answer to a batch of features, as the whole backbone gives it."""
+
+
+def run_through(layers: Iterable[nn.Module], grid: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
+    """What comes out of the last of the layers."""
+    for layer in layers:
+        grid = layer(grid)
+    return grid

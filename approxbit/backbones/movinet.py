@@ -14,7 +14,7 @@ from typing import Literal, overload
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from approxbit.backbones.base import EdgeHalf, ServerHalf
+from approxbit.backbones.base import EdgeHalf, ServerHalf, run_through
 from approxbit.backbones.feature import Feature
 from approxbit.backbones.movinet_family import STEM_STRIDE, MoViNetFamily, stack_layers
 from approxbit.backbones.movinet_layers import Bottleneck, Convolution
@@ -104,15 +104,6 @@ class MoViNetServerHalf(ServerHalf):
     def forward(self, feature: Feature) -> Float[Tensor, "batch class"]:
         """Logits of a batch of features."""
         return classify(run_through(self.layers, feature.grid), self.conv7, self.classifier)
-
-
-def run_through(
-    layers: Iterable[nn.Module], grid: Float[Tensor, "batch channel time height width"]
-) -> Float[Tensor, "batch channel_out time height_out width_out"]:
-    """What comes out of the last of the layers."""
-    for layer in layers:
-        grid = layer(grid)
-    return grid
 
 
 def classify(

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from approxbit.backbones.base import run_through
 from approxbit.backbones.movinet_table import LayerSpec
 
 BATCH_NORM_EPSILON = 1e-3
@@ -129,7 +130,7 @@ class ConvolutionUnit(nn.Sequential):
         """
         norm = getattr(self, "norm", None)
         if norm is None or norm.training or is_exported():
-            return super().forward(grid)
+            return run_through(self, grid)
         scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
         weight = self.conv3d.weight * scale[:, None, None, None, None]
         grid = self.conv3d.convolve(grid, weight, norm.bias - norm.running_mean * scale)

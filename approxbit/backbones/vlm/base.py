@@ -16,11 +16,11 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from approxbit.backbones.base import Backbone, EdgeHalf, ServerHalf
+from approxbit.backbones.base import Backbone, EdgeHalf, ServerHalf, run_through
 from approxbit.backbones.feature import Feature, FeatureShape
 from approxbit.backbones.vlm.layout import TokenLayout
 from approxbit.backbones.vlm.requirement import require_transformers
-from approxbit.backbones.vlm.tower import VisionTower, run_through
+from approxbit.backbones.vlm.tower import VisionTower
 from approxbit.errors import MissingKeyError
 
 

@@ -12,7 +12,6 @@ in streaming does not hold for the original. `VisionTower` is where such a tower
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,15 +83,6 @@ class FrameLayer(nn.Module):
         """The layer's output, for every frame on its own."""
         out: Tensor = self.layer(tokens.flatten(0, 1), attention_mask=None)
         return out.unflatten(0, tokens.shape[:2])
-
-
-def run_through(
-    layers: Iterable[nn.Module], tokens: Float[Tensor, "batch time token channel"]
-) -> Float[Tensor, "batch time token channel"]:
-    """What comes out of the last of the layers."""
-    for layer in layers:
-        tokens = layer(tokens)
-    return tokens
 
 
 def clip_tower(module: Any, num_layers: int) -> VisionTower:
