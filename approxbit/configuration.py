@@ -24,7 +24,7 @@ class Configuration:
     spatial_encoder: bool
     codebook_size: int
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if _PATTERN.fullmatch(str(self)) is None:
             raise ValueError(
                 "a configuration needs a codebook_size of at least 1 and an offload_point of letters, "

@@ -110,7 +110,8 @@ def classify(
     grid: Float[Tensor, "batch channel time height width"], conv7: nn.Module, classifier: nn.Module
 ) -> Float[Tensor, "batch class"]:
     """Logits from the last block's output: `classifier(mean(conv7(grid)))`."""
-    return classifier(conv7(grid).mean(dim=(2, 3, 4), keepdim=True)).flatten(1)
+    logits: Tensor = classifier(conv7(grid).mean(dim=(2, 3, 4), keepdim=True)).flatten(1)
+    return logits
 
 
 @overload

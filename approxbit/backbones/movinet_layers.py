@@ -88,7 +88,8 @@ class SameConv3d(nn.Conv3d):
         weight = weight[:, :, 0].repeat_interleave(time, dim=0)
         bias = None if bias is None else bias.repeat_interleave(time)
         planes = F.conv2d(grid.flatten(1, 2), weight, bias, self.stride[1:], padding, groups=channels * time)
-        return planes.unflatten(1, (channels, time))
+        convolved: Tensor = planes.unflatten(1, (channels, time))
+        return convolved
 
 
 class SameAveragePool(nn.Module):
@@ -104,7 +105,8 @@ class SameAveragePool(nn.Module):
         ones = F.pad(grid.new_ones(1, 1, height, width), edges)
         counted = F.avg_pool2d(ones, 3, 2)
         planes = F.avg_pool2d(F.pad(grid.flatten(0, -3)[None], edges), 3, 2) / counted
-        return planes[0].unflatten(0, grid.shape[:-2])
+        pooled: Tensor = planes[0].unflatten(0, grid.shape[:-2])
+        return pooled
 
 
 class ConvolutionUnit(nn.Sequential):
@@ -180,7 +182,8 @@ class SqueezeExcite(nn.Module):
     ) -> Float[Tensor, "batch channel time height width"]:
         """`grid * sigmoid(fc2(swish(fc1(mean(grid)))))`."""
         mean = grid.mean(dim=(2, 3, 4), keepdim=True)
-        return grid * self.fc2(self.fc1(mean)).sigmoid()
+        gated: Tensor = grid * self.fc2(self.fc1(mean)).sigmoid()
+        return gated
 
 
 class Bottleneck(nn.Module):
@@ -206,4 +209,5 @@ class Bottleneck(nn.Module):
         self, grid: Float[Tensor, "batch channel time height width"]
     ) -> Float[Tensor, "batch channel_out time height_out width_out"]:
         """`[batch, channel, T, H, W]` to `[batch, channel_out, T, ceil(H / stride), ceil(W / stride)]`."""
-        return self.res(grid) + self.alpha * self.project(self.se(self.deep(self.expand(grid))))
+        out: Tensor = self.res(grid) + self.alpha * self.project(self.se(self.deep(self.expand(grid))))
+        return out

@@ -244,7 +244,8 @@ def _run_stem(
     conv1: nn.Module, frames: Float[Tensor, "batch 3 time height width"]
 ) -> Float[Tensor, "batch time channel height_out width_out"]:
     batch_size, _, time = frames.shape[:3]
-    return conv1(frames.transpose(1, 2).flatten(0, 1)).unflatten(0, (batch_size, time))
+    out: Tensor = conv1(frames.transpose(1, 2).flatten(0, 1)).unflatten(0, (batch_size, time))
+    return out
 
 
 def _finish(

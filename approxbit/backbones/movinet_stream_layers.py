@@ -154,7 +154,8 @@ class CausalConvolution(nn.Module):
         mixed = self.conv_1(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
         if self.conv_2 is None or history is None:
             return mixed, None
-        return self.conv_2(mixed, history)
+        mixed, history = self.conv_2(mixed, history)
+        return mixed, history
 
 
 def advance_mean(

@@ -177,7 +177,8 @@ def classify(
     tokens: Float[Tensor, "batch token channel"], norm: nn.Module, head: nn.Module
 ) -> Float[Tensor, "batch class"]:
     """Logits from the last block's output: `head(norm(tokens)[0])`."""
-    return head(norm(tokens)[:, 0])
+    logits: Tensor = head(norm(tokens)[:, 0])
+    return logits
 
 
 def to_feature(tokens: Float[Tensor, "batch token channel"], size: Size) -> Feature:

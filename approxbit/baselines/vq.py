@@ -91,7 +91,8 @@ class VQCodec(Codec):
     @property
     def entries(self) -> Float[Tensor, "entry code_channel"]:
         """The vectors that an index stands for."""
-        return self.quantizer.codebook
+        entries: Tensor = self.quantizer.codebook
+        return entries
 
     def compute_logits(self, feature: Feature) -> Feature:
         """The vectors before the quantiser, [batch, code_channel, ...]: no bit has a logit of its own here.

@@ -130,7 +130,8 @@ class Codec(nn.Module):
 
     def compute_logits(self, feature: Feature) -> Feature:
         """X' of Eq. 4: everything on the edge before the threshold."""
-        return self.compressor(self.prepare(feature))
+        logits: Feature = self.compressor(self.prepare(feature))
+        return logits
 
     def reconstruct(self, code: Code, feature_size: tuple[int, int, int]) -> Feature:
         """Everything on the server: `decode` without its checks."""

@@ -43,7 +43,8 @@ class ResBlock(nn.Module):
         """The grid with the block's correction added."""
         hidden = F.relu(self.first_norm(self.reduce(grid)))
         hidden = F.relu(self.second_norm(self.convolve(hidden)))
-        return grid + self.expand(hidden)
+        corrected: Tensor = grid + self.expand(hidden)
+        return corrected
 
 
 class SelfAttention(nn.Module):
@@ -110,7 +111,8 @@ class Upsampler(nn.Module):
         size: tuple[int, int, int],
     ) -> Float[Tensor, "batch channel time height width"]:
         """The grid at `size`, whose halves rounded up are the grid's own size (14 -> 27 or 28)."""
-        return self.deconvolution(grid, output_size=list(size))
+        doubled: Tensor = self.deconvolution(grid, output_size=list(size))
+        return doubled
 
 
 class Decoder(nn.Module):
@@ -161,4 +163,5 @@ def _as_sequence(
 def _split_heads(
     sequence: Float[Tensor, "batch position channel"],
 ) -> Float[Tensor, "batch head position head_channel"]:
-    return sequence.unflatten(2, (-1, HEAD_CHANNELS)).transpose(1, 2)
+    heads: Tensor = sequence.unflatten(2, (-1, HEAD_CHANNELS)).transpose(1, 2)
+    return heads

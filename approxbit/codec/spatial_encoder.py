@@ -44,4 +44,5 @@ class SpatialEncoder(nn.Module):
         self, grid: Float[Tensor, "batch channel time height width"]
     ) -> Float[Tensor, "batch channel half_time half_height half_width"]:
         """The grid at half of its time, height and width."""
-        return self.convolution(grid)
+        halved: Tensor = self.convolution(grid)
+        return halved

@@ -24,7 +24,7 @@ class FeatureStatistics:
         (tensor([2.]), tensor([1.]))
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._grid = _Moments()
         self._tokens = _Moments()
 
@@ -58,7 +58,7 @@ class FeatureStatistics:
 class _Moments:
     """Count, mean and sum of squared deviations, merged batch by batch (Chan, Golub and LeVeque, 1979)."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.count = 0
         self._mean = torch.zeros(())
         self._squares = torch.zeros(())

@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from approxbit.errors import VideoError
-from approxbit.video.reader import PathLike, read_clip
+from approxbit.files import PathLike
+from approxbit.video.reader import read_clip
 from approxbit.video.sampling import IndexRule, uniform_indices
 
 

@@ -58,7 +58,7 @@ def joint_label(action: int, digit: int) -> int:
     return action * len(DIGIT_NAMES) + digit
 
 
-class DigitsInMotion(Dataset):
+class DigitsInMotion(Dataset[tuple[Tensor, int]]):
     """Clips of one split as tensors: `(frames uint8 [time, height, width], joint label)`.
 
     The clips are rendered once and kept in a cache folder, since drawing one takes about 6 ms.

@@ -142,7 +142,8 @@ def _camera_way(scene: Scene, stage: Stage, rng: np.random.Generator) -> NDArray
     phase, pace = rng.uniform(0, 2 * np.pi, (2, 2)), rng.uniform(4, 14, (2, 2))
     shake = np.sin(pace[..., None] * stage.time + phase[..., None]).sum(axis=1) * rng.uniform(0, 0.006)
     still = np.zeros(stage.num_frames)
-    return np.stack([scene.camera_x + still, scene.camera_y + still]) + drift + shake
+    way: NDArray[np.float64] = np.stack([scene.camera_x + still, scene.camera_y + still]) + drift + shake
+    return way
 
 
 def _background(rng: np.random.Generator, camera: NDArray[np.float64], size: int) -> NDArray[np.float32]:

@@ -6,8 +6,9 @@ import csv
 import os
 from pathlib import Path
 
-from approxbit.datasets.listing import Listing, PathLike, check_missing, find_videos
+from approxbit.datasets.listing import Listing, check_missing, find_videos
 from approxbit.errors import DatasetError
+from approxbit.files import PathLike
 
 COLUMNS = ("label", "youtube_id", "time_start", "time_end")
 """Columns that a split must have; a further `split` column is ignored."""

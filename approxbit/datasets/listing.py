@@ -17,7 +17,7 @@ UNLABELED = -1
 _NAMED_IN_MESSAGES = 5
 
 
-class Listing(Sequence):
+class Listing(Sequence[tuple[Path, int]]):
     """A data set as a sequence of (path, class index), with the names of its classes.
 
     Example:

@@ -35,7 +35,7 @@ class VideoQuestion(NamedTuple):
         return read_clip(self.path, num_frames, index_rule=evenly_spaced)
 
 
-class MSVDQA(Sequence):
+class MSVDQA(Sequence[VideoQuestion]):
     """A sequence of `VideoQuestion`; `from_official` and `from_video_llava` read the files.
 
     Example:

@@ -20,7 +20,8 @@ from torch import Tensor
 from torch.utils.data import IterableDataset, RandomSampler, SequentialSampler
 
 from approxbit.errors import VideoError
-from approxbit.video.reader import PathLike, read_clip, video_info
+from approxbit.files import PathLike
+from approxbit.video.reader import read_clip, video_info
 
 
 def labeled_video_dataset(
@@ -66,7 +67,8 @@ def labeled_video_dataset(
         decode_audio=False,
     )
     dataset.video_path_handler = _VideoOpener(num_frames, skips=on_error == "skip")
-    return dataset
+    videos: IterableDataset[dict[str, Any]] = dataset
+    return videos
 
 
 def make_clip_sampler(kind: str, *args: Any) -> Any:

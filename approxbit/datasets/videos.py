@@ -6,15 +6,17 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from torch.utils.data import Dataset
 
 from approxbit.datasets.dataset import VideoDataset
 from approxbit.datasets.kinetics import Kinetics600
-from approxbit.datasets.listing import UNLABELED, Listing, PathLike
+from approxbit.datasets.listing import UNLABELED, Listing
 from approxbit.datasets.something_something import SomethingSomethingV2, read_labels
 from approxbit.datasets.source import ClipSource
 from approxbit.datasets.transforms import clip_transform
+from approxbit.files import PathLike
 from approxbit.tasks import Classification
 from approxbit.video.sampling import random_in_segments, uniform_indices
 
@@ -46,7 +48,7 @@ class VideoClips(ClipSource):
         """The classes that the first split names."""
         return Classification.of_names(self.listing(self.splits[0]).label_names)
 
-    def clips(self, split: str, training: bool = False) -> Dataset:
+    def clips(self, split: str, training: bool = False) -> Dataset[Any]:
         """One clip for each video; see `VideoDataset`."""
         return VideoDataset(
             self.listing(split),

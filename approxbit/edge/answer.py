@@ -33,7 +33,7 @@ class Parts:
     @property
     def total_ms(self) -> float:
         """The sum of all parts."""
-        return sum(vars(self).values())
+        return float(sum(vars(self).values()))
 
 
 @dataclass(frozen=True)

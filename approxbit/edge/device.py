@@ -14,8 +14,9 @@ from approxbit.edge.arms import (
     compressed_video_arms,
 )
 from approxbit.engines.answers import rank
-from approxbit.engines.prepared import PathLike, load_prepared
+from approxbit.engines.prepared import load_prepared
 from approxbit.engines.runner import ClipFormat, EdgeRunner, WholeRunner
+from approxbit.files import PathLike
 from approxbit.tasks import Classification, require_classification
 from approxbit.wire import Content
 

@@ -38,7 +38,7 @@ class ProbePolicy:
     late_ms: float = 5.0
     timeout_s: float = 2.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if not value > 0:
                 raise ValueError(f"{name} must be above 0, found {value!r}")

@@ -116,7 +116,8 @@ class GrpcTransport(_Transport):
 
     def _call(self, method: str, request: bytes, timeout_s: float) -> bytes:
         try:
-            return self._methods[method](request, timeout=timeout_s)
+            reply: bytes = self._methods[method](request, timeout=timeout_s)
+            return reply
         except grpc.RpcError as error:
             raise self._link_error(method, error, timeout_s) from error
         except ValueError as error:  # grpc's word for a channel that was closed

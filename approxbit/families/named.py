@@ -6,7 +6,8 @@ from pathlib import Path
 
 from approxbit.errors import WeightsError
 from approxbit.families.cards import BackboneCard, Card, CodecCard, load_card
-from approxbit.families.folder import PathLike, find_checkpoints, locate_backbone, locate_codec, locate_lut
+from approxbit.families.folder import find_checkpoints, locate_backbone, locate_codec, locate_lut
+from approxbit.files import PathLike
 from approxbit.select import LUT
 from approxbit.tasks import Task
 

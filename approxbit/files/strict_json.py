@@ -126,9 +126,10 @@ def from_json(
     """
     reader = _Reader(source, error)
     try:
-        return reader.read(kind, reader.behind_header(document, header or {}), "")
+        made: Kind = reader.read(kind, reader.behind_header(document, header or {}), "")
     except RecursionError as failure:
         raise error(f"{source}: expected JSON of few levels, found it nested too deeply") from failure
+    return made
 
 
 def to_json(value: Any, entry: str = "") -> Any:
@@ -177,7 +178,7 @@ class _Reader:
     def behind_header(self, document: Any, header: Mapping[str, Any]) -> Any:
         if not header:
             return document
-        entries = dict(self.entries(document, ""))
+        entries = self.entries(document, "")
         for key, expected in header.items():
             if key not in entries:
                 self.fail(key, f"expected {expected!r}, found nothing")
@@ -198,7 +199,7 @@ class _Reader:
             return None if value is None else self.read(inner, value, entry)
         kinds = {each.json_kind: each for each in arguments or (hint,) if hasattr(each, "json_kind")}
         if kinds and origin in (None, *_UNIONS):
-            entries = dict(self.entries(value, entry))
+            entries = self.entries(value, entry)
             found = entries.pop("kind", None)
             self.expect(found in list(kinds), _below(entry, "kind"), f"one of {_list(sorted(kinds))}", found)
             return self.make(kinds[found], entries, entry)
@@ -243,7 +244,7 @@ class _Reader:
         self.expect(isinstance(value, dict), entry, "a JSON object", value)
         for key in value:
             self.plain(key, entry)
-        return value
+        return dict(value)
 
     def member(self, kind: type[Enum], value: Any, entry: str) -> Enum:
         for member in kind:

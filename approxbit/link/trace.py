@@ -36,7 +36,7 @@ class Trace:
     bandwidth_mbps: Tuple[float, ...]
     loops: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "seconds", tuple(float(second) for second in self.seconds))
         object.__setattr__(self, "bandwidth_mbps", tuple(float(mbps) for mbps in self.bandwidth_mbps))
         if not self.seconds or len(self.seconds) != len(self.bandwidth_mbps):

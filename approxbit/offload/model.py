@@ -98,7 +98,8 @@ class OffloadedModel(nn.Module):
         Raises:
             ValueError: The code is not one of the codec's for a feature of that size.
         """
-        return self.server_half(self.codec.decode(code, feature_size))
+        answer: Tensor = self.server_half(self.codec.decode(code, feature_size))
+        return answer
 
     def forward(self, clip: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch ..."]:
         """The answer to a batch of clips: `answer(encode(clip))`."""

@@ -197,7 +197,8 @@ def answer_clip(
     edge_half = _as(MoViNetStreamEdgeHalf, model.edge_half)
     pieces = split_frames(edge_half(clip), model.codec.feature_shape.time)
     decoded = model.codec.decode(model.codec.encode(pieces))
-    return model.server_half(join_frames(decoded, clip.shape[0]))
+    answer: Tensor = model.server_half(join_frames(decoded, clip.shape[0]))
+    return answer
 
 
 def _as(kind: type[Half], half: nn.Module) -> Half:

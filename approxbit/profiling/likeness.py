@@ -99,4 +99,5 @@ def _distance_histogram(
 
 def _shares(bins: Int64[Tensor, " pair"]) -> list[float]:
     counts = torch.bincount(bins, minlength=NUM_BINS).double()
-    return (counts / max(1, len(bins))).numpy().round(6).tolist()
+    shares: list[float] = (counts / max(1, len(bins))).numpy().round(6).tolist()
+    return shares

@@ -60,7 +60,7 @@ class LUTRow:
     memory_mb: Optional[float] = None
     raw_bytes: Optional[float] = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not isinstance(self.arm, str) or _ARM.fullmatch(self.arm) is None:
             raise _invalid("arm", "a name of letters, digits and '_.+-'", self.arm)
         for name in ("edge_ms", "encode_ms", "payload_bytes", "decode_ms", "server_ms"):
@@ -125,7 +125,7 @@ class LUT:
     figures: Tuple[str, ...] = ("top1",)
     split: str = ""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "rows", tuple(self.rows))
         object.__setattr__(self, "figures", tuple(self.figures))
         self._check_header()

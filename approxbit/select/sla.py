@@ -23,7 +23,7 @@ class LatencySLA:
 
     max_ms: float
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not 0 < self.max_ms < math.inf:
             raise ValueError(f"max_ms: expected a finite number above 0, found {self.max_ms!r}")
 
@@ -60,7 +60,7 @@ class AccuracySLA:
 
     min_accuracy: float
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not 0 <= self.min_accuracy <= 100:
             raise ValueError(f"min_accuracy: expected 0 to 100 percent, found {self.min_accuracy!r}")
 

@@ -28,7 +28,7 @@ class LabelSet:
     class_names: Tuple[str, ...] = ()
     class_of: Tuple[int, ...] = ()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not self.name:
             raise ValueError("name: expected the name of a label set, found ''")
         if self.class_of and sorted(set(self.class_of)) != list(range(max(self.class_of) + 1)):
@@ -114,7 +114,7 @@ class Classification:
     label_sets: Tuple[LabelSet, ...]
     asked: str = ""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         names = [each.name for each in self.label_sets]
         if not names or len(set(names)) < len(names) or self.label_sets[0].class_of:
             raise ValueError(
@@ -258,4 +258,5 @@ def match_tasks(model: Classification, data: Classification, num_classes: int) -
 
 def _log_sum_exp(logits: np.ndarray) -> np.ndarray:
     peak = logits.max(axis=-1)
-    return peak + np.log(np.exp(logits - peak[..., None]).sum(axis=-1))
+    total: np.ndarray = peak + np.log(np.exp(logits - peak[..., None]).sum(axis=-1))
+    return total

@@ -37,7 +37,7 @@ class QuestionAnswering:
     class_names: ClassVar[Tuple[str, ...]] = ()
     question_types: Tuple[str, ...] = ()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if len(set(self.question_types)) < len(self.question_types):
             raise ValueError(f"question_types: expected different ones, found {list(self.question_types)}")
 

@@ -91,7 +91,8 @@ class BackboneModule(L.LightningModule):
     def forward(self, clip: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch class"]:
         """Logits of clips of RGB in [0, 1]."""
         clip = ((clip - self.mean) / self.std).contiguous(memory_format=torch.channels_last_3d)
-        return self.backbone(clip)
+        logits: Tensor = self.backbone(clip)
+        return logits
 
     def training_step(self, batch: Batch, batch_index: int) -> Float[Tensor, ""]:
         """Loss of one batch."""

@@ -132,17 +132,19 @@ class CodecModule(L.LightningModule):
     @torch.no_grad()
     def compute_feature(self, clip: Float[Tensor, "batch 3 time height width"]) -> Feature:
         """The frozen edge half on clips of RGB in [0, 1]."""
-        return self.model.edge_half(self.normalise(clip))
+        feature: Feature = self.model.edge_half(self.normalise(clip))
+        return feature
 
     def forward(self, clip: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch class"]:
         """Answer to clips of RGB in [0, 1], through the code."""
-        return self.model(self.normalise(clip))
+        answer: Tensor = self.model(self.normalise(clip))
+        return answer
 
     def normalise(
         self, clip: Float[Tensor, "batch 3 time height width"]
     ) -> Float[Tensor, "batch 3 time height width"]:
         """Clips of RGB in [0, 1] as the backbone wants them."""
-        mean, std = self.mean_std
+        mean, std = self.mean_std.unbind()
         return (clip - mean) / std
 
     def on_fit_start(self) -> None:

@@ -33,7 +33,7 @@ class FeatureBatch(NamedTuple):
     """Logits of the unsplit model."""
 
 
-class FeatureDataset(Dataset):
+class FeatureDataset(Dataset[FeatureBatch]):
     """Features, labels and answers in memory.
 
     Features have half precision, since twice the clips help more than the last digits.

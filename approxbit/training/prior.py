@@ -191,7 +191,8 @@ class CodePrior(nn.Module):
 
         def bits(step: int) -> Tensor:
             chosen = torch.randint(len(codes.grid), (batch_size,), generator=generator)
-            return self(codes_at(codes, chosen))
+            per_code: Tensor = self(codes_at(codes, chosen))
+            return per_code
 
         return self._minimize(bits, num_steps, learning_rate)
 
@@ -219,7 +220,8 @@ class CodePrior(nn.Module):
             of_shift = pairs[step % len(pairs)]
             chosen = torch.randint(len(of_shift.code.grid), (batch_size,), generator=generator)
             code, earlier = (codes_at(each, chosen) for each in (of_shift.code, of_shift.earlier))
-            return self(code, guess_code(earlier, of_shift.steps))
+            per_code: Tensor = self(code, guess_code(earlier, of_shift.steps))
+            return per_code
 
         return self._minimize(bits, num_steps, learning_rate)
 

@@ -30,7 +30,8 @@ def _segment_bounds(num_video_frames: int, num_frames: int) -> np.ndarray:
             f"and num_video_frames={num_video_frames}"
         )
     segment = (num_video_frames - 1) / num_frames
-    return np.rint(segment * np.arange(num_frames + 1)).astype(np.int64)
+    bounds: np.ndarray = np.rint(segment * np.arange(num_frames + 1)).astype(np.int64)
+    return bounds
 
 
 def segment_centres(num_video_frames: int, num_frames: int) -> np.ndarray:
@@ -55,7 +56,8 @@ def segment_centres(num_video_frames: int, num_frames: int) -> np.ndarray:
         array([0, 0, 1, 2])
     """
     bounds = _segment_bounds(num_video_frames, num_frames)
-    return (bounds[:-1] + bounds[1:]) // 2
+    centres: np.ndarray = (bounds[:-1] + bounds[1:]) // 2
+    return centres
 
 
 def uniform_indices(num_video_frames: int, num_frames: int) -> np.ndarray:

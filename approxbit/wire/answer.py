@@ -49,7 +49,7 @@ class Answer(Message):
     decode_ms: float = 0.0
     server_ms: float = 0.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "sequence", check_integer("sequence", self.sequence, 0, MAX_SEQUENCE))
         content_kind(self.content)
         for field in ("decode_ms", "server_ms"):

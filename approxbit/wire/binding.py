@@ -55,7 +55,7 @@ class Binding:
     wanted: Wanted = DEFAULT_WANTED
     nonce: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "number", check_integer("binding", self.number, 1, MAX_BINDING))
         object.__setattr__(self, "nonce", check_integer("nonce", self.nonce, 0, 2**32 - 1))
 

@@ -40,7 +40,7 @@ class TopK:
     classes: tuple[int, ...]
     scores: tuple[float, ...]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "classes", check_ids("class", self.classes))
         check_range("number of classes", len(self.classes), 1, MAX_TOP)
         if len(set(self.classes)) != len(self.classes):
@@ -116,7 +116,7 @@ class Logits:
 
     is_wide = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "values", freeze(check_logits(self.values)))
 
     def __eq__(self, other: object) -> bool:

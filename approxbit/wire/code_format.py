@@ -53,7 +53,7 @@ class CodeFormat:
     fingerprint: int = 0
     prior: PriorTables | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "feature_size", check_size(self.feature_size))
         for field, high in (("num_tokens", MAX_TOKENS), ("fingerprint", MAX_FINGERPRINT)):
             object.__setattr__(self, field, check_integer(field, getattr(self, field), 0, high))

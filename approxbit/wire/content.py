@@ -64,7 +64,7 @@ class Wanted:
     kind: AnswerKind = AnswerKind.TOP_K
     most: int = DEFAULT_TOP
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         low, high = _MOST[kind_of(self.kind)]
         object.__setattr__(self, "kind", kind_of(self.kind))
         object.__setattr__(self, "most", check_integer("most", self.most, low, high))
@@ -138,4 +138,5 @@ def read_content(kind: AnswerKind, is_wide: bool, data: BytesLike) -> Content:
     """
     if is_wide and kind not in (AnswerKind.TOP_K, AnswerKind.TOKENS):
         raise WireError(problem("width of numbers", f"none with {kind.name}", "32 bits"))
-    return CONTENTS[kind].from_bytes(data, is_wide)
+    content: Content = CONTENTS[kind].from_bytes(data, is_wide)
+    return content

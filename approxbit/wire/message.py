@@ -35,7 +35,8 @@ def read_sent(data: BytesLike, bindings: Mapping[int, Binding] = NO_BINDINGS) ->
         SessionError: The message is short, and of no session that is open.
         WireError: `data` is anything but the bytes of one message of an edge.
     """
-    return _read(data, bindings, _OF_EDGE, (Packet, LateQuestion))
+    sent: Sent = _read(data, bindings, _OF_EDGE, (Packet, LateQuestion))
+    return sent
 
 
 def read_reply(data: BytesLike, bindings: Mapping[int, Binding] = NO_BINDINGS) -> Reply:
@@ -50,7 +51,8 @@ def read_reply(data: BytesLike, bindings: Mapping[int, Binding] = NO_BINDINGS) -
         SessionError: The message is short, and not of the session.
         WireError: `data` is anything but the bytes of one message of a server.
     """
-    return _read(data, bindings, _OF_SERVER, (Answer, Refusal))
+    reply: Reply = _read(data, bindings, _OF_SERVER, (Answer, Refusal))
+    return reply
 
 
 def wanted_of(message: Packet | LateQuestion, bindings: Mapping[int, Binding] = NO_BINDINGS) -> Wanted:

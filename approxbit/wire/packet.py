@@ -91,7 +91,7 @@ class Packet(Message):
     request: Request = NOTHING_SAID
     video_format: str = ""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "feature_size", check_size(self.feature_size))
         for field, high in (
             ("num_tokens", MAX_TOKENS),

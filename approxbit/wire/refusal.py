@@ -70,7 +70,7 @@ class Refusal(Message):
     status: Status = Status.FAILED
     retry_after_ms: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "sequence", check_integer("sequence", self.sequence, 0, MAX_SEQUENCE))
         object.__setattr__(self, "status", status_of(self.status))
         retry_ms = check_integer("retry_after_ms", self.retry_after_ms, 0, MAX_RETRY_MS)

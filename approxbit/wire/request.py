@@ -50,7 +50,7 @@ class Request:
     question: Question | None = None
     wanted: Wanted | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.question is None:
             return
         if not isinstance(self.question, (Text, Tokens)):
@@ -123,7 +123,7 @@ class LateQuestion(Message):
     request: Request
     binding: int | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "sequence", check_integer("sequence", self.sequence, 0, MAX_SEQUENCE))
         object.__setattr__(self, "back", check_integer("back", self.back, 1, MAX_BACK))
         object.__setattr__(self, "binding", check_binding(self.binding))

@@ -56,7 +56,7 @@ class Hello(Message):
     sequence: int = 0
     nonce: int = field(default_factory=_draw_nonce)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "formats", tuple(self.formats))
         object.__setattr__(self, "sequence", check_integer("sequence", self.sequence, 0, MAX_SEQUENCE))
         object.__setattr__(self, "nonce", check_integer("nonce", self.nonce, 0, 2**32 - 1))
@@ -123,7 +123,7 @@ class Welcome(Message):
     binding: int
     refused: tuple[Status | None, ...]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "sequence", check_integer("sequence", self.sequence, 0, MAX_SEQUENCE))
         check_range("number of formats", len(self.refused), 1, MAX_FORMATS)
         last = MAX_BINDING + 1 - len(self.refused)

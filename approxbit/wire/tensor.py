@@ -35,7 +35,7 @@ class TensorAnswer:
 
     is_wide = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         values = self.values
         if not isinstance(values, np.ndarray) or values.dtype.str[1:] not in DTYPES:
             expected = ", ".join(str(np.dtype(each)) for each in DTYPES)

@@ -31,7 +31,7 @@ class Text:
 
     is_wide = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if _CONTROL_CHARACTERS.search(self.value):
             raise ValueError(problem("text", "no control characters", ascii(self.value[:64])))
         check_range("bytes of the text", len(self.to_bytes()), 0, MAX_TEXT_BYTES)
@@ -70,7 +70,7 @@ class Tokens:
 
     ids: tuple[int, ...]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_range("number of tokens", len(self.ids), 0, MAX_TOKEN_IDS)
         object.__setattr__(self, "ids", check_ids("token", self.ids))
 

@@ -39,7 +39,7 @@ class WindowPlace:
     steps: int
     checksum: int
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for field, name, low, high in (
             ("back", "back", 1, MAX_BACK),
             ("steps", "steps", 0, MAX_STEPS),

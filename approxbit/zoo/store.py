@@ -17,7 +17,6 @@ from approxbit.errors import HashMismatchError, WeightsError, WireError
 from approxbit.families.cards import BackboneCard, CodecCard, Provenance, save_card
 from approxbit.families.folder import (
     BACKBONE,
-    PathLike,
     check_family,
     find_checkpoints,
     list_configurations,
@@ -26,6 +25,7 @@ from approxbit.families.folder import (
     locate_family,
 )
 from approxbit.families.named import find_task, read_backbone_card, read_codec_card
+from approxbit.files import PathLike
 from approxbit.offload import OffloadedModel
 from approxbit.tasks import Classification, Task
 from approxbit.wire import PriorTables

@@ -87,7 +87,7 @@ class SplitModel(Backbone):
         self._cuts = dict(cuts)
         channels, *time, height, width = trace.clip_shape[1:]
         self.takes_images = not time
-        self.clip_shape = (channels, *(time or [1]), height, width)  # type: ignore[assignment]
+        self.clip_shape = (channels, time[0] if time else 1, height, width)
         self.num_classes = trace.answer.shape[1]
         self.training = False  # as the model is
 
@@ -145,7 +145,8 @@ class SplitModel(Backbone):
 
     def forward(self, clip: Float[Tensor, "batch 3 *size"]) -> Float[Tensor, "batch class"]:
         """The model's own answer to a batch of clips."""
-        return self.model(as_images(clip) if self.takes_images else clip)
+        logits: Tensor = self.model(as_images(clip) if self.takes_images else clip)
+        return logits
 
     def __deepcopy__(self, memo: dict[int, Any]) -> SplitModel:
         copied = SplitModel(replace(self._trace, model=deepcopy(self.model, memo)), self._cuts)
@@ -156,7 +157,8 @@ class SplitModel(Backbone):
     def _dry_run(self, point: str, clip_shape: tuple[int, int, int, int] | None) -> Feature:
         half, sandbox = self.edge_half(point), self._trace.sandbox
         with sandbox.entered():
-            return sandbox.call(half, sandbox.clip((1, *(clip_shape or self.clip_shape))))
+            feature: Feature = sandbox.call(half, sandbox.clip((1, *(clip_shape or self.clip_shape))))
+        return feature
 
 
 class SplitEdgeHalf(EdgeHalf):
@@ -186,7 +188,8 @@ class SplitServerHalf(ServerHalf):
 
     def forward(self, feature: Feature) -> Float[Tensor, "batch class"]:
         """Logits of a batch of features."""
-        return self.operations(self.layout.to_tensor(feature), *feature.grid.shape)
+        logits: Tensor = self.operations(self.layout.to_tensor(feature), *feature.grid.shape)
+        return logits
 
 
 def as_images(clip: Float[Tensor, "batch 3 *size"]) -> Float[Tensor, "batch 3 height width"]:

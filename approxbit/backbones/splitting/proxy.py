@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor
 from torch.fx import Node, Proxy, Tracer
@@ -12,6 +12,8 @@ from torch.fx.proxy import Attribute
 from torch.overrides import TorchFunctionMode, is_tensor_method_or_property
 
 from approxbit.backbones.splitting.sandbox import tensors_in
+
+_Decision = TypeVar("_Decision", bool, int, float)
 
 
 class ExampleProxy(Proxy):
@@ -25,7 +27,7 @@ class ExampleProxy(Proxy):
 
     def __init__(self, node: Node, tracer: Tracer, value: object) -> None:
         super().__init__(node, tracer)
-        self.value = value
+        self.value: Any = value
 
     def __getattr__(self, name: str) -> Any:
         if callable(getattr(self.value, name)):
@@ -38,19 +40,23 @@ class ExampleProxy(Proxy):
     def __len__(self) -> int:
         if isinstance(self.value, Tensor):
             return operator.index(self.shape[0])
-        return len(self.value)  # type: ignore[arg-type]
+        return len(self.value)
 
     def __bool__(self) -> bool:
-        return self.tracer.decide(self, bool)
+        return self._decide(bool)
 
     def __int__(self) -> int:
-        return self.tracer.decide(self, int)
+        return self._decide(int)
 
     def __index__(self) -> int:
-        return self.tracer.decide(self, operator.index)
+        return self._decide(operator.index)
 
     def __float__(self) -> float:
-        return self.tracer.decide(self, float)
+        return self._decide(float)
+
+    def _decide(self, kind: Callable[[Any], _Decision]) -> _Decision:
+        decision: _Decision = self.tracer.decide(self, kind)
+        return decision
 
 
 def is_tensor(value: object) -> bool:

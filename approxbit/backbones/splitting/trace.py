@@ -51,7 +51,8 @@ class Trace:
     @property
     def clip(self) -> Node:
         """The node of the clip."""
-        return next(iter(self.graph.nodes))
+        first: Node = next(iter(self.graph.nodes))
+        return first
 
     @property
     def output(self) -> Node | None:

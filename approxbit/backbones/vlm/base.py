@@ -129,7 +129,8 @@ class VideoLanguageModel(Backbone):
             ValueError: The tower does not take such clips.
         """
         self.tower.layout.check_clip(tuple(clip.shape[1:]))
-        return self.head()(run_through(self.tower.layers, self.tower.embedding(clip)))
+        embeddings: Tensor = self.head()(run_through(self.tower.layers, self.tower.embedding(clip)))
+        return embeddings
 
     def generate(
         self,
@@ -219,7 +220,8 @@ class VisionServerHalf(ServerHalf):
 
     def forward(self, feature: Feature) -> Float[Tensor, "batch token channel"]:
         """Visual embeddings of a batch of features."""
-        return self.head(run_through(self.layers, self.layout.to_tokens(feature)))
+        embeddings: Tensor = self.head(run_through(self.layers, self.layout.to_tokens(feature)))
+        return embeddings
 
 
 def num_used_layers(config: Any) -> int:

@@ -66,8 +66,8 @@ class FrameEmbedding(nn.Module):
     ) -> Float[Tensor, "batch time token channel"]:
         """The tokens of every frame before the first layer."""
         frames = clip.transpose(1, 2)
-        tokens: Tensor = self.norm(self.embeddings(frames.flatten(0, 1)))
-        return tokens.unflatten(0, frames.shape[:2])
+        tokens: Tensor = self.norm(self.embeddings(frames.flatten(0, 1))).unflatten(0, frames.shape[:2])
+        return tokens
 
 
 class FrameLayer(nn.Module):
@@ -81,8 +81,8 @@ class FrameLayer(nn.Module):
         self, tokens: Float[Tensor, "batch time token channel"]
     ) -> Float[Tensor, "batch time token channel"]:
         """The layer's output, for every frame on its own."""
-        out: Tensor = self.layer(tokens.flatten(0, 1), attention_mask=None)
-        return out.unflatten(0, tokens.shape[:2])
+        out: Tensor = self.layer(tokens.flatten(0, 1), attention_mask=None).unflatten(0, tokens.shape[:2])
+        return out
 
 
 def clip_tower(module: Any, num_layers: int) -> VisionTower:

@@ -59,8 +59,8 @@ class VideoLlavaHead(nn.Module):
         One row for each clip, where transformers has one for each frame: so rows stay whole when `generate`
         repeats them for its beams, which puts frames in the wrong order in transformers 5.18.
         """
-        projected: Tensor = self.projector(tokens.flatten(0, 1))
-        return projected.unflatten(0, tokens.shape[:2]).flatten(1, 2)
+        projected: Tensor = self.projector(tokens.flatten(0, 1)).unflatten(0, tokens.shape[:2])
+        return projected.flatten(1, 2)
 
 
 def video_llava(

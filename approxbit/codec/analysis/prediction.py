@@ -123,7 +123,7 @@ def _fit(
         loss.backward()
         return loss
 
-    optimizer.step(evaluate)  # type: ignore[no-untyped-call, unused-ignore]
+    optimizer.step(evaluate)
     return (weight * mask).detach(), bias.detach()
 
 

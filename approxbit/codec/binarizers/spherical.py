@@ -47,4 +47,5 @@ def _project(logits: Feature) -> Feature:
 
 
 def _to_sphere(logits: Float[Tensor, "*shape"], axis: int) -> Float[Tensor, "*shape"]:
-    return F.normalize(logits, dim=axis) * logits.shape[axis] ** 0.5
+    on_sphere: Tensor = F.normalize(logits, dim=axis) * logits.shape[axis] ** 0.5
+    return on_sphere

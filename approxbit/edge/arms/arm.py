@@ -41,7 +41,7 @@ class Encoded:
     answer: Content | None = None
     code: bytes = b""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if (self.packet is None) == (self.answer is None):
             raise ValueError("expected a packet or an answer, found both or neither")
 

@@ -82,7 +82,8 @@ class AttentionView(nn.Module):
         ).softmax(dim=-1)
         seen = torch.matmul(weights, values) + queries * self.grid_only
         channels = self.num_heads * self.head_channels
-        return self.project(seen.transpose(1, 2).reshape(-1, self.num_tokens, channels))
+        projected: Tensor = self.project(seen.transpose(1, 2).reshape(-1, self.num_tokens, channels))
+        return projected
 
     def _pool(
         self, tokens: Float[Tensor, "batch position channel"], pool: FrameConvolution, num_parts: int

@@ -30,4 +30,5 @@ class EncoderView(nn.Module):
         if self.attention is not None:
             grid, tokens = self.attention(feature.grid, feature.tokens if self.num_tokens else None)
             feature = Feature(grid, feature.tokens if tokens is None else tokens)
-        return self.compressor(feature)
+        logits: Feature = self.compressor(feature)
+        return logits

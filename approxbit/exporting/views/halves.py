@@ -49,11 +49,12 @@ class EdgeView(nn.Module):
 
     def encode(self, feature: Feature) -> Shaped[Tensor, "batch byte"]:
         """The packed codes of a batch of features: the codec's share of the work."""
-        return self.packing(self.compute_logits(feature) > 0)
+        packed: Tensor = self.packing(self.compute_logits(feature) > 0)
+        return packed
 
     def compute_logits(self, feature: Feature) -> Float[Tensor, "batch bit"]:
         """What is compared with 0, in the order of the bits."""
-        logits = self.encoder(feature)
+        logits: Feature = self.encoder(feature)
         planes = logits.grid.reshape(-1, *self.num_grid)
         if self.encoder.num_tokens:
             planes = torch.cat((planes, logits.tokens.transpose(1, 2)), dim=2)
@@ -81,7 +82,8 @@ class ServerView(nn.Module):
 
     def forward(self, packed: Shaped[Tensor, "batch byte"]) -> Float[Tensor, batch * answer]:
         """The answers to a batch of packed codes."""
-        return self.server_half(self.decoder(self.unpacking(packed)))
+        answer: Tensor = self.server_half(self.decoder(self.unpacking(packed)))
+        return answer
 
 
 class WholeView(nn.Module):
@@ -104,7 +106,8 @@ class WholeView(nn.Module):
 
     def forward(self, clip: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, batch * answer]:
         """The answers to a batch of clips."""
-        return self.server_half(self.edge_half(clip))
+        answer: Tensor = self.server_half(self.edge_half(clip))
+        return answer
 
 
 def check_mode(module: nn.Module) -> None:

@@ -97,7 +97,7 @@ class SqueezeExciteView(nn.Module):
 
     def forward(self, frames: Frames) -> Frames:
         """The frames with each channel scaled."""
-        gate = self.fc2(self.fc1(mean_of_clips(frames, self.num_frames, self.channels))).sigmoid()
+        gate: Tensor = self.fc2(self.fc1(mean_of_clips(frames, self.num_frames, self.channels))).sigmoid()
         for_each_frame = gate.reshape(-1, 1, self.channels).expand(-1, self.num_frames, -1)
         return frames * for_each_frame.reshape(-1, self.channels, 1, 1)
 
@@ -116,7 +116,8 @@ class BottleneckView(nn.Module):
 
     def forward(self, frames: Frames) -> FramesOut:
         """`skip(x) + project(se(deep(expand(x))))`."""
-        return self.skip(frames) + self.project(self.squeeze_excite(self.deep(self.expand(frames))))
+        out: Tensor = self.skip(frames) + self.project(self.squeeze_excite(self.deep(self.expand(frames))))
+        return out
 
 
 class MoViNetEdgeView(nn.Module):
@@ -150,7 +151,8 @@ class MoViNetServerView(nn.Module):
         """Logits of a batch of features."""
         frames = self.head(self.layers(to_frames(feature.grid)))
         pooled = mean_of_clips(frames, self.num_frames, self.head.channels_out)
-        return self.classes(F.silu(self.hidden(pooled))).flatten(1)
+        logits: Tensor = self.classes(F.silu(self.hidden(pooled))).flatten(1)
+        return logits
 
 
 view_of.register(MoViNetEdgeHalf, MoViNetEdgeView)

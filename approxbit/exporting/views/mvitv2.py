@@ -42,7 +42,8 @@ class BlockView(nn.Module):
         normalised = self.norm1(tokens)
         skip = tokens if self.widen is None else self.widen(normalised)
         tokens = self._pool(skip) + self.attention(normalised)
-        return tokens + self.mlp(self.norm2(tokens))
+        out: Tensor = tokens + self.mlp(self.norm2(tokens))
+        return out
 
     def _pool(self, tokens: Float[Tensor, "batch token channel"]) -> Float[Tensor, "batch token_out channel"]:
         if self.skip_pool is None:
@@ -87,7 +88,8 @@ class MViTv2ServerView(nn.Module):
         """Logits of a batch of features."""
         patches = feature.grid.flatten(2).transpose(1, 2)
         tokens = self.blocks(torch.cat((feature.tokens, patches), dim=1))
-        return self.head(self.norm(tokens[:, 0]))
+        logits: Tensor = self.head(self.norm(tokens[:, 0]))
+        return logits
 
 
 view_of.register(MViTv2EdgeHalf, MViTv2EdgeView)

@@ -52,7 +52,7 @@ class FrameLayerView(nn.Module):
 
     def forward(self, tokens: Tokens) -> Tokens:
         """The layer's output, for every frame on its own."""
-        frames = tokens.reshape(-1, self.num_tokens, self.channels)
+        frames: Tensor = tokens.reshape(-1, self.num_tokens, self.channels)
         frames = frames + self._attend(self.norm1(frames))
         frames = frames + self.mlp(self.norm2(frames))
         return frames.reshape(-1, self.num_frames, self.num_tokens, self.channels)
@@ -61,7 +61,8 @@ class FrameLayerView(nn.Module):
         queries = self._split_heads(self.query(frames)) * self.scale
         weights = torch.matmul(queries, self._split_heads(self.key(frames)).transpose(2, 3)).softmax(dim=-1)
         seen = torch.matmul(weights, self._split_heads(self.value(frames)))
-        return self.output(seen.transpose(1, 2).reshape(-1, self.num_tokens, self.channels))
+        out: Tensor = self.output(seen.transpose(1, 2).reshape(-1, self.num_tokens, self.channels))
+        return out
 
     def _split_heads(
         self, frames: Float[Tensor, "frame token channel"]
@@ -101,7 +102,8 @@ class VisionServerView(nn.Module):
         if num_class_tokens:
             class_tokens = feature.tokens.reshape(-1, self.num_frames, num_class_tokens, channels)
             patches = torch.cat((class_tokens, patches), dim=2)
-        return self.head(self.layers(patches))
+        embeddings: Tensor = self.head(self.layers(patches))
+        return embeddings
 
 
 view_of.register(VisionEdgeHalf, VisionEdgeView)

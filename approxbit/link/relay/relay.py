@@ -83,7 +83,8 @@ class ShapedRelay:
         """Where the relay listens; `start` must have been awaited."""
         if self._listener is None:
             raise RuntimeError("the relay has no port before start() or after stop()")
-        return self._listener.getsockname()[1]
+        port: int = self._listener.getsockname()[1]
+        return port
 
     @property
     def address(self) -> str:

@@ -33,7 +33,7 @@ class GlobalUnits:
     bias: np.ndarray
     output: np.ndarray
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         shape = np.shape(self.output)
         if len(shape) != 3:
             raise ValueError(problem("output of the global units", "[bit, position, unit]", shape))

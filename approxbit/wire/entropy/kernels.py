@@ -318,7 +318,7 @@ def see_at_once(hidden, inputs, value):
     hidden += value * inputs.astype(np.int64)
 
 
-def make_probabilities():
+def make_probabilities() -> np.ndarray:
     """Index of a logit -> probability that the bit is 1, of 65536, between 1 and 65535.
 
     exp(-logit) by repeated multiplication with exp(-1/256), both as integers of 62 bits, so that the table is

@@ -67,7 +67,7 @@ class PriorTables:
     global_units: GlobalUnits | None = None
     update: PriorTables | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "grid_size", tuple(index(length) for length in self.grid_size))
         _check_sizes(*self.sizes)
         shapes = _shapes(*self.sizes)
@@ -100,7 +100,7 @@ class PriorTables:
     @property
     def codebook_size(self) -> int:
         """Bits per position, K."""
-        return self.output.shape[0]
+        return len(self.output)
 
     @property
     def num_positions(self) -> int:
@@ -110,7 +110,7 @@ class PriorTables:
     @property
     def is_update(self) -> bool:
         """Whether these are tables of updates alone, which code nothing without those that they belong to."""
-        return self.reference.shape[1] > 0
+        return bool(self.reference.shape[1])
 
     @cached_property
     def arrays(self) -> tuple[np.ndarray, ...]:
