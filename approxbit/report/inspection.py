@@ -84,18 +84,10 @@ class Inspection:
         return time * height * width
 
     @property
-    def entropy_bytes(self) -> float:
-        """What the bits of one code come to, each by itself; class tokens too."""
-        return self._bytes(self.entropy)
-
-    @property
     def coded_bytes(self) -> float:
         """What entropy coding will leave of one code, about; class tokens by their entropies."""
-        return self._bytes(self.when_coded)
-
-    def _bytes(self, bits: Sequence[float]) -> float:
         tokens = self.num_tokens * sum(self.token_entropy or ())
-        return (self.num_positions * sum(bits) + tokens) / 8
+        return (self.num_positions * sum(self.when_coded) + tokens) / 8
 
     def share_known(self, left: Sequence[float]) -> float:
         """Share of the entropy that knowledge takes away, where `left` is what it leaves."""

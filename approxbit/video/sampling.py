@@ -10,12 +10,6 @@ from typing import Callable
 
 import numpy as np
 
-MVITV2_NUM_FRAMES = 32
-"""Frames of one clip in the paper's protocol for MViTv2: one clip per video, centre crop."""
-
-MOVINET_NUM_FRAMES = 50
-"""Frames of one clip in the paper's protocol for MoViNet: one clip per video, centre crop."""
-
 VLM_NUM_FRAMES = 8
 """Frames that Video-LLaVA looks at for one question."""
 

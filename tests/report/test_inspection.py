@@ -67,7 +67,6 @@ def verdict(found: Inspection) -> str:
 
 
 def test_the_bytes_are_those_of_all_positions() -> None:
-    assert FOUND.entropy_bytes == pytest.approx(8 * 3 / 8)
     assert FOUND.coded_bytes == pytest.approx(8 * 1.5 / 8)
     assert WITH_TOKEN.coded_bytes == pytest.approx((8 * 1.5 + 2) / 8)
     assert FOUND.share_near(0.01) == pytest.approx(0.002)
