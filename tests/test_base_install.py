@@ -132,8 +132,9 @@ def check_types(installed: Path, script: Path, code: str) -> subprocess.Complete
 
 
 def test_a_type_checker_knows_the_names(installed: Path, tmp_path: Path) -> None:
-    finished = check_types(installed, tmp_path / "script.py", USER_SCRIPT)
+    finished = check_types(installed, tmp_path / "script.py", USER_SCRIPT + "reveal_type(model)")
     assert finished.returncode == 0, finished.stdout
+    assert 'Revealed type is "approxbit.offload.model.OffloadedModel"' in finished.stdout
 
 
 @pytest.mark.parametrize(
