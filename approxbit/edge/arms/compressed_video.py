@@ -15,8 +15,8 @@ from approxbit.wire.request import NOTHING_SAID
 DEFAULT_CRFS = (23, 32, 40)
 """x264's default, which answers as the raw clip does; about a quarter of its bytes; and about a tenth.
 
-At 16 frames of 64 x 64 pixels that is 5,900, 1,300 and 560 bytes with `superfast`, and 2,600, 850 and 500 with
-`veryslow`.
+At 16 frames of 64 x 64 pixels that is 6,000, 1,300 and 560 bytes with `superfast`, and 2,500, 850 and 500
+with `veryslow`.
 """
 
 
