@@ -18,6 +18,9 @@ BACKEND = typer.Option(
     Engine.ONNXRUNTIME,
     help="What computes the edge side; graphs are exported at first use. The server side is torch's.",
 )
+TIMES_ONLY = typer.Option(
+    False, "--times-only", help="Measure the latencies of the LUT that is there; bytes and accuracies stay."
+)
 OUT = typer.Option(None, help="Where to write the LUT; by default beside the family's checkpoints.")
 
 
@@ -26,6 +29,7 @@ def measure(
     split: str = SPLIT,
     clips: int = CLIPS,
     timed_clips: int = TIMED,
+    times_only: bool = TIMES_ONLY,
     threads: int = THREADS,
     backend: Engine = BACKEND,
     out: Optional[Path] = OUT,
@@ -38,6 +42,7 @@ def measure(
     from approxbit.families import find_checkpoints
     from approxbit.files import load_json
     from approxbit.profiling import profile_family
+    from approxbit.select import LUT
 
     path = out if out is not None else find_checkpoints() / family / "lut.json"
     say(f"measuring {family}")
@@ -50,6 +55,7 @@ def measure(
             num_threads=threads,
             backend=backend.value,
             announce=say,
+            known=LUT.load(path) if times_only else None,
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     lut.save(path)

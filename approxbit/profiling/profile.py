@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from statistics import mean
 from typing import Any
@@ -19,7 +20,7 @@ from approxbit.datasets.source import ClipSource
 from approxbit.edge import LocalTransport, Outcome
 from approxbit.edge.arms import EdgeArm
 from approxbit.edge.device import open_device
-from approxbit.edge.measure import answer_clips, median_times
+from approxbit.edge.measure import TIMES, answer_clips, median_times
 from approxbit.exporting.prepare import prepare_family
 from approxbit.profiling.torch_device import open_torch_device
 from approxbit.select import LUT, LUTRow
@@ -45,6 +46,7 @@ def profile_family(
     checkpoints: str | os.PathLike[str] | None = None,
     backend: str = "onnxruntime",
     announce: Callable[[str], None] = lambda text: None,
+    known: LUT | None = None,
 ) -> LUT:
     """Latency parts, bytes and scores of all arms of a family.
 
@@ -63,13 +65,17 @@ def profile_family(
         checkpoints: Folder of all families; by default as `zoo.find_checkpoints` says.
         backend: What computes the edge side, `onnxruntime` or `torch`. The server side is torch's.
         announce: Told in a sentence when something must be exported.
+        known: The family's LUT of another day or machine, to measure the times alone: the bytes and scores of
+            its rows stay, and only `num_timed` clips are answered.
 
     Raises:
         ImportError: A package of `approxbit[export]` is missing for the backend `onnxruntime`.
         ValueError: There is no such backend, family or split, the clips are for another task, none can be
-            made here, or there are fewer than 1 clips or threads.
+            made here, there are fewer than 1 clips or threads, or the known LUT is of another family or
+            has other arms.
     """
     _check(backend, num_clips=num_clips, num_timed=num_timed, num_threads=num_threads)
+    num_clips = num_clips if known is None else num_timed
     models = zoo.load_family(family, checkpoints)
     first: Any = next(iter(models.values()))
     if source is None:
@@ -84,7 +90,7 @@ def profile_family(
     shown = track([*clips[:NUM_WARM_UP], *clips], "answers of all arms")
     outcomes = list(answer_clips(device.arms, LocalTransport(service), shown, ALL_LOGITS))[-len(clips) :]
     row_of = partial(_row, num_timed, labels, task)
-    return LUT(
+    lut = LUT(
         tuple(map(row_of, device.arms, zip(*outcomes, strict=True))),
         device=describe_machine(),
         backend=device.backend,
@@ -95,6 +101,7 @@ def profile_family(
         figures=task.figures,
         split=split,
     )
+    return lut if known is None else _with_times(known, lut)
 
 
 def _check(backend: str, **counts: int) -> None:
@@ -114,6 +121,21 @@ def _read(
         clips.append((clip[0] * 255).round().byte().permute(1, 2, 3, 0).contiguous().numpy())
         labels.append(int(target[0]))
     return clips, np.array(labels)
+
+
+def _with_times(known: LUT, timed: LUT) -> LUT:
+    """The bytes and scores of one LUT with the times of the other."""
+    if (known.family, set(known.arms)) != (timed.family, set(timed.arms)):
+        raise ValueError(
+            f"expected a LUT of {timed.family} with the arms {', '.join(timed.arms)}, "
+            f"found one of {known.family} with {', '.join(known.arms)}: measure all of it"
+        )
+    rows = tuple(
+        replace(row, **{name: getattr(timed.row(row.arm), name) for name in TIMES}) for row in known.rows
+    )
+    device = f"{timed.device}; bytes and scores of {known.date}"
+    kept = {name: getattr(known, name) for name in ("num_clips", "figures", "split")}
+    return replace(timed, rows=rows, device=device, **kept)
 
 
 def _row(

@@ -58,8 +58,9 @@ def family_table(family: str) -> str:
     """Markdown: every arm of a family's LUT."""
     lut = approxbit.load_lut(family)
     caption = (
-        f"**{family}**: {lut.num_clips} {lut.split} clips, {lut.date}, {lut.device}, {lut.threads} thread(s), "
-        f"edge on {lut.backend}; payloads are means, entropy coded; top-1 in percent, median times at batch size 1"
+        f"**{family}**: {lut.num_clips} {lut.split} clips, {lut.date}, {lut.device}, "
+        f"{lut.threads} thread(s), edge on {lut.backend}; payloads are means, entropy coded; "
+        "top-1 in percent, median times at batch size 1"
     )
     return f"{caption}\n\n{as_table(HEADER, [family_cells(family, lut, row) for row in lut.rows])}"
 

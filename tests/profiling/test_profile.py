@@ -1,5 +1,6 @@
 import math
 import shutil
+from dataclasses import replace
 from importlib import metadata
 from statistics import mean
 
@@ -93,6 +94,19 @@ def test_the_edge_side_is_onnx_runtimes_unless_torch_is_asked_for(lut, onnx_lut)
         assert min(row.edge_ms, row.decode_ms, row.server_ms) > 0
         assert row.encode_ms < row.edge_ms  # one graph: only the packet is made outside of it
     assert onnx_lut.row(EDGE_ONLY).edge_ms > 0
+
+
+def test_times_alone_are_measured_for_a_lut_that_is_known(checkpoints, source, lut):
+    rows = tuple(replace(row, accuracy=1.5, scores={}, edge_ms=1e6) for row in lut.rows)
+    known = replace(lut, rows=rows, date="2020-02-02")
+    timed = profile_family("tiny", source, num_timed=2, checkpoints=checkpoints, backend="torch", known=known)
+    assert {row.accuracy for row in timed.rows} == {1.5}
+    assert all(row.edge_ms < 1e6 for row in timed.rows)
+    assert (timed.num_clips, timed.date > "2020-02-02") == (lut.num_clips, True)
+    assert timed.device.endswith("; bytes and scores of 2020-02-02")
+    fewer = replace(known, rows=known.rows[1:])
+    with pytest.raises(ValueError, match="measure all of it"):
+        profile_family("tiny", source, num_timed=2, checkpoints=checkpoints, backend="torch", known=fewer)
 
 
 def test_an_unknown_backend_is_refused(checkpoints):
