@@ -41,7 +41,7 @@ NAMES = {EDGE_ONLY: "edge-only, answer sent", SERVER_ONLY: "raw clip"}
 ANSWER_BYTES = 1  # one of 240 classes
 
 ARMS_FAMILY = "digits-movinet"
-ARMS = (EDGE_ONLY, SERVER_ONLY, "16-Enc-B3", "32-NoEnc-B5", "16-Enc-B5")
+ARMS = (EDGE_ONLY, SERVER_ONLY, "h264-superfast-crf32", "16-Enc-B3", "32-NoEnc-B5", "16-Enc-B5")
 ARMS_MBPS = 3.0
 SLOWDOWN = 16.0  # what `approxbit demo` emulates
 ARMS_HEADER = [
@@ -123,7 +123,7 @@ def payload_of(row: LUTRow) -> str:
 
 
 def share_of_work(row: LUTRow, whole: LUTRow) -> str:
-    return f"{(row.edge_ms + row.encode_ms) / whole.edge_ms:.0%}".replace("%", " %")
+    return f"{(row.edge_ms + row.encode_ms) / (whole.edge_ms + whole.encode_ms):.0%}".replace("%", " %")
 
 
 def count_table_bytes(name: str) -> int:
