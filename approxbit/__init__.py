@@ -10,6 +10,8 @@ Every name below loads its room on first use, so that `import approxbit` stays l
 import importlib
 from typing import TYPE_CHECKING, Any, List
 
+from approxbit.trust import trust as trust  # at once: else the module of that name would stand in its place
+
 if TYPE_CHECKING:  # what editors and type checkers read; a test holds it to the table below
     from approxbit.backbones.base import Backbone as Backbone
     from approxbit.backbones.feature import Feature as Feature
@@ -37,6 +39,7 @@ if TYPE_CHECKING:  # what editors and type checkers read; a test holds it to the
     from approxbit.errors import LUTError as LUTError
     from approxbit.errors import MissingKeyError as MissingKeyError
     from approxbit.errors import StreamError as StreamError
+    from approxbit.errors import UntrustedError as UntrustedError
     from approxbit.errors import VideoError as VideoError
     from approxbit.errors import WeightsError as WeightsError
     from approxbit.errors import WireError as WireError
@@ -104,6 +107,7 @@ _HOME_OF = {
     "StreamError": "errors",
     "TokenLayout": "backbones.splitting",
     "Trace": "link",
+    "UntrustedError": "errors",
     "VideoError": "errors",
     "WeightsError": "errors",
     "WireError": "errors",
@@ -122,6 +126,7 @@ _HOME_OF = {
     "save_backbone": "zoo",
     "save_codec": "zoo",
     "split": "backbones.splitting",
+    "trust": "trust",
     "unpack": "wire",
 }
 

@@ -13,6 +13,7 @@
     ├── ArtefactError           an exported folder that is broken, or is not the one its card describes
     ├── EngineError             a TensorRT engine that cannot be built, read or run
     │   └── CudaError           CUDA is missing, or reports a failure
+    ├── UntrustedError          a card that names code of a package which the user does not trust
     ├── ExportError             a model that cannot become the graphs that its target asks for
     │   └── GateError           a graph that its target would refuse, or that gives other numbers
     └── WeightsError            weights that do not match what they are loaded into
@@ -83,6 +84,10 @@ class ExportError(ApproxBitError):
 
 class GateError(ExportError):
     """An exported graph that its target would refuse, or that gives other numbers than its model."""
+
+
+class UntrustedError(ApproxBitError):
+    """A name that leads to code of a package which the user does not trust. The message says the cure."""
 
 
 class WeightsError(ApproxBitError):

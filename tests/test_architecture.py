@@ -18,12 +18,13 @@ MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
 
 # From the ground up: a room may import the rooms named beside it, and all of them stand above it.
-FOUNDATION = {"errors", "configuration", "files", "processes"}
+FOUNDATION = {"errors", "configuration", "trust", "files", "processes"}
 MODELS = FOUNDATION | {"tasks", "wire", "backbones", "codec", "offload"}
 DEVICE = {*DEVICE_ROOMS}
 ALLOWED_ROOMS: dict[str, set[str]] = {
     "errors": set(),
     "configuration": set(),
+    "trust": {"errors"},
     "files": set(),
     "processes": {"errors", "files"},
     "tasks": FOUNDATION,
@@ -57,6 +58,7 @@ for _room in ALLOWED_ROOMS:
 ALLOWED_PACKAGES: dict[str, set[str]] = {
     "errors": set(),
     "configuration": set(),
+    "trust": set(),
     "files": set(),
     "processes": set(),
     "tasks": {"numpy"},

@@ -46,6 +46,7 @@ PUBLIC_NAMES = [
     "StreamError",
     "TokenLayout",
     "Trace",
+    "UntrustedError",
     "VideoError",
     "WeightsError",
     "WireError",
@@ -64,6 +65,7 @@ PUBLIC_NAMES = [
     "save_backbone",
     "save_codec",
     "split",
+    "trust",
     "unpack",
 ]
 PACKAGE = Path(approxbit.__file__).parent

@@ -3,15 +3,31 @@
 import json
 import sys
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Iterable, NoReturn, Sequence
+from typing import TYPE_CHECKING, Any, Iterable, List, NoReturn, Sequence
 
 import typer
+
+from approxbit.trust import trust
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 FAMILY = typer.Option("digits-movinet", help="Checkpoints to use; `approxbit list` names them.")
 THREADS = typer.Option(1, min=1, help="Threads for each operator of the models.")
+
+
+def _trust_all(packages: List[str]) -> List[str]:
+    trust(*packages)
+    return packages
+
+
+TRUST = typer.Option(
+    [],
+    "--trust",
+    metavar="PACKAGE",
+    callback=_trust_all,
+    help="A package of yours whose code cards may name, such as my_package; can be repeated.",
+)
 PIPE_WIDTH = 1000
 MAX_LINES = 20
 JSON = typer.Option(False, "--json", help="Print one line of JSON instead.")

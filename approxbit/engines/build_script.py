@@ -17,6 +17,7 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 DEVICE_ROOMS = (
     "errors",
     "configuration",
+    "trust",
     "files",
     "processes",
     "tasks",
