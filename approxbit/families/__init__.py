@@ -1,6 +1,6 @@
 """Families as files: where checkpoints lie, what their cards say, and the LUTs beside them."""
 
-from approxbit.families.cards import BackboneCard, Card, CodecCard, Provenance, WeightsRecord
+from approxbit.families.cards import BackboneCard, Card, CodecCard, DataRecord, Provenance, WeightsRecord
 from approxbit.families.folder import available, find_checkpoints, find_configurations, list_families
 from approxbit.families.named import card, find_task, load_lut
 
@@ -8,6 +8,7 @@ __all__ = [
     "BackboneCard",
     "Card",
     "CodecCard",
+    "DataRecord",
     "Provenance",
     "WeightsRecord",
     "available",

@@ -31,6 +31,20 @@ class WeightsRecord:
 
 
 @dataclass(frozen=True)
+class DataRecord:
+    """Which clips weights were made with. It names a source of clips, and holds no code.
+
+    Attributes:
+        source: A short name such as `folders`, or `package.module:attribute` of a package that the reader
+            must trust before anything of it is imported.
+        arguments: Keyword arguments that make the source again. Paths are as they were given.
+    """
+
+    source: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Provenance:
     """How weights were made, and how good they are.
 
@@ -44,6 +58,7 @@ class Provenance:
         date: Day of the measurement, ISO 8601.
         machine: Kind of machine, never its name; `approxbit.zoo` says it of the one that saves.
         license: SPDX identifier.
+        data: The clips; None if they are not known.
     """
 
     recipe: str = ""
@@ -54,6 +69,7 @@ class Provenance:
     date: str = field(default_factory=_today)
     machine: str = ""
     license: str = "Apache-2.0"
+    data: Optional[DataRecord] = None
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from approxbit.families import (
     BackboneCard,
     CodecCard,
+    DataRecord,
     Provenance,
     WeightsRecord,
     available,
@@ -22,6 +23,7 @@ __all__ = [
     "PAPER_CONFIGURATIONS",
     "BackboneCard",
     "CodecCard",
+    "DataRecord",
     "Provenance",
     "WeightsRecord",
     "available",
