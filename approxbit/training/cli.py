@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import lightning as L
 import torch
-from jsonargparse import Namespace
+from jsonargparse import ArgumentError, Namespace
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from approxbit.configuration import Configuration
@@ -25,6 +26,10 @@ _HARMLESS = (
 
 # What jsonargparse makes of anything that a constructor raises: a sentence on types.
 _HIDES_THE_CAUSE = "Does not validate against any of the Union subtypes"
+
+_NO_CAUSE = re.compile(
+    rf"\s*({_HIDES_THE_CAUSE}|Subtypes: |Errors:|Given value|- Expected a <class '(NoneType|str)'>$)"
+)
 
 
 class TrainingCLI(LightningCLI):
@@ -66,6 +71,7 @@ def read_recipe(arguments: Sequence[str], instantiate: bool = True) -> TrainingC
         instantiate: Whether to build what the recipe describes.
 
     Raises:
+        ValueError: The recipe does not parse; the message has the lines of jsonargparse that say why.
         Exception: Whatever stopped model or data from being built.
     """
     kind = TrainingCLI if instantiate else _ParsedCLI
@@ -79,13 +85,22 @@ def read_recipe(arguments: Sequence[str], instantiate: bool = True) -> TrainingC
                 subclass_mode_model=True,
                 subclass_mode_data=True,
                 save_config_callback=None,
+                parser_kwargs={"exit_on_error": False},
                 args=list(arguments),
                 run=False,
             )
+        except ArgumentError as error:
+            raise ValueError(_why_not(str(error))) from None
         except ValueError as error:
             if error.__cause__ is None or not str(error).startswith(_HIDES_THE_CAUSE):
                 raise
             raise error.__cause__ from None
+
+
+def _why_not(message: str) -> str:
+    """What jsonargparse says of a recipe, without the types that it tried and the values that it found."""
+    lines = [line for line in message.splitlines() if not _NO_CAUSE.match(line)]
+    return "the recipe does not parse:\n" + "\n".join(lines)
 
 
 class _ParsedCLI(TrainingCLI):
@@ -97,7 +112,7 @@ def parse_recipe(path: str | Path) -> Any:
     """The configuration in a recipe, every name and type in it checked; nothing is built.
 
     Raises:
-        SystemExit: The recipe does not parse; jsonargparse has said why on stderr.
+        ValueError: The recipe does not parse.
     """
     return read_recipe(["--config", str(path)], instantiate=False).config
 

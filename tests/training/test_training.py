@@ -310,11 +310,18 @@ def test_caching_features_is_for_codecs_only(workshop):
         main(["--config", str(recipe)])
 
 
-def test_a_recipe_with_an_unknown_word_does_not_parse(workshop, capsys):
+def test_a_recipe_with_an_unknown_word_does_not_parse(workshop):
     recipe = write_recipe(workshop, "codec", wings=2)
-    with pytest.raises(SystemExit):
+    with pytest.raises(ValueError, match=r"the recipe does not parse:\n.*wings"):
         parse_recipe(recipe)
-    assert "wings" in capsys.readouterr().err
+
+
+def test_of_a_word_that_no_class_takes_only_the_cause_is_said(workshop):
+    recipe = write_recipe(workshop, "codec")
+    with pytest.raises(ValueError, match="Option 'wings' is not accepted") as refusal:
+        main(["--config", str(recipe), "--data.init_args.source.init_args.wings=2"])
+    assert "DigitsClips" in str(refusal.value)
+    assert not {"usage:", "Union", "Subtypes", "NoneType"} & {*str(refusal.value).split()}
 
 
 def test_what_a_model_refuses_is_said_in_its_own_words(workshop):

@@ -62,6 +62,16 @@ def _has_other_classes(tensors: Mapping[str, Tensor], state: Mapping[str, Tensor
     )
 
 
+def _advise_on_classes(tensors: Mapping[str, Tensor]) -> str:
+    """What to do about a checkpoint for another number of classes."""
+    num_classes = next(len(tensor) for name, tensor in tensors.items() if name.startswith(HEADS))
+    return (
+        f"\n  the checkpoint is for {num_classes} classes: build the backbone with num_classes={num_classes} "
+        f"(in a recipe, arguments: {{num_classes: {num_classes}}}), or keep its untrained head by "
+        "load_official(..., replace_head=True)"
+    )
+
+
 def _check(
     source: str, tensors: Mapping[str, Tensor], state: Mapping[str, Tensor], unexpected: list[str]
 ) -> None:
@@ -84,7 +94,7 @@ def _check(
         could_leave_out = _has_other_classes(tensors, state) and all(
             line.startswith(HEADS) for line in misshapen
         )
-        hint = "\n  replace_head=True leaves a head for other classes out" if could_leave_out else ""
+        hint = _advise_on_classes(tensors) if could_leave_out else ""
         raise WrongShapeError(f"{source}: the shapes must be those of the backbone, found\n{problems}{hint}")
     odd = [name for name in tensors if tensors[name].is_floating_point() != state[name].is_floating_point()]
     if odd:
