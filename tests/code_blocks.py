@@ -12,6 +12,7 @@ DOCUMENTS = (
     "CONTRIBUTING.md",
     "approxbit/backbones/README.md",
     "approxbit/codec/README.md",
+    "approxbit/datasets/README.md",
     "approxbit/select/README.md",
     "benchmarks/RESULTS.md",
     "export/README.md",

@@ -28,6 +28,13 @@ TRUST = typer.Option(
     callback=_trust_all,
     help="A package of yours whose code cards may name, such as my_package; can be repeated.",
 )
+DATA = typer.Option(
+    None,
+    "--data",
+    metavar="SPEC",
+    help="Clips to use, such as folders:clips/ (a folder for each class), list:clips.csv or "
+    "my_package.data:make; by default those that the cards name.",
+)
 PIPE_WIDTH = 1000
 MAX_LINES = 20
 JSON = typer.Option(False, "--json", help="Print one line of JSON instead.")

@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Optional
 
 import typer
 
-from approxbit.cli.console import JSON, print_json, print_table, print_text
+from approxbit.cli.console import DATA, JSON, TRUST, print_json, print_table, print_text
 from approxbit.cli.models import describe_models, print_models
 
 NAME = typer.Argument(
@@ -40,8 +40,10 @@ def inspect(
     clips: int = CLIPS,
     silenced_clips: int = SILENCED,
     video: Optional[List[Path]] = VIDEO,
+    data: Optional[str] = DATA,
     out: Optional[Path] = OUT,
     as_json: bool = JSON,
+    trust: List[str] = TRUST,
 ) -> None:
     """Show what is known of a family or a model: labels, figures, how it was made; of a family, its models.
 
@@ -49,15 +51,17 @@ def inspect(
     products and attention for one clip, 2 for each multiply-add. Of codes, what they are worth: bits in use,
     entropy and what is redundant in it, what each bit does for the answer, and which clips have codes alike.
     """
-    if (video or out) and not shows_codes:
-        raise ValueError("--video and --out need --codes")
+    if (video or data or out) and not shows_codes:
+        raise ValueError("--video, --data and --out need --codes")
+    if video and data:
+        raise ValueError("expected --video or --data, found both")
     if shows_codes and "/" not in name:
         raise ValueError(f"--codes needs a codec such as digits-movinet/16-Enc-B5, found {name!r}")
     facts = _find(name)
     if shows_points or facts["kind"] == "builder":
         facts["offload_points"] = _find_points(facts)
     if shows_codes:
-        facts["codes"] = _inspect_codes(name, clips, silenced_clips, video or [], out)
+        facts["codes"] = _inspect_codes(name, clips, silenced_clips, video or [], data, out)
     if as_json:
         print_json(facts)
         return
@@ -191,15 +195,22 @@ def _card_facts(card: Any) -> Dict[str, Any]:
     facts["fingerprint"] = card.weights.fingerprint
     made = card.provenance
     facts["metrics"] = dict(made.metrics)
+    facts["data"] = {"source": made.data.source, **made.data.arguments} if made.data else None
     for field in ("split", "command", "recipe", "seed", "date", "machine", "license"):
         facts[field] = getattr(made, field)
     return facts
 
 
 def _inspect_codes(
-    name: str, clips: int, silenced_clips: int, videos: List[Path], out: Optional[Path]
+    name: str,
+    clips: int,
+    silenced_clips: int,
+    videos: List[Path],
+    data: Optional[str],
+    out: Optional[Path],
 ) -> Dict[str, Any]:
     """Everything that can be said of a codec's codes; the picture is drawn on the way."""
+    from approxbit.datasets.table import open_source
     from approxbit.datasets.videos import clips_of_files
     from approxbit.profiling import inspect_codec
     from approxbit.report import Inspection, draw_inspection, judge
@@ -210,7 +221,8 @@ def _inspect_codes(
             source = clips_of_files(videos, load(name).backbone.clip_shape)
             codes = inspect_codec(name, source, "video", len(videos), silenced_clips)
         else:
-            codes = inspect_codec(name, num_clips=clips, num_importance=silenced_clips)
+            chosen = open_source(data) if data else None
+            codes = inspect_codec(name, chosen, num_clips=clips, num_importance=silenced_clips)
     found = Inspection(**codes)
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)

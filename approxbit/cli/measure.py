@@ -2,11 +2,11 @@
 
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Optional
 
 import typer
 
-from approxbit.cli.console import FAMILY, JSON, THREADS, Engine, print_json, print_text, say
+from approxbit.cli.console import DATA, FAMILY, JSON, THREADS, TRUST, Engine, print_json, print_text, say
 from approxbit.cli.select import print_lut
 
 CLIPS = typer.Option(2400, min=1, help="Clips for the accuracies, at most.")
@@ -26,6 +26,7 @@ OUT = typer.Option(None, help="Where to write the LUT; by default beside the fam
 
 def measure(
     family: str = FAMILY,
+    data: Optional[str] = DATA,
     split: str = SPLIT,
     clips: int = CLIPS,
     timed_clips: int = TIMED,
@@ -34,10 +35,12 @@ def measure(
     backend: Engine = BACKEND,
     out: Optional[Path] = OUT,
     as_json: bool = JSON,
+    trust: List[str] = TRUST,
 ) -> None:
     """Measure the LUT of a family on this machine: latency parts, bytes and accuracy of every arm."""
     import sys
 
+    from approxbit.datasets.table import open_source
     from approxbit.errors import LUTError
     from approxbit.families import find_checkpoints
     from approxbit.files import load_json
@@ -49,6 +52,7 @@ def measure(
     with redirect_stdout(sys.stderr):  # progress bars
         lut = profile_family(
             family,
+            open_source(data) if data else None,
             split=split,
             num_clips=clips,
             num_timed=timed_clips,

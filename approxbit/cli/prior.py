@@ -3,11 +3,11 @@
 from contextlib import redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, List, Optional, Tuple
+from typing import TYPE_CHECKING, Dict, List, Optional, Tuple
 
 import typer
 
-from approxbit.cli.console import FAMILY, JSON, print_json, print_table, progress
+from approxbit.cli.console import DATA, FAMILY, JSON, TRUST, print_json, print_table, progress
 
 if TYPE_CHECKING:
     from approxbit.datasets.source import ClipSource
@@ -38,6 +38,7 @@ CONFIGURATIONS = typer.Option(
 def prior(
     family: str = FAMILY,
     checkpoints: Optional[Path] = CHECKPOINTS,
+    data: Optional[str] = DATA,
     clips: int = CLIPS,
     test_clips: int = TEST_CLIPS,
     preset: str = PRESET,
@@ -46,6 +47,7 @@ def prior(
     seed: int = SEED,
     configuration: List[str] = CONFIGURATIONS,
     as_json: bool = JSON,
+    trust: List[str] = TRUST,
 ) -> None:
     """Give codecs of a family their priors for entropy coding; the codecs themselves stay as they are.
 
@@ -55,7 +57,9 @@ def prior(
 
     from approxbit.training.prior_family import train_priors
 
-    source, of_stream = _make_sources(family, checkpoints, clips, test_clips, windows)
+    source, of_stream = _find_sources(
+        family, checkpoints, data, {"train": clips, "test": test_clips}, windows
+    )
     results = []
     with redirect_stdout(sys.stderr):  # progress bars
         for each in train_priors(
@@ -85,24 +89,21 @@ def prior(
     print_table(header, rows)
 
 
-def _make_sources(
-    family: str, checkpoints: Optional[Path], clips: int, test_clips: int, windows: int
+def _find_sources(
+    family: str, checkpoints: Optional[Path], data: Optional[str], num_clips: Dict[str, int], num_windows: int
 ) -> "Tuple[ClipSource, Optional[Windows]]":
-    """Clips that can be made here for the task of a family, and windows of twice as long ones."""
-    from approxbit.datasets.makeable import make_source
-    from approxbit.datasets.windows import Windows
+    """Clips of a family's data, and windows of twice as long ones."""
+    from approxbit.datasets.first import FirstClips
+    from approxbit.datasets.table import find_source, open_source
+    from approxbit.datasets.windows import windows_of
     from approxbit.zoo import load_family
 
-    call = "approxbit.training.prior_family.train_priors"
-    source = of_stream = None
-    for model in load_family(family, checkpoints).values():
-        channels, num_frames, height, width = model.backbone.clip_shape
-        counts = {"train": clips, "test": test_clips}
-        source = make_source(model.task, model.backbone.clip_shape, call, counts)
-        if windows:
-            counts = {"train": windows, "test": max(1, windows // 4)}
-            long = make_source(model.task, (channels, 2 * num_frames, height, width), call, counts)
-            of_stream = Windows(long, num_frames)
-    if source is None:
+    models = load_family(family, checkpoints)
+    if not models:
         raise ValueError(f"the family {family} must have at least one configuration, found none")
-    return source, of_stream
+    clip_shape = next(iter(models.values())).backbone.clip_shape
+    found = open_source(data) if data else find_source(family, checkpoints)
+    source = found.fitted(clip_shape)
+    counts = {"train": num_windows, "test": max(1, num_windows // 4)}
+    of_stream = windows_of(FirstClips(source, counts), clip_shape[1]) if num_windows else None
+    return FirstClips(source, num_clips), of_stream

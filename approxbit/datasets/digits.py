@@ -115,21 +115,22 @@ class DigitsClips(ClipSource):
         num_train: Clips for training.
         num_validation: Clips for validation.
         num_test: Clips for the test.
-        num_frames: Frames of a clip.
-        size: Height and width in pixels.
+        num_frames: Frames of a clip; by default those of the backbone, and 16 where there is none.
+        size: Height and width in pixels; by default those of the backbone, and 64 where there is none.
         cache: Folder for rendered clips; see `DigitsInMotion`.
     """
 
     title = "Digits-in-Motion"
     task = TASK
+    local = ("cache",)
 
     def __init__(
         self,
         num_train: int = 24_000,
         num_validation: int = 1_200,
         num_test: int = 2_400,
-        num_frames: int = 16,
-        size: int = 64,
+        num_frames: int | None = None,
+        size: int | None = None,
         cache: str | None = None,
     ) -> None:
         self.num_clips = {"train": num_train, "validation": num_validation, "test": num_test}
@@ -137,7 +138,11 @@ class DigitsClips(ClipSource):
 
     def clips(self, split: str, training: bool = False) -> DigitsInMotion:
         """Grey frames and labels, a whole batch at once; they are never augmented."""
-        return DigitsInMotion(split, self.num_clips[split], self.num_frames, self.size, self.cache)
+        return self.first_clips(split, self.num_clips[split])
+
+    def first_clips(self, split: str, num_clips: int) -> DigitsInMotion:
+        """As many as one asks for, since they are made here."""
+        return DigitsInMotion(split, num_clips, self.num_frames or 16, self.size or 64, self.cache)
 
     def to_batch(self, samples: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         """A clip of RGB of each clip of grey frames."""

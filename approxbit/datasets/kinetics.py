@@ -37,7 +37,7 @@ class Kinetics600(Listing):
             ValueError: `missing` is neither `"raise"` nor `"skip"`.
         """
         rows = _read_rows(split)
-        label_names = sorted({label for label, _ in (rows if _same(split, train) else _read_rows(train))})
+        label_names = read_label_names(train)
         indices = {name: index for index, name in enumerate(label_names)}
         for number, (label, _) in enumerate(rows, start=2):
             if label not in indices:
@@ -51,8 +51,13 @@ class Kinetics600(Listing):
         super().__init__(samples, label_names, absent)
 
 
-def _same(one: PathLike, other: PathLike) -> bool:
-    return os.path.abspath(one) == os.path.abspath(other)
+def read_label_names(train: PathLike) -> list[str]:
+    """Names of the classes in the order of their indices, from the csv of the train split.
+
+    Raises:
+        DatasetError: The file is not in its format.
+    """
+    return sorted({label for label, _ in _read_rows(train)})
 
 
 def _read_rows(path: PathLike) -> list[tuple[str, str]]:

@@ -75,6 +75,19 @@ def find_videos(
     return found
 
 
+def find_in(root: PathLike, names: Sequence[str]) -> Path:
+    """The first of several names under which a folder may hold the same thing.
+
+    Raises:
+        DatasetError: It holds none of them.
+    """
+    for name in names:
+        if (Path(root) / name).exists():
+            return Path(root) / name
+    found = join_names(sorted(os.listdir(root))) if Path(root).is_dir() else ""
+    raise DatasetError(f"{os.fspath(root)}: expected {' or '.join(names)} in it, found {found or 'nothing'}")
+
+
 def check_missing(wanted: Sequence[str], found: dict[str, Path], folder: PathLike, missing: str) -> list[str]:
     """Names in `wanted` that have no file, in order and once each.
 
@@ -94,12 +107,21 @@ def check_missing(wanted: Sequence[str], found: dict[str, Path], folder: PathLik
     absent = [name for name in unique if name not in found]
     if not absent:
         return []
-    first = ", ".join(absent[:_NAMED_IN_MESSAGES]) + (", ..." if len(absent) > _NAMED_IN_MESSAGES else "")
-    count = f"{len(absent)} of {len(unique)} videos are missing: {first}"
+    count = f"{len(absent)} of {len(unique)} videos are missing: {join_names(absent)}"
     if missing == "raise" or len(absent) == len(unique):
         raise DatasetError(f"{os.fspath(folder)}: expected a file for each annotated video, {count}")
     warnings.warn(f"{os.fspath(folder)}: skipped, {count}", stacklevel=3)
     return absent
+
+
+def join_names(names: Sequence[str]) -> str:
+    """The first few names, for a message.
+
+    Example:
+        >>> join_names(list("abcdefg"))
+        'a, b, c, d, e, ...'
+    """
+    return ", ".join(names[:_NAMED_IN_MESSAGES]) + (", ..." if len(names) > _NAMED_IN_MESSAGES else "")
 
 
 def get_text(entry: dict[str, Any], key: str, path: PathLike, index: int) -> str:

@@ -1,4 +1,4 @@
-"""Clips of video files: a listing of one's own, Something-Something-v2, Kinetics-600."""
+"""Clips of video files: those of a listing, Something-Something-v2, Kinetics-600."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 from torch.utils.data import Dataset
 
 from approxbit.datasets.dataset import VideoDataset
-from approxbit.datasets.kinetics import Kinetics600
-from approxbit.datasets.listing import UNLABELED, Listing
+from approxbit.datasets.kinetics import Kinetics600, read_label_names
+from approxbit.datasets.listing import UNLABELED, Listing, find_in
 from approxbit.datasets.something_something import SomethingSomethingV2, read_labels
 from approxbit.datasets.source import ClipSource
 from approxbit.datasets.transforms import clip_transform
@@ -31,17 +31,26 @@ class VideoClips(ClipSource):
     stop any other use.
 
     Args:
-        num_frames: Frames of a clip: 32 for MViTv2, 50 for MoViNet.
-        size: Height and width of a clip.
+        num_frames: Frames of a clip; by default those of the backbone, which `fitted` says.
+        size: Height and width of a clip, as `num_frames`.
         short_side: Length of the shorter side before the crop; `size` by default.
     """
 
-    def __init__(self, num_frames: int = 32, size: int = 224, short_side: int | None = None) -> None:
+    def __init__(
+        self, num_frames: int | None = None, size: int | None = None, short_side: int | None = None
+    ) -> None:
         self.num_frames, self.size, self.short_side = num_frames, size, short_side
+        self._listings: dict[str, Listing] = {}
+
+    def listing(self, split: str) -> Listing:
+        """Videos and class indices of a split; its files are read once."""
+        if split not in self._listings:
+            self._listings[split] = self.read_listing(split)
+        return self._listings[split]
 
     @abstractmethod
-    def listing(self, split: str) -> Listing:
-        """Videos and class indices of a split."""
+    def read_listing(self, split: str) -> Listing:
+        """Videos and class indices of a split, from its files."""
 
     @cached_property
     def task(self) -> Classification:  # type: ignore[override]
@@ -49,11 +58,16 @@ class VideoClips(ClipSource):
         return Classification.of_names(self.listing(self.splits[0]).label_names)
 
     def clips(self, split: str, training: bool = False) -> Dataset[Any]:
-        """One clip for each video; see `VideoDataset`."""
+        """One clip for each video; see `VideoDataset`.
+
+        Raises:
+            ValueError: Nobody has said how many frames a clip has, or how large they are.
+        """
+        num_frames, size = required_shape(self)
         return VideoDataset(
             self.listing(split),
-            self.num_frames,
-            clip_transform(self.size, _NO_MEAN, _UNIT_STD, training, self.short_side),
+            num_frames,
+            clip_transform(size, _NO_MEAN, _UNIT_STD, training, self.short_side),
             on_error="skip" if training else "raise",
             index_rule=random_in_segments if training else uniform_indices,
         )
@@ -61,6 +75,20 @@ class VideoClips(ClipSource):
     def names(self, split: str, num_clips: int) -> list[str]:
         """The paths of the first videos."""
         return [str(path) for path, _ in self.listing(split)[:num_clips]]
+
+
+def required_shape(source: ClipSource) -> tuple[int, int]:
+    """Frames, and height and width, of the clips of a source.
+
+    Raises:
+        ValueError: Nobody has said them.
+    """
+    if source.num_frames is None or source.size is None:
+        raise ValueError(
+            f"the clips of {source.title} have the shape of a backbone's: give num_frames and size, or call "
+            f"fitted(backbone.clip_shape); found num_frames={source.num_frames} and size={source.size}"
+        )
+    return source.num_frames, source.size
 
 
 class ListedClips(VideoClips):
@@ -81,8 +109,8 @@ class ListedClips(VideoClips):
     def __init__(
         self,
         listings: Mapping[str, Listing],
-        num_frames: int = 32,
-        size: int = 224,
+        num_frames: int | None = None,
+        size: int | None = None,
         short_side: int | None = None,
     ) -> None:
         super().__init__(num_frames, size, short_side)
@@ -90,7 +118,7 @@ class ListedClips(VideoClips):
             raise ValueError("listings: expected one or more of the same label names")
         self.listings, self.splits = dict(listings), tuple(listings)
 
-    def listing(self, split: str) -> Listing:
+    def read_listing(self, split: str) -> Listing:
         """Videos and class indices of a split."""
         return self.listings[split]
 
@@ -114,10 +142,9 @@ class SomethingSomethingClips(VideoClips):
     """Something-Something-v2 in its official files; its `test` is the validation split, as in the paper.
 
     Args:
-        videos: Folder of `{id}.webm`.
-        labels: `something-something-v2-labels.json`.
-        train: `something-something-v2-train.json`.
-        validation: `something-something-v2-validation.json`.
+        root: Folder of `something-something-v2-labels.json`, `-train.json` and `-validation.json`, or of
+            `labels/labels.json`, `labels/train.json` and `labels/validation.json`.
+        videos: Folder of `{id}.webm`; by default `20bn-something-something-v2` or `videos` in `root`.
         num_frames: See `VideoClips`, as all that follow.
         size: Height and width of a clip.
         short_side: Length of the shorter side before the crop.
@@ -127,36 +154,38 @@ class SomethingSomethingClips(VideoClips):
 
     def __init__(
         self,
-        videos: str,
-        labels: str,
-        train: str,
-        validation: str,
-        num_frames: int = 32,
-        size: int = 224,
+        root: str,
+        videos: str | None = None,
+        num_frames: int | None = None,
+        size: int | None = None,
         short_side: int | None = None,
     ) -> None:
         super().__init__(num_frames, size, short_side)
-        self.videos, self.labels = videos, labels
-        self.files = {"train": train, "validation": validation, "test": validation}
+        self.root, self.videos = Path(root), videos
 
     @cached_property
     def task(self) -> Classification:  # type: ignore[override]
         """The classes of the labels file."""
-        return Classification.of_names(read_labels(self.labels))
+        return Classification.of_names(read_labels(self._file("labels")))
 
-    def listing(self, split: str) -> Listing:
-        """Videos and class indices of a split."""
+    def read_listing(self, split: str) -> Listing:
+        """Videos and class indices of a split, from its files."""
+        videos = self.videos or find_in(self.root, ("20bn-something-something-v2", "videos"))
+        file = self._file("train" if split == "train" else "validation")
         missing = "skip" if split == "train" else "raise"
-        return SomethingSomethingV2(self.videos, self.labels, self.files[split], missing)
+        return SomethingSomethingV2(videos, self._file("labels"), file, missing)
+
+    def _file(self, name: str) -> Path:
+        return find_in(self.root, (f"something-something-v2-{name}.json", f"labels/{name}.json"))
 
 
 class KineticsClips(VideoClips):
     """Kinetics-600 in its official csv files; its `test` is the validation split, as in the paper.
 
     Args:
-        videos: Folder of `{youtube id}_{start}_{end}.mp4`, or of one folder for each class.
-        train: The train csv.
-        validation: The validation csv.
+        root: Folder of `train.csv` and `validate.csv` (or `validation.csv`, `val.csv`).
+        videos: Folder of `{youtube id}_{start}_{end}.mp4`, or of one folder for each class; by default
+            `videos` in `root`, or a folder there for each split: `train` and `val` (or as its csv).
         num_frames: See `VideoClips`, as all that follow.
         size: Height and width of a clip.
         short_side: Length of the shorter side before the crop.
@@ -166,18 +195,24 @@ class KineticsClips(VideoClips):
 
     def __init__(
         self,
-        videos: str,
-        train: str,
-        validation: str,
-        num_frames: int = 50,
-        size: int = 224,
+        root: str,
+        videos: str | None = None,
+        num_frames: int | None = None,
+        size: int | None = None,
         short_side: int | None = None,
     ) -> None:
         super().__init__(num_frames, size, short_side)
-        self.videos = videos
-        self.files = {"train": train, "validation": validation, "test": validation}
+        self.root, self.videos = Path(root), videos
 
-    def listing(self, split: str) -> Listing:
-        """Videos and class indices of a split."""
+    @cached_property
+    def task(self) -> Classification:  # type: ignore[override]
+        """The classes of the train csv."""
+        return Classification.of_names(read_label_names(self.root / "train.csv"))
+
+    def read_listing(self, split: str) -> Listing:
+        """Videos and class indices of a split, from its files."""
+        names = ("train",) if split == "train" else ("validate", "validation", "val")
+        videos = self.videos or find_in(self.root, ("videos", *names))
+        file = find_in(self.root, [f"{each}.csv" for each in names])
         # Years after its release, many of the videos are gone from the web.
-        return Kinetics600(self.videos, self.files[split], self.files["train"], missing="skip")
+        return Kinetics600(videos, file, self.root / "train.csv", missing="skip")

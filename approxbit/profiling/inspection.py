@@ -24,12 +24,13 @@ from approxbit.codec.analysis import (
     binary_entropy,
     measure_importance,
 )
+from approxbit.datasets.check import match_source
 from approxbit.datasets.listing import UNLABELED
-from approxbit.datasets.makeable import make_source
 from approxbit.datasets.source import ClipSource
+from approxbit.datasets.table import find_source
 from approxbit.offload import OffloadedModel
 from approxbit.profiling.likeness import describe_likeness
-from approxbit.tasks import Classification, LabelSet, match_tasks
+from approxbit.tasks import Classification, LabelSet
 
 MARGIN_DISTANCES = (0.001, 0.01, 0.1)
 MARGIN_EDGES = tuple(float(edge) for edge in np.geomspace(1e-3, 1e2, 41).round(6))
@@ -51,34 +52,34 @@ def inspect_codec(
 
     Args:
         name: A codec of the zoo.
-        source: Of the clips to look at; by default those that can be made here (`make_source`).
+        source: Of the clips to look at; by default that of the codec's card (`find_source`).
         split: Whose clips to take.
         num_clips: How many of them at most, at least 1.
         num_importance: Clips, the first of them, on which each bit is silenced in turn; at least 1.
         checkpoints: Folder of all families; by default as `zoo.find_checkpoints` says.
 
     Raises:
-        ValueError: There is no such codec or split, the clips are for another task, none can be made here, or
-            there are fewer than 1 clips.
+        ValueError: There is no such codec or split, the clips are not for its backbone, the cards do not say
+            where clips are, or there are fewer than 1 clips.
+        DatasetError: The clips of the card cannot be had here.
         VideoError: A video cannot be read.
     """
     for argument, value in (("num_clips", num_clips), ("num_importance", num_importance)):
         if value < 1:
             raise ValueError(f"expected {argument} to be at least 1, found {value}")
     model = zoo.load(name, checkpoints)
-    if source is None:
-        call = "approxbit.profiling.inspect_codec"
-        source = make_source(model.task, model.backbone.clip_shape, call, {split: num_clips})
+    found = find_source(name, checkpoints) if source is None else source
+    source, task = match_source(found, split, model.task, model.backbone)
     loader = source.loader(split, BATCH_SIZE, num_clips=num_clips)
     names = source.names(split, len(loader.dataset))  # type: ignore[arg-type]
-    facts = describe_codes(model, source.task, loader, names, num_importance)
+    facts = describe_codes(model, task, loader, names, num_importance)
     return {"name": name, "source": f"{len(names)} {split} clips of {source.title}", **facts}
 
 
 @torch.no_grad()
 def describe_codes(
     model: OffloadedModel,
-    task_of_clips: Classification,
+    task: Classification,
     batches: Iterable[Any],
     names: Sequence[str],
     num_importance: int,
@@ -87,13 +88,11 @@ def describe_codes(
 
     Args:
         model: Whose codes.
-        task_of_clips: What the targets of the clips answer.
+        task: Of the model and of the targets of the clips.
         batches: `(clip of RGB in [0, 1], targets)`, batch by batch.
         names: Of all clips.
         num_importance: Clips of the second pass.
     """
-    assert isinstance(model.task, Classification)
-    task = match_tasks(model.task, task_of_clips, model.backbone.num_classes)
     codec, asked = model.codec, task.label_set()
     num_positions = codec.configuration.num_positions(codec.feature_shape.size)
     seen = _Seen(

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from approxbit import zoo
-from approxbit.datasets.makeable import make_source
+from approxbit.datasets.check import match_source
 from approxbit.datasets.source import ClipSource
+from approxbit.datasets.table import find_source
 from approxbit.edge import LocalTransport, Outcome
 from approxbit.edge.arms import EdgeArm
 from approxbit.edge.device import open_device
@@ -25,7 +26,7 @@ from approxbit.exporting.prepare import prepare_family
 from approxbit.profiling.torch_device import open_torch_device
 from approxbit.select import LUT, LUTRow
 from approxbit.server.loading import build_service
-from approxbit.tasks import Classification, match_tasks
+from approxbit.tasks import Classification
 from approxbit.wire import AnswerKind, Logits, Wanted
 from approxbit.zoo import describe_machine
 
@@ -33,7 +34,6 @@ BACKENDS = ("onnxruntime", "torch")
 NUM_WARM_UP = 3
 ALL_LOGITS = Wanted(AnswerKind.LOGITS, 0)
 """So that every label set can be scored, and not only the one that the family was trained to answer."""
-_CALL = "approxbit.profiling.profile_family"
 
 
 def profile_family(
@@ -57,7 +57,7 @@ def profile_family(
 
     Args:
         family: A family of the zoo.
-        source: Of its clips; by default those that can be made here (`make_source`).
+        source: Of its clips; by default that of its cards (`find_source`).
         split: Whose clips to take. A selector that goes by the LUT makes choices, so `validation`.
         num_clips: At most so many, for scores and payloads.
         num_timed: The first so many also count for the latencies.
@@ -70,17 +70,17 @@ def profile_family(
 
     Raises:
         ImportError: A package of `approxbit[export]` is missing for the backend `onnxruntime`.
-        ValueError: There is no such backend, family or split, the clips are for another task, none can be
-            made here, there are fewer than 1 clips or threads, or the known LUT is of another family or
-            has other arms.
+        ValueError: There is no such backend, family or split, the clips are not for its backbone, its cards
+            do not say where clips are, there are fewer than 1 clips or threads, or the known LUT is of
+            another family or has other arms.
+        DatasetError: The clips of its cards cannot be had here.
     """
     _check(backend, num_clips=num_clips, num_timed=num_timed, num_threads=num_threads)
     num_clips = num_clips if known is None else num_timed
     models = zoo.load_family(family, checkpoints)
     first: Any = next(iter(models.values()))
-    if source is None:
-        source = make_source(first.task, first.backbone.clip_shape, _CALL, {split: num_clips})
-    task = match_tasks(first.task, source.task, first.backbone.num_classes)
+    found = find_source(family, checkpoints) if source is None else source
+    source, task = match_source(found, split, first.task, first.backbone)
     clips, labels = _read(source, split, num_clips)
     if backend == "torch":
         device = open_torch_device(family, checkpoints, num_threads)

@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 from approxbit import zoo
-from approxbit.tasks import Classification, match_tasks
-from approxbit.training.data import task_of_data
+from approxbit.tasks import Classification
+from approxbit.training.data import match_data
 from approxbit.training.memory import keep_freed_memory
 from approxbit.training.objective import answer_for, compute_top1, task_loss
 from approxbit.training.schedule import warmup_cosine
@@ -80,9 +80,9 @@ class BackboneModule(L.LightningModule):
         """Take over the task of the data.
 
         Raises:
-            ValueError: The classes of the data are not those of the backbone.
+            ValueError: The classes or the clips of the data are not those of the backbone.
         """
-        self.task = match_tasks(self.task, task_of_data(self), self.backbone.num_classes)
+        self.task = match_data(self, self.task, self.backbone)
 
     def on_fit_start(self) -> None:
         """Where the allocator allows it, keep the memory of the large activations between steps."""

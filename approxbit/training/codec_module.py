@@ -17,9 +17,9 @@ from approxbit.backbones.feature import Feature
 from approxbit.codec import Binarizer, Codec, CodecOptions, FeatureStatistics
 from approxbit.configuration import Configuration
 from approxbit.offload import OffloadedModel
-from approxbit.tasks import Classification, LabelSet, match_tasks
+from approxbit.tasks import Classification, LabelSet
 from approxbit.training.builders import find_backbone
-from approxbit.training.data import task_of_data
+from approxbit.training.data import match_data
 from approxbit.training.downstream import answer_with_layers
 from approxbit.training.initialization import start_from_components
 from approxbit.training.objective import (
@@ -123,10 +123,10 @@ class CodecModule(L.LightningModule):
         """Make sure that the data are for the backbone; take over their task where it has none.
 
         Raises:
-            ValueError: The classes of the data are not those of the backbone, or none of their label sets is
-                the one that is asked.
+            ValueError: The classes or the clips of the data are not those of the backbone, or none of their
+                label sets is the one that is asked.
         """
-        task = match_tasks(self.task, task_of_data(self), self.model.backbone.num_classes)
+        task = match_data(self, self.task, self.model.backbone)
         self.model.task = task.asking(self.hparams["label_set"])
 
     @torch.no_grad()

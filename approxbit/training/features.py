@@ -16,7 +16,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from approxbit.backbones.base import Backbone
 from approxbit.backbones.feature import Feature
+from approxbit.datasets.source import ClipSource
 from approxbit.families.folder import find_cache
 from approxbit.offload import OffloadedModel
 from approxbit.tasks import Classification
@@ -143,6 +145,8 @@ class FeatureData(L.LightningDataModule):
         super().__init__()
         self.clips = clips
         self.batch_size = batch_size
+        assert isinstance(model.task, Classification)
+        self.match(model.task, model.backbone)
         cache = getattr(
             clips.source, "cache", None
         )  # beside the clips, where these have a folder of their own
@@ -150,9 +154,13 @@ class FeatureData(L.LightningDataModule):
         self.validation = find_features(model, edge, clips.loader("validation"), "validation", cache)
 
     @property
-    def task(self) -> Classification:
-        """What the labels answer."""
-        return self.clips.task
+    def source(self) -> ClipSource:
+        """Where the clips come from."""
+        return self.clips.source
+
+    def match(self, task: Classification, backbone: Backbone) -> Classification:
+        """As `ClipData.match`."""
+        return self.clips.match(task, backbone)
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Shuffled batches."""

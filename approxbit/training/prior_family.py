@@ -17,6 +17,7 @@ from torch import Tensor
 from approxbit import zoo
 from approxbit.codec.code import Code
 from approxbit.codec.codec import Codec
+from approxbit.datasets.check import fit_source
 from approxbit.datasets.source import ClipSource
 from approxbit.datasets.windows import Windows
 from approxbit.offload import OffloadedModel
@@ -236,7 +237,7 @@ def train_priors(
         One result for each codec, once it is saved.
 
     Raises:
-        ValueError: There is no such family, preset or codec.
+        ValueError: There is no such family, preset or codec, or the clips are not for its backbone.
     """
     if preset not in PRESETS:
         raise ValueError(f"preset must be one of {', '.join(PRESETS)}, found {preset!r}")
@@ -246,6 +247,7 @@ def train_priors(
         expected, found = ", ".join(models), ", ".join(sorted(unknown))
         raise ValueError(f"expected configurations of {family} among {expected}, found {found}")
     models = {each: models[each] for each in configurations or models}
+    source = fit_source(source, "train", next(iter(models.values())).backbone)
     train = compute_codes(models, source.loader("train", BATCH_SIZE), "codes of training clips")
     test = compute_codes(models, source.loader("test", BATCH_SIZE), "codes of test clips")
     of_windows = {} if windows is None else _codes_of_windows(models, windows)

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from approxbit import zoo
 from approxbit.backbones.feature import Feature
+from approxbit.datasets.table import record_of
 from approxbit.offload import OffloadedModel
 from approxbit.tasks import Classification
 from approxbit.training.backbone_module import BackboneModule
@@ -40,11 +41,13 @@ class Release(L.Callback):
         self.recipe = recipe
 
     def on_fit_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Make sure, before any step, that what is trained can have a card.
+        """Make sure, before any step, that what is trained can be tested and have a card.
 
         Raises:
-            ValueError: The codec's backbone is no family in the folder of checkpoints.
+            ValueError: The codec's backbone is no family in the folder of checkpoints, or the data have no
+                test split.
         """
+        trainer.datamodule.test_dataloader()  # type: ignore[attr-defined]
         if not isinstance(module, CodecModule):
             return
         backbone, root = module.hparams["backbone"], self.folder.parent
@@ -67,7 +70,12 @@ class Release(L.Callback):
         metrics = measure_release(module, trainer.datamodule.test_dataloader())  # type: ignore[attr-defined]
         metrics |= {"optimizer_steps": float(trainer.global_step)}
         provenance = zoo.Provenance(
-            recipe=self.recipe, command=_command_line(), seed=_seed(), metrics=metrics, split=SPLIT
+            recipe=self.recipe,
+            command=_command_line(),
+            seed=_seed(),
+            metrics=metrics,
+            split=SPLIT,
+            data=_data_of(trainer),
         )
         if isinstance(module, CodecModule):
             zoo.save_codec(
@@ -138,6 +146,11 @@ def measure_figures(
         for name, parts in logits.items()
         for figure, percent in task.score(torch.cat(parts).numpy(), targets).items()
     }
+
+
+def _data_of(trainer: L.Trainer) -> zoo.DataRecord | None:
+    source = getattr(trainer.datamodule, "source", None)  # type: ignore[attr-defined]
+    return None if source is None else record_of(source)
 
 
 def _command_line() -> str:

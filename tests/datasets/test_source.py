@@ -1,4 +1,4 @@
-"""What any source of clips does, windows of long clips, and the clips that can be made here."""
+"""What any source of clips does, its first clips, and windows of long clips."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import pytest
 import torch
 from random_clips import RandomClips
 
-from approxbit.datasets.digits import TASK, DigitsClips
-from approxbit.datasets.makeable import make_source
-from approxbit.datasets.windows import Windows
-from approxbit.tasks import Classification, QuestionAnswering
+from approxbit.datasets.first import FirstClips
+from approxbit.datasets.windows import Windows, windows_of
+from approxbit.tasks import Classification
 from approxbit.training import ClipData
 
 TOYS = Classification.of_names("abc", "toys")
@@ -65,22 +64,24 @@ def test_windows_of_a_clip_overlap() -> None:
 def test_windows_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match="shifts must be multiples of 4 up to 16, found 6"):
         Windows(RandomClips(TOYS), shifts=(4, 6))
-    with pytest.raises(ValueError, match="expected clips of 32 frames, found 4"):
+    with pytest.raises(
+        ValueError, match="windows of 16 frames need clips of 32, found 4 in noise: leave windows out"
+    ):
         next(Windows(RandomClips(TOYS)).batches("train"))
 
 
-def test_clips_are_made_here_for_a_task_whose_data_are(tmp_path, monkeypatch) -> None:
-    monkeypatch.setenv("APPROXBIT_CACHE", str(tmp_path))
-    source = make_source(TASK.asking("actions"), (3, 4, 32, 32), "it", {"validation": 2})
-    assert isinstance(source, DigitsClips)
-    [(clip, _)] = source.loader("validation", 5)
-    assert clip.shape == (2, 3, 4, 32, 32)
+def test_windows_overlap_by_three_quarters_and_by_half_whatever_their_length() -> None:
+    windows = windows_of(RandomClips(TOYS, (3, 100, 8, 8), num_clips=1), 50)
+    assert windows is not None
+    assert (windows.shifts, windows.num_windows) == ((12, 24), 5)
+    [(clips, _)] = windows.batches("train")
+    assert torch.equal(clips[0][:, 12:], clips[1][:, :38])
+    assert windows_of(RandomClips(TOYS), 3) is None
 
 
-@pytest.mark.parametrize(
-    ("task", "name"),
-    [(TOYS, "toys"), (QuestionAnswering(), "question_answering"), (Classification.of_names(), "classes")],
-)
-def test_no_clips_are_made_for_another_task(task, name) -> None:
-    with pytest.raises(ValueError, match=rf"of the task {name}: pass a ClipSource of your data .* to train"):
-        make_source(task, (3, 4, 32, 32), "train", {})
+def test_the_first_clips_of_a_source_are_its_own() -> None:
+    source = RandomClips(TOYS, num_clips=5)
+    first = FirstClips(source, {"train": 3, "test": 9})
+    for split, expected in (("train", 3), ("validation", 5), ("test", 5)):
+        clips = torch.cat([clip for clip, _ in first.loader(split, 2)])
+        assert torch.equal(clips, source.clips(split).tensors[0][:expected])

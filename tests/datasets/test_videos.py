@@ -25,8 +25,7 @@ def source(make_video, tmp_path) -> KineticsClips:
     (tmp_path / "validate.csv").write_text(header + "zumba,ccccccccccc,0,10\n")
     for name in ("aaaaaaaaaaa_000003_000013", "bbbbbbbbbbb_000000_000010", "ccccccccccc_000000_000010"):
         make_video(f"videos/{name}.mp4")
-    splits = (str(tmp_path / "train.csv"), str(tmp_path / "validate.csv"))
-    return KineticsClips(str(tmp_path / "videos"), *splits, num_frames=4, size=32)
+    return KineticsClips(str(tmp_path), num_frames=4, size=32)
 
 
 def frames_of(loader, read_numbers) -> list[list[int]]:
@@ -60,20 +59,56 @@ def test_the_task_of_kinetics_has_the_labels_of_its_train_file(source):
     assert source.names("test", 1) == [source.listing("validation")[0][0].as_posix()]
 
 
-def test_the_task_of_something_something_is_that_of_its_labels_file(make_video, tmp_path):
-    make_video("videos/7.mp4")
-    (tmp_path / "labels.json").write_text(json.dumps({"Pulling something": "1", "Holding something": "0"}))
-    entry = {"id": "7", "template": "Pulling [something]"}
-    (tmp_path / "validation.json").write_text(json.dumps([entry]))
-    files = [str(tmp_path / name) for name in ("videos", "labels.json", "none.json", "validation.json")]
-    source = SomethingSomethingClips(*files, num_frames=2, size=16)
+@pytest.mark.parametrize(
+    ("files", "videos"),
+    [
+        ("something-something-v2-{}.json", "20bn-something-something-v2"),
+        ("labels/{}.json", "videos"),
+    ],
+)
+def test_the_task_of_something_something_is_that_of_its_labels_file(make_video, tmp_path, files, videos):
+    make_video(f"{videos}/7.mp4")
+    for name, content in (
+        ("labels", {"Pulling something": "1", "Holding something": "0"}),
+        ("validation", [{"id": "7", "template": "Pulling [something]"}]),
+    ):
+        path = tmp_path / files.format(name)
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(content))
+    source = SomethingSomethingClips(str(tmp_path), num_frames=2, size=16)
     assert source.task.class_names == ("Holding something", "Pulling something")
     for split in ("validation", "test"):
         [(clip, labels)] = source.loader(split, batch_size=2)
         assert (clip.shape, labels.tolist()) == ((1, 3, 2, 16, 16), [1])
         assert 0 <= clip.min() <= clip.max() <= 1
-    with pytest.raises(DatasetError, match=r"none\.json"):
+    with pytest.raises(DatasetError, match=r"expected something-something-v2-train\.json or labels/train"):
         source.loader("train", 1, training=True)
+
+
+@pytest.mark.parametrize(("folder", "csv"), [("val", "val.csv"), ("validation", "validation.csv")])
+def test_kinetics_may_have_a_folder_for_each_split(make_video, tmp_path, folder, csv):
+    row = "label,youtube_id,time_start,time_end\nzumba,{},0,10\n"
+    (tmp_path / "train.csv").write_text(row.format("aaaaaaaaaaa"))
+    (tmp_path / csv).write_text(row.format("bbbbbbbbbbb"))
+    train = make_video("train/zumba/aaaaaaaaaaa_000000_000010.mp4")
+    other = make_video(f"{folder}/bbbbbbbbbbb_000000_000010.mp4")
+    source = KineticsClips(str(tmp_path))
+    assert [source.listing(split).samples for split in source.splits] == [
+        ((train, 0),),
+        ((other, 0),),
+        ((other, 0),),
+    ]
+
+
+def test_clips_take_the_shape_of_the_backbone_wherever_none_was_asked_for(source, make_video):
+    listing = {"test": Listing([(make_video("a.mp4"), 0)], ("x",))}
+    fitted = ListedClips(listing).fitted((3, 5, 24, 24))
+    assert next(iter(fitted.loader("test", 1)))[0].shape == (1, 3, 5, 24, 24)
+    assert next(iter(fitted.with_frames(10).loader("test", 1)))[0].shape == (1, 3, 10, 24, 24)
+    asked = ListedClips(listing, size=16).fitted((3, 5, 24, 24))
+    assert next(iter(asked.loader("test", 1)))[0].shape == (1, 3, 5, 16, 16)
+    with pytest.raises(ValueError, match="give num_frames and size, or call fitted"):
+        ListedClips(listing).loader("test", 1)
 
 
 def test_a_listing_of_ones_own_has_the_splits_and_the_classes_it_says(make_video):

@@ -41,7 +41,8 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory, lut: LUT) -> Path:
     arguments = {"num_classes": TASK.num_classes, "clip_shape": (3, 4, 32, 32)}
     torch.manual_seed(0)
     backbone = zoo.build_backbone("movinet_small", arguments)
-    zoo.save_backbone(root / FAMILY, backbone, "movinet_small", arguments, TASK)
+    made = zoo.Provenance(data=zoo.DataRecord("digits"))
+    zoo.save_backbone(root / FAMILY, backbone, "movinet_small", arguments, TASK, made)
     for text in ("8-Enc-B3", "4-NoEnc-B5"):
         configuration = Configuration.parse(text)
         codec = Codec(backbone.feature_shape(configuration.offload_point), configuration)

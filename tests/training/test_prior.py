@@ -254,7 +254,7 @@ def test_an_unknown_preset_or_codec_is_refused_before_any_clip_is_looked_at(tmp_
         next(train_priors("toy", None, tmp_path, configurations=["5-NoEnc-B2"]))
 
 
-def test_the_command_makes_no_clips_for_a_task_that_it_does_not_know(
+def test_the_command_needs_data_where_the_cards_name_none(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     make_toy_family(tmp_path, "8-NoEnc-B2")
@@ -262,6 +262,5 @@ def test_the_command_makes_no_clips_for_a_task_that_it_does_not_know(
     with pytest.raises(SystemExit, match="1"):
         cli.main(["prior", "--family", "toy", "--checkpoints", str(tmp_path), "--clips", "10"])
     complaint = capsys.readouterr().err
-    assert "found a model of the task toys: pass a ClipSource of your data" in complaint
-    assert "to approxbit.training.prior_family.train_priors" in complaint
+    assert "the cards of toy do not say which clips it was trained on: name them by --data" in complaint
     assert {path: path.read_bytes() for path in (tmp_path / "toy").iterdir()} == before

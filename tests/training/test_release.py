@@ -98,10 +98,22 @@ def test_a_data_module_that_says_no_task_serves_a_family(checkpoints: Path) -> N
     assert set(zoo.card("acts/4-Enc-B3").provenance.metrics) == {"top1_acts", "top1_limbs", "optimizer_steps"}
 
 
+def test_data_without_a_test_split_are_refused_before_the_first_step(checkpoints: Path) -> None:
+    class Partial(RandomClips):
+        splits = ("train", "validation")
+
+    with pytest.raises(ValueError, match="expected one of the splits train, validation, found 'test'"):
+        train(BackboneModule("movinet_small", ARGUMENTS), checkpoints, ClipData(Partial(ACTS), batch_size=3))
+
+
 @pytest.mark.parametrize(
     ("task", "label_set", "message"),
     [
-        (Classification.of_names("abcde"), "", "the label set classes has 5 classes, found a model of 6"),
+        (
+            Classification.of_names("abcde"),
+            "",
+            "found 5 in noise: build the backbone with num_classes=5",
+        ),
         (Classification.of_names("abcdef"), "", r"classes bow, clap, jump, \.\.\., found those of a, b, c"),
     ],
 )
@@ -151,5 +163,5 @@ def test_a_codec_whose_backbone_cannot_stand_in_a_card_is_refused_before_it_is_t
 ) -> None:
     module = CodecModule("movinet_small", "4-Enc-B3", num_classes=6)
     with pytest.raises(ValueError, match="found the builder 'movinet_small': save it there as a family"):
-        train(module, checkpoints)
+        train(module, checkpoints, ClipData(RandomClips(ACTS, module.model.backbone.clip_shape)))
     assert not list((checkpoints / "acts").glob("4-*"))
