@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -57,11 +58,20 @@ class Backbone(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, clip: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch ..."]:
-        """The answer to a batch of clips.
+        """The answer to a batch of normalised clips.
 
         Of a classifier, logits [batch, class] before any softmax; of a video-language model, the visual
         embeddings [batch, token, channel] that its language model goes on with.
         """
+
+    def normalise(
+        self, clip: Float[Tensor, "batch 3 time height width"]
+    ) -> Float[Tensor, "batch 3 time height width"]:
+        """Clips of RGB in [0, 1] as `forward` and the edge halves take them: less `mean`, over `std`."""
+        if not any(self.mean) and set(self.std) == {1.0}:
+            return clip
+        mean, std = torch.tensor((self.mean, self.std), dtype=clip.dtype, device=clip.device)
+        return (clip - mean.view(-1, 1, 1, 1)) / std.view(-1, 1, 1, 1)
 
     def check_point(self, point: str) -> int:
         """Index of `point` in `offload_points`.
@@ -78,11 +88,11 @@ class Backbone(nn.Module, ABC):
 
 
 class EdgeHalf(nn.Module, ABC):
-    """The layers of a backbone before an offload point: clip -> feature."""
+    """The layers of a backbone before an offload point: normalised clip -> feature."""
 
     @abstractmethod
     def forward(self, clip: Float[Tensor, "batch 3 time height width"]) -> Feature:
-        """The feature of a batch of clips."""
+        """The feature of a batch of normalised clips."""
 
 
 class ServerHalf(nn.Module, ABC):

@@ -16,6 +16,7 @@ from approxbit.codec.codebook import forget_last_bits
 from approxbit.codec.codec import Codec
 from approxbit.engines.answers import content_of
 from approxbit.engines.runner import EdgeRunner, ServerRunner
+from approxbit.offload.inputs import cast, cast_feature, prepare
 from approxbit.offload.runners import TorchGraph, clip_format
 from approxbit.tasks import Classification, Task, require_classification
 from approxbit.wire import Answer, CodeFormat, Packet, PriorTables, pack, wanted_of
@@ -26,13 +27,16 @@ class OffloadedModel(nn.Module):
     """A frozen video model whose answer is found on two machines.
 
     ```
-    EDGE    clip -> edge half -> codec.encode -> code
+    EDGE    clip -> normalise -> edge half -> codec.encode -> code
     SERVER  code -> codec.decode -> server half -> answer
     ```
 
     The backbone's parameters are frozen and it stays in eval mode, whatever `train()` says: only the codec
     learns (section 3.5, APPROXBIT). A new model is in eval mode. Training calls the parts one by one:
-    `edge_half(clip)`, `codec(feature)`, `server_half(output.feature)`.
+    `edge_half(backbone.normalise(clip))`, `codec(feature)`, `server_half(output.feature)`.
+
+    What takes a clip takes RGB, floats in [0, 1] or uint8, and normalises it by the backbone's `mean` and
+    `std`; the halves alone take clips that are normalised already.
 
     Args:
         backbone: The video model. It is not copied, so that many configurations share it.
@@ -82,9 +86,16 @@ class OffloadedModel(nn.Module):
         first.prior = self.prior  # of which the first bits use the first tables
         return first
 
-    def encode(self, clip: Float[Tensor, "batch 3 time height width"]) -> Code:
-        """What the edge computes: the bits of a batch of clips."""
-        return self.codec.encode(self.edge_half(clip))
+    def encode(self, clip: Tensor) -> Code:
+        """What the edge computes: the bits of a batch of clips.
+
+        Args:
+            clip: RGB `[batch, 3, time, height, width]`, floats in [0, 1] or uint8. It is normalised here.
+
+        Raises:
+            ValueError: The clip is of another shape, kind or range. The message says how to make one of it.
+        """
+        return self.codec.encode(self._feature(clip))
 
     def answer(
         self, code: Code, feature_size: tuple[int, int, int] | None = None
@@ -98,14 +109,21 @@ class OffloadedModel(nn.Module):
         Raises:
             ValueError: The code is not one of the codec's for a feature of that size.
         """
-        answer: Tensor = self.server_half(self.codec.decode(code, feature_size))
+        answer: Tensor = self.server_half(cast_feature(self.codec.decode(code, feature_size), self.backbone))
         return answer
 
-    def forward(self, clip: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch ..."]:
-        """The answer to a batch of clips: `answer(encode(clip))`."""
-        feature: Feature = self.edge_half(clip)
+    def forward(self, clip: Tensor) -> Float[Tensor, "batch ..."]:
+        """The answer to a batch of clips, RGB in [0, 1]: `answer(encode(clip))`.
+
+        Raises:
+            ValueError: As `encode`.
+        """
+        feature = self._feature(clip)
         _, _, time, height, width = feature.grid.shape
         return self.answer(self.codec.encode(feature), (time, height, width))
+
+    def _feature(self, clip: Tensor) -> Feature:
+        return cast_feature(self.edge_half(prepare(clip, self.backbone)), self.codec)
 
     @property
     def code_format(self) -> CodeFormat:
@@ -119,27 +137,22 @@ class OffloadedModel(nn.Module):
         """The format of codes that cross a link: with the fingerprint of weights and preprocessing."""
         return clip_format(self.backbone).link_format(self.code_format)
 
-    def encode_packet(
-        self,
-        clip: Float[Tensor, "batch 3 time height width"],
-        sequence: int = 0,
-        request: Request = NOTHING_SAID,
-    ) -> Packet:
+    def encode_packet(self, clip: Tensor, sequence: int = 0, request: Request = NOTHING_SAID) -> Packet:
         """What the edge sends of a clip: `encode` as a packet, entropy coded if there is a prior.
 
         Args:
-            clip: One, prepared, of the backbone's `clip_shape`.
+            clip: A batch of one, of the backbone's `clip_shape`, RGB in [0, 1] or uint8.
             sequence: Number of the clip; the answer carries the same.
             request: What the server shall say, by default the five likeliest classes.
 
         Raises:
-            ValueError: There is not one clip, or it is of another shape.
+            ValueError: There is not one clip, or it is of another shape, kind or range.
         """
-        if len(clip) != 1:
-            raise ValueError(f"a packet holds one clip, found a batch of {len(clip)}")
         with torch.inference_mode():
-            planes = self.encode(clip).to_planes()[0].cpu().numpy()
-        return self.link_format.packet(planes, sequence, request=request)
+            planes = self.encode(clip).to_planes().cpu().numpy()
+        if len(planes) != 1:
+            raise ValueError(f"a packet holds one clip, found a batch of {len(planes)}")
+        return self.link_format.packet(planes[0], sequence, request=request)
 
     def answer_packet(self, packet: Packet) -> Answer:
         """What the server says of a packet, also of one that holds the first bits of a nested codec.
@@ -173,7 +186,7 @@ class OffloadedModel(nn.Module):
         """
 
         def run_half(clip: Tensor) -> dict[str, Any]:
-            return {"feature": self.edge_half(clip)}
+            return {"feature": cast_feature(self.edge_half(cast(clip, self.backbone)), self.codec)}
 
         def encode(feature: Feature) -> dict[str, Any]:
             planes = self.codec.encode(feature).to_planes().flatten(1)
@@ -203,7 +216,7 @@ class OffloadedModel(nn.Module):
             code = Code.from_planes(planes, codec.grid_size)
             if nested:
                 code = forget_last_bits(code, nested["codebook_size"])
-            return {"feature": codec.decode(code)}
+            return {"feature": cast_feature(codec.decode(code), self.backbone)}
 
         def run_half(feature: Feature) -> dict[str, Any]:
             return {"answer": self.server_half(feature).float().cpu().numpy()}

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from approxbit.backbones.base import Backbone
 from approxbit.engines.graph import Graph
 from approxbit.engines.runner import ClipFormat, WholeRunner
+from approxbit.offload.inputs import cast
 
 MAX_BATCH = 64
 """Bounds the memory of one call; on a CPU a batch of 4 already costs least per clip."""
@@ -29,7 +30,7 @@ def torch_whole(backbone: Backbone, num_threads: int | None = None) -> WholeRunn
     """
 
     def run(clip: Tensor) -> dict[str, Any]:
-        return {"answer": backbone(clip).float().cpu().numpy()}
+        return {"answer": backbone(cast(clip, backbone)).float().cpu().numpy()}
 
     return WholeRunner(clip_format(backbone), TorchGraph(run, backbone, backbone.clip_shape, num_threads))
 

@@ -30,7 +30,8 @@ from approxbit.backbones.movinet_stream import MoViNetStreamEdgeHalf, MoViNetStr
 from approxbit.backbones.movinet_stream_state import StreamState
 from approxbit.codec.code import Code
 from approxbit.errors import StreamError
-from approxbit.offload import OffloadedModel
+from approxbit.offload.inputs import prepare
+from approxbit.offload.model import OffloadedModel
 
 Half = TypeVar("Half", bound=nn.Module)
 
@@ -62,7 +63,7 @@ class EdgeStream:
 
     def __init__(self, model: OffloadedModel, batch_size: int = 1) -> None:
         self._half = _as(MoViNetStreamEdgeHalf, model.edge_half)
-        self._codec = model.codec
+        self._backbone, self._codec = model.backbone, model.codec
         self._batch_size = batch_size
         self._next_sequence = 0
         self.reset()
@@ -82,17 +83,19 @@ class EdgeStream:
         """The code of the next frames. If this raises, the stream is as it was.
 
         Args:
-            frames: [batch, 3, time, height, width], as many as the codec's feature shape has, usually one.
+            frames: [batch, 3, time, height, width], RGB in [0, 1], as many as the codec's feature shape has,
+                usually one.
 
         Raises:
-            ValueError: The frames are not as many, or not of the size, that the model was made for.
+            ValueError: The frames are not as many, or not of the size, that the model was made for, or are
+                no RGB in [0, 1].
         """
         time = self._codec.feature_shape.time
         if frames.ndim != 5 or frames.shape[2] != time:
             raise ValueError(
                 f"one code takes [{self._batch_size}, 3, {time}, height, width], found {tuple(frames.shape)}"
             )
-        feature, state = self._half.step(frames, self._state)
+        feature, state = self._half.step(prepare(frames, self._backbone), self._state)
         found = StreamCode(self._next_sequence, self._next_is_key, self._codec.encode(feature))
         self._state, self._next_is_key = state, False
         self._next_sequence += 1
@@ -189,13 +192,13 @@ def answer_clip(
 
     Args:
         model: A stream backbone with a codec.
-        clip: Frames of the model's size, as many as divide into codes.
+        clip: Frames of the model's size, RGB in [0, 1], as many as divide into codes.
 
     Raises:
         ValueError: The backbone is not a stream variant, or the frames do not divide into codes.
     """
     edge_half = _as(MoViNetStreamEdgeHalf, model.edge_half)
-    pieces = split_frames(edge_half(clip), model.codec.feature_shape.time)
+    pieces = split_frames(edge_half(prepare(clip, model.backbone)), model.codec.feature_shape.time)
     decoded = model.codec.decode(model.codec.encode(pieces))
     answer: Tensor = model.server_half(join_frames(decoded, clip.shape[0]))
     return answer

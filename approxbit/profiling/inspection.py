@@ -100,10 +100,9 @@ def describe_codes(
         ContextSamples(per_clip=min(num_positions, max(1, NUM_SAMPLES // len(names)))),
         Margins(MARGIN_DISTANCES, MARGIN_EDGES),
     )
-    mean, std = torch.tensor([model.backbone.mean, model.backbone.std]).view(2, 1, 3, 1, 1, 1)
     targets = []
     for clip, target in track(batches, "codes"):
-        feature = model.edge_half((clip - mean) / std)
+        feature = model.edge_half(model.backbone.normalise(clip))
         code = codec.encode(feature)
         seen.update(code, codec.compute_logits(feature), _answer(model, asked, code))
         targets.append(target)

@@ -71,7 +71,6 @@ class CodecModule(L.LightningModule):
     """
 
     has_statistics: Tensor
-    mean_std: Tensor
 
     def __init__(
         self,
@@ -103,8 +102,6 @@ class CodecModule(L.LightningModule):
             shape.size, num_tokens
         )
         self.prior = CodePrior.for_codec(codec, prior_preset) if objective.rate else None
-        mean_std = torch.tensor([frozen.mean, frozen.std]).view(2, 1, 3, 1, 1, 1)
-        self.register_buffer("mean_std", mean_std, persistent=False)
         self.register_buffer("has_statistics", torch.tensor(False))
 
     @property
@@ -132,20 +129,13 @@ class CodecModule(L.LightningModule):
     @torch.no_grad()
     def compute_feature(self, clip: Float[Tensor, "batch 3 time height width"]) -> Feature:
         """The frozen edge half on clips of RGB in [0, 1]."""
-        feature: Feature = self.model.edge_half(self.normalise(clip))
+        feature: Feature = self.model.edge_half(self.model.backbone.normalise(clip))
         return feature
 
     def forward(self, clip: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch class"]:
         """Answer to clips of RGB in [0, 1], through the code."""
-        answer: Tensor = self.model(self.normalise(clip))
+        answer: Tensor = self.model(clip)
         return answer
-
-    def normalise(
-        self, clip: Float[Tensor, "batch 3 time height width"]
-    ) -> Float[Tensor, "batch 3 time height width"]:
-        """Clips of RGB in [0, 1] as the backbone wants them."""
-        mean, std = self.mean_std.unbind()
-        return (clip - mean) / std
 
     def on_fit_start(self) -> None:
         """Put the codec in training mode; measure the features' statistics before the first step."""

@@ -284,8 +284,5 @@ def _codes_of(models: Mapping[str, OffloadedModel], clip: Clip) -> Iterator[tupl
         for name in names:
             model = models[name]
             if feature is None:
-                mean, std = torch.tensor([model.backbone.mean, model.backbone.std])[
-                    :, None, :, None, None, None
-                ]
-                feature = model.edge_half((clip - mean) / std)
+                feature = model.edge_half(model.backbone.normalise(clip))
             yield name, model.codec.encode(feature)

@@ -77,7 +77,7 @@ def make_model(configuration: str = "4-Enc-B1", **kwargs) -> OffloadedModel:
 @pytest.mark.parametrize("configuration", ["4-Enc-B1", "4-NoEnc-B1"])
 def test_an_answer_is_found_on_two_machines(configuration):
     model = make_model(configuration)
-    clip = torch.randn(2, 3, 6, 10, 10)
+    clip = torch.rand(2, 3, 6, 10, 10)
     code = model.encode(clip)
     logits = model.answer(code)
     assert code.grid.dtype == torch.uint8
@@ -87,7 +87,7 @@ def test_an_answer_is_found_on_two_machines(configuration):
 
 def test_clips_of_another_size_are_answered_too():
     model = make_model()
-    clip = torch.randn(1, 3, 4, 16, 12)
+    clip = torch.rand(1, 3, 4, 16, 12)
     code = model.encode(clip)
     assert torch.equal(model(clip), model.answer(code, (2, 8, 6)))
 
@@ -111,7 +111,7 @@ def test_training_mode_is_the_codecs_only():
 def test_a_training_step_through_the_parts_changes_only_the_codec():
     model = make_model().train()
     before = {name: tensor.clone() for name, tensor in model.backbone.state_dict().items()}
-    feature = model.edge_half(torch.randn(2, 3, 6, 10, 10))
+    feature = model.edge_half(torch.rand(2, 3, 6, 10, 10))
     output = model.codec(feature)
     logits = model.server_half(output.feature)
     optimizer = torch.optim.Adam(parameter for parameter in model.parameters() if parameter.requires_grad)
@@ -165,7 +165,7 @@ def test_the_likeliest_classes_are_those_of_the_label_set_that_is_asked():
     model = make_model()
     pairs = LabelSet("pairs", class_of=(0, 0, 1, 1))
     model.task = Classification((LabelSet("own", ("a", "b", "c", "d")), pairs), asked="pairs")
-    packet = model.encode_packet(torch.randn(1, 3, 6, 10, 10))
+    packet = model.encode_packet(torch.rand(1, 3, 6, 10, 10))
     all_logits = Request(wanted=Wanted(AnswerKind.LOGITS, 0))
     logits = model.answer_packet(replace(packet, request=all_logits)).content.values
     best = model.answer_packet(packet).content
@@ -175,7 +175,7 @@ def test_the_likeliest_classes_are_those_of_the_label_set_that_is_asked():
 def test_a_packet_has_the_answer_of_its_clip():
     model = make_model()
     model.fingerprint = 77
-    clip = torch.randn(1, 3, 6, 10, 10)
+    clip = torch.rand(1, 3, 6, 10, 10)
     packet = model.encode_packet(clip, sequence=5, request=Request(wanted=Wanted(AnswerKind.LOGITS, 0)))
     assert packet.payload == pack(model.encode(clip).to_planes()[0].numpy())
     assert model.link_format.is_of(packet)
@@ -197,18 +197,18 @@ def test_a_packet_may_hold_the_first_bits_of_a_nested_codec(bits):
         ToyBackbone(), Codec(SHAPE, Configuration.parse("4-Enc-B1"), num_tokens=1, options=options)
     )
     smaller = model.first_bits(bits)
-    clip = torch.randn(1, 3, 6, 10, 10)
+    clip = torch.rand(1, 3, 6, 10, 10)
     packet = smaller.encode_packet(clip, request=Request(wanted=Wanted(AnswerKind.LOGITS, 0)))
     expected = smaller(clip)[0].detach().numpy()
     np.testing.assert_allclose(model.answer_packet(packet).content.values, expected, atol=1e-6)
 
 
 def test_what_is_no_packet_of_the_model_is_refused():
-    model, clip = make_model(), torch.randn(1, 3, 6, 10, 10)
+    model, clip = make_model(), torch.rand(1, 3, 6, 10, 10)
     with pytest.raises(ValueError, match="a packet holds one clip, found a batch of 2"):
         model.encode_packet(clip.expand(2, -1, -1, -1, -1))
     with pytest.raises(ValueError, match="planes: expected"):
-        model.encode_packet(torch.randn(1, 3, 4, 16, 12))
+        model.encode_packet(torch.rand(1, 3, 4, 16, 12))
     packet = model.encode_packet(clip)
     with pytest.raises(FingerprintError, match="fingerprint: expected"):
         model.answer_packet(replace(packet, fingerprint=1))

@@ -28,7 +28,7 @@ def test_both_views_together_are_the_model(
 ) -> None:
     model = small.make_model(small.BACKBONES[name](), configuration, encoder_attention=encoder_attention)
     clips = small.make_clips(model.backbone, 3)
-    code = model.encode(clips)
+    code = model.codec.encode(model.edge_half(clips))
     packed = EdgeView(model)(clips)
     expected = [pack(planes) for planes in code.to_planes().numpy()]
     assert [row.numpy().tobytes() for row in packed] == expected
@@ -104,7 +104,7 @@ def test_a_logit_of_exactly_0_is_bit_0_in_modules_view_and_graph(small: ModuleTy
         parameter.zero_()
     clips = small.make_clips(model.backbone, 1)
     assert not EdgeView(model).compute_logits(model.edge_half(clips)).any()
-    assert not model.encode(clips).grid.any()
+    assert not model.codec.encode(model.edge_half(clips)).grid.any()
     assert not EdgeView(model)(clips).any()
     folder = export_model(model, load_target("onnxruntime"), tmp_path, "zero/5-Enc-B2")
     assert not any(open_edge(folder).run(clips[0].numpy()).payload)

@@ -26,7 +26,7 @@ def test_the_views_agree_with_the_halves(name: str, small: ModuleType) -> None:
     torch.testing.assert_close(found.grid, feature.grid, rtol=0, atol=1e-4)
     torch.testing.assert_close(found.tokens, feature.tokens, rtol=0, atol=1e-4)
     packed = EdgeView(model)(clips)
-    expected = model.answer(model.encode(clips))
+    expected = model.answer(model.codec.encode(feature))
     torch.testing.assert_close(ServerView(model)(packed), expected, rtol=0, atol=1e-4)
 
 
