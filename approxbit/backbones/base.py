@@ -70,8 +70,18 @@ class Backbone(nn.Module, ABC):
         """Clips of RGB in [0, 1] as `forward` and the edge halves take them: less `mean`, over `std`."""
         if not any(self.mean) and set(self.std) == {1.0}:
             return clip
-        mean, std = torch.tensor((self.mean, self.std), dtype=clip.dtype, device=clip.device)
-        return (clip - mean.view(-1, 1, 1, 1)) / std.view(-1, 1, 1, 1)
+        both = torch.tensor((self.mean, self.std), dtype=clip.dtype, device=clip.device)
+        mean, std = both.view(2, -1, 1, 1, 1).unbind()
+        return (clip - mean) / std
+
+    def __repr__(self) -> str:
+        points = self.offload_points
+        shown = points if len(points) < 8 else (*points[:2], "...", points[-1])
+        classes = f", {self.num_classes} classes" if self.num_classes else ""
+        return f"<{self._describe()}: clips {tuple(self.clip_shape)}{classes}, cut at {', '.join(shown)}>"
+
+    def _describe(self) -> str:
+        return type(self).__name__
 
     def check_point(self, point: str) -> int:
         """Index of `point` in `offload_points`.

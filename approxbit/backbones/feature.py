@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from jaxtyping import Float
@@ -15,6 +16,20 @@ class FeatureShape(NamedTuple):
     time: int
     height: int
     width: int
+
+    @classmethod
+    def of(cls, lengths: Sequence[int]) -> FeatureShape:
+        """The shape of four lengths, such as those of a tensor without its batch axis.
+
+        Raises:
+            ValueError: They are not four whole numbers of at least 1.
+        """
+        if len(lengths) != 4 or not all(isinstance(each, int) and each > 0 for each in lengths):
+            raise ValueError(
+                "a feature has a shape of four lengths (channels, time, height, width), without the batch, "
+                f"found {tuple(lengths)}"
+            )
+        return cls(*lengths)
 
     @property
     def size(self) -> tuple[int, int, int]:

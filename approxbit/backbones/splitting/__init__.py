@@ -9,12 +9,20 @@ from approxbit.backbones.splitting.clean import NotCleanError
 from approxbit.backbones.splitting.inference import UnknownLayoutError
 from approxbit.backbones.splitting.layout import GridLayout, TokenLayout
 from approxbit.backbones.splitting.model import SplitModel, split
-from approxbit.backbones.splitting.points import OffloadPoint, choose_offload_points, offload_points
+from approxbit.backbones.splitting.points import (
+    LeftOut,
+    OffloadPoint,
+    OffloadPoints,
+    choose_offload_points,
+    offload_points,
+)
 
 __all__ = [
     "GridLayout",
+    "LeftOut",
     "NotCleanError",
     "OffloadPoint",
+    "OffloadPoints",
     "SplitModel",
     "TokenLayout",
     "UnknownLayoutError",

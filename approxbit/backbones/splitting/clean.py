@@ -139,6 +139,20 @@ def boundaries(trace: Trace) -> list[tuple[str, Node]]:
     return [(names[node], node) for node in sorted(names, key=trace.order.__getitem__)]
 
 
+def find_repeated(trace: Trace) -> dict[str, str]:
+    """The modules that cannot be cut at because of how they run, and why: the outermost of each kind."""
+    num_calls: dict[str, int] = {}
+    for call in trace.calls:
+        num_calls[call.module] = num_calls.get(call.module, 0) + 1
+    found = {
+        name: f"it runs {number} times, perhaps once a frame, and a cut is made at a module that runs once"
+        for name, number in num_calls.items()
+        if number > 1
+    }
+    found.update({name: f"it is kept whole: {reason}" for name, reason in trace.whole.items()})
+    return {name: found[name] for name in found if name.rpartition(".")[0] not in found}
+
+
 def nearest_clean(trace: Trace, value: Node) -> list[str]:
     """The last clean cut before a value and the first after it."""
     places = boundaries(trace)

@@ -41,9 +41,9 @@ GRID_FUNCTIONS = {
     F.batch_norm,
 }
 HELP = (
-    "say how it is arranged, for example layout=GridLayout('BTHWC') for channels-last grids, "
-    "layout=GridLayout('(BT)CHW') for frames in the batch axis, or "
-    "layout=TokenLayout(size=(8, 7, 7), num_class_tokens=1)"
+    "say how it is arranged (from approxbit import GridLayout, TokenLayout), for example "
+    "layout=GridLayout('BTHWC') for channels-last grids, layout=GridLayout('(BT)CHW') for frames in the "
+    "batch axis, or layout=TokenLayout(size=(8, 7, 7), num_class_tokens=1), order='HWT' if time runs fastest"
 )
 
 
@@ -103,13 +103,28 @@ def _find_tokens(trace: Trace, node: Node, shape: tuple[int, ...], has_frames: b
         if grid[0] == shape[0] and shape[1] - prod(size) in (0, 1):
             found.setdefault((size, shape[1] - prod(size)), source)
     if len(found) != 1:
-        readings = " or ".join(f"{tokens} class tokens and a grid of {size}" for size, tokens in found)
-        reason = f"they could be {readings}" if found else "no convolution before them has as many positions"
+        readings = [f"{tokens} class tokens and a grid of {size}" for size, tokens in found]
+        readings += [] if has_frames else _readings_of_frames(trace, node, shape)
+        reason = "no convolution before them has as many positions"
+        reason = f"they could be {' or '.join(readings)}" if readings else reason
         raise UnknownLayoutError(
             f"how the {shape[1]} tokens of shape {shape} are arranged is unclear, since {reason}; {HELP}"
         )
     ((size, num_class_tokens), source) = next(iter(found.items()))
     return Arrangement(TokenLayout(size, num_class_tokens, has_frames), source)
+
+
+def _readings_of_frames(trace: Trace, node: Node, shape: tuple[int, ...]) -> list[str]:
+    """What tokens of whole clips could be that were made of frames one by one."""
+    if len(trace.clip_shape) != 5:
+        return []
+    num_frames = trace.clip_shape[2]
+    found: dict[str, None] = {}
+    for _, grid in _grids_before(trace, node):
+        size = num_frames, *grid[2:]
+        if len(grid) == 4 and grid[0] == shape[0] * num_frames and shape[1] - prod(size) in (0, 1):
+            found[f"TokenLayout({size}, num_class_tokens={shape[1] - prod(size)}, order='HWT')"] = None
+    return [f"{reading}, or the same with order='THW'" for reading in found]
 
 
 def _compare_with_grids(trace: Trace, node: Node, shape: tuple[int, ...]) -> str | None:

@@ -12,6 +12,7 @@ from approxbit.backbones.feature import Feature
 Size = tuple[int, int, int]
 
 FEATURE_AXES = "BCTHW"
+GRID_AXES = "THW"
 FRAMES_IN_BATCH = "(BT)"
 
 
@@ -85,18 +86,30 @@ class GridLayout:
 
 @dataclass(frozen=True)
 class TokenLayout:
-    """A tensor [batch, token, channel]: class tokens, then the positions of a grid, width running fastest.
+    """A tensor [batch, token, channel]: class tokens, then the positions of a grid.
 
     Args:
         size: Time, height and width of the grid.
         num_class_tokens: How many tokens stand before those of the grid.
         has_frames_in_batch: Whether the first axis counts the frames of all clips, each frame with its own
             class tokens; the time of `size` is then not used.
+        order: How the positions follow each other, the axis that runs fastest last: `"THW"`, frame by frame
+            and row by row (VideoMAE, ViViT, V-JEPA), or `"HWT"`, patch by patch through time (TimeSformer).
+
+    Raises:
+        ValueError: `order` is no order of T, H and W, or frames are in the batch axis and T is not first.
     """
 
     size: Size
     num_class_tokens: int = 0
     has_frames_in_batch: bool = False
+    order: str = GRID_AXES
+
+    def __post_init__(self) -> None:
+        if sorted(self.order) != sorted(GRID_AXES):
+            raise ValueError(f"the order of tokens is one of T, H and W, such as 'HWT', found {self.order!r}")
+        if self.has_frames_in_batch and self.order[0] != "T":
+            raise ValueError(f"with frames in the batch axis an order begins with T, found {self.order!r}")
 
     def fits(self, shape: tuple[int, ...], size: Size | None = None) -> bool:
         """Whether tensors of `shape` can be arranged so, with a grid of `size` (by default the layout's)."""
@@ -137,11 +150,14 @@ class TokenLayout:
             classes = classes.unflatten(0, (batch, -1)).flatten(1, 2)
             grid = grid.unflatten(0, (batch, -1)).flatten(1, 2)
             time = value.shape[0] // batch
-        return Feature(grid.transpose(1, 2).unflatten(2, (time, height, width)), classes)
+        lengths = dict(zip(GRID_AXES, (time, height, width), strict=True))
+        grid = grid.transpose(1, 2).unflatten(2, [lengths[axis] for axis in self.order])
+        return Feature(grid.permute(0, 1, *(2 + self.order.index(axis) for axis in GRID_AXES)), classes)
 
     def to_tensor(self, feature: Feature) -> Float[Tensor, "batch token channel"]:
         """The tensor that the model works on."""
-        grid, classes = feature.grid.flatten(2).transpose(1, 2), feature.tokens
+        ordered = feature.grid.permute(0, 1, *(2 + GRID_AXES.index(axis) for axis in self.order))
+        grid, classes = ordered.flatten(2).transpose(1, 2), feature.tokens
         if self.has_frames_in_batch:
             time = feature.grid.shape[2]
             grid = grid.unflatten(1, (time, -1)).flatten(0, 1)

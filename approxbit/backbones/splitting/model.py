@@ -17,9 +17,9 @@ from approxbit.backbones.feature import Feature, FeatureShape
 from approxbit.backbones.splitting.clean import NotCleanError
 from approxbit.backbones.splitting.cut import Cut, cut_at
 from approxbit.backbones.splitting.inference import UnknownLayoutError
-from approxbit.backbones.splitting.layout import Layout
-from approxbit.backbones.splitting.sandbox import TensorFact
-from approxbit.backbones.splitting.trace import Trace, trace_model
+from approxbit.backbones.splitting.layout import Layout, TokenLayout
+from approxbit.backbones.splitting.places import check_places
+from approxbit.backbones.splitting.trace import Trace, advise, check_answer, trace_model
 from approxbit.configuration import Configuration
 
 
@@ -51,7 +51,8 @@ def split(
     Raises:
         ValueError: The model is in training mode, cannot be traced or does not return logits; there is no
             such module; a cut is not clean; a layout is not known or does not fit; the halves do not give the
-            same answer as the model. The message says what to do.
+            same answer as the model; time and space are elsewhere than a layout says, which a change of the
+            clip shows. The message says what to do.
 
     Example:
         >>> from torchvision.models.video import r2plus1d_18
@@ -65,6 +66,7 @@ def split(
     backbone = SplitModel(trace, {point: cuts[point] for point in in_order})
     backbone.mean, backbone.std = mean, std
     _check_halves(backbone, trace.sandbox.example)
+    _check_layouts(backbone, trace.sandbox.example, layout)
     return backbone
 
 
@@ -148,6 +150,9 @@ class SplitModel(Backbone):
         logits: Tensor = self.model(as_images(clip) if self.takes_images else clip)
         return logits
 
+    def _describe(self) -> str:
+        return f"SplitModel of {type(self.model).__name__}"
+
     def __deepcopy__(self, memo: dict[int, Any]) -> SplitModel:
         copied = SplitModel(replace(self._trace, model=deepcopy(self.model, memo)), self._cuts)
         memo[id(self)] = copied
@@ -226,7 +231,7 @@ def _trace_and_cut(
     model: nn.Module, modules: dict[str, str], example: Tensor | Sequence[Tensor], layout: Layout | None
 ) -> tuple[Trace, dict[str, Cut]]:
     trace = trace_model(model, example, modules.values())
-    _check_answer(trace)
+    check_answer(trace)
     try:
         return trace, {point: cut_at(trace, module, layout) for point, module in modules.items()}
     except (NotCleanError, UnknownLayoutError):
@@ -238,29 +243,17 @@ def _trace_and_cut(
     return trace, {point: cut_at(trace, module, layout) for point, module in modules.items()}
 
 
-def _check_answer(trace: Trace) -> None:
-    answer = trace.answer
-    if not isinstance(answer, TensorFact) or len(answer.shape) != 2 or trace.output is None:
-        found = f"a tensor of shape {answer.shape}" if isinstance(answer, TensorFact) else _kind_of(answer)
-        raise ValueError(
-            f"the model must return one tensor of logits [batch, class], found {found}: wrap it in a module "
-            "that picks them"
-        )
-
-
-def _kind_of(answer: object) -> str:
-    if isinstance(answer, Mapping):
-        return f"a dict with {', '.join(map(str, answer))}"
-    if isinstance(answer, (tuple, list)):
-        return f"a {type(answer).__name__} of {len(answer)}"
-    return answer.__name__ if isinstance(answer, type) else repr(answer)
-
-
 @torch.no_grad()
 def _check_halves(backbone: SplitModel, example: Tensor) -> None:
     if example.is_meta:
         return
-    expected = backbone(example.clone())
+    try:
+        expected = backbone(example.clone())
+    except Exception as error:
+        raise ValueError(
+            f"the model does not run on the example ({type(error).__name__}: {error}); "
+            f"{advise(backbone.model, example)}"
+        ) from error
     if not _same_bits(backbone(example.clone()), expected):
         raise ValueError(
             "the model gives another answer when it runs again on the same example, even unsplit"
@@ -274,6 +267,17 @@ def _check_halves(backbone: SplitModel, example: Tensor) -> None:
                 f"{difference:.3g}): its forward does something that a trace does not see; cut elsewhere, or "
                 "write a subclass of approxbit.backbones.Backbone"
             )
+
+
+def _check_layouts(backbone: SplitModel, example: Tensor, given: Layout | None) -> None:
+    """Layouts that the convolutions of a model do not prove."""
+    for point in () if example.is_meta else backbone.offload_points:
+        layout = backbone.layout(point)
+        if given is not None or isinstance(layout, TokenLayout):
+            try:
+                check_places(backbone.edge_half(point), layout, example)
+            except ValueError as error:
+                raise ValueError(f"at {point!r}: {error}") from None
 
 
 def _same_bits(found: Tensor, expected: Tensor) -> bool:

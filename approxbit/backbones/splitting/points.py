@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -12,13 +12,13 @@ from torch.fx import Node
 
 from approxbit.backbones.base import Backbone
 from approxbit.backbones.feature import Feature, FeatureShape
-from approxbit.backbones.splitting.clean import NotCleanError, boundaries, check_value
+from approxbit.backbones.splitting.clean import NotCleanError, boundaries, check_value, find_repeated
 from approxbit.backbones.splitting.cut import Cut, cut_after
 from approxbit.backbones.splitting.flops import count_nodes, counting
 from approxbit.backbones.splitting.inference import UnknownLayoutError
 from approxbit.backbones.splitting.layout import Layout
 from approxbit.backbones.splitting.sandbox import sandboxes
-from approxbit.backbones.splitting.trace import Trace, check_eval_mode, trace_model
+from approxbit.backbones.splitting.trace import Trace, check_answer, check_eval_mode, trace_model
 
 FLOAT32_BYTES = 4
 
@@ -49,13 +49,47 @@ class OffloadPoint:
         return FLOAT32_BYTES * channels * (time * height * width + self.num_tokens)
 
 
+class LeftOut(NamedTuple):
+    """A module after which a model cannot be cut, and why."""
+
+    name: str
+    reason: str
+
+
+class OffloadPoints(list[OffloadPoint]):
+    """Offload points in the order of execution; printed, a table with what was left out.
+
+    Args:
+        points: To begin with.
+        left_out: Modules that ran and are no offload points, in the order of execution.
+    """
+
+    def __init__(self, points: Iterable[OffloadPoint] = (), left_out: Iterable[LeftOut] = ()) -> None:
+        super().__init__(points)
+        self.left_out = tuple(left_out)
+
+    def __repr__(self) -> str:
+        return "\n".join([*map(_describe, self), *self.summary()]) or "no module ran"
+
+    def summary(self) -> list[str]:
+        """Why modules were left out, a line for each kind of reason, the commonest first."""
+        by_reason: dict[str, list[str]] = {}
+        for name, reason in self.left_out:
+            by_reason.setdefault(reason.partition(":")[0], []).append(name)
+        return [
+            f"left out {len(names)}, such as {names[0]}: {reason}"
+            for reason, names in sorted(by_reason.items(), key=lambda each: -len(each[1]))
+        ]
+
+
 def offload_points(
     model: nn.Module, example: Tensor | Sequence[Tensor], layout: Layout | None = None
-) -> list[OffloadPoint]:
+) -> OffloadPoints:
     """Every clean cut of a model at the end of one of its modules, in the order of execution.
 
     Where a module returns what its last part returned, only the outer one is named. A place whose layout can
-    neither be inferred nor is the given one is left out. Of one of our own backbones, its offload points.
+    neither be inferred nor is the given one is left out; `left_out` of the result says which and why. Of one
+    of our own backbones, its offload points.
 
     Args:
         model: As for `split`, or a `Backbone`. The meta device serves too; no arithmetic is done.
@@ -63,7 +97,7 @@ def offload_points(
         layout: How tensors are arranged where that cannot be inferred.
 
     Raises:
-        ValueError: The model is in training mode, cannot be traced, or does not return one tensor.
+        ValueError: The model is in training mode, cannot be traced, or does not return logits [batch, class].
 
     Example:
         >>> from torchvision.models.video import r3d_18
@@ -74,11 +108,15 @@ def offload_points(
     if isinstance(model, Backbone) and isinstance(example, Tensor):
         return _of_backbone(model, example)
     trace = trace_model(model, example)
-    if trace.output is None:
-        raise ValueError("the model must return one tensor: wrap it in a module that picks it")
+    check_answer(trace)
     flops = count_nodes(trace)
-    cuts = ((name, node, _cut_or_none(trace, name, node, layout)) for name, node in boundaries(trace))
-    return [_measure(trace, flops, name, node, cut) for name, node, cut in cuts if cut is not None]
+    points, left_out = [], find_repeated(trace)
+    for name, node in boundaries(trace):
+        try:
+            points.append(_measure(trace, flops, name, node, _cut(trace, name, node, layout)))
+        except (NotCleanError, UnknownLayoutError) as error:
+            left_out[name] = str(error).replace(repr(name), "it")
+    return OffloadPoints(points, (LeftOut(*each) for each in left_out.items()))
 
 
 def choose_offload_points(
@@ -92,23 +130,29 @@ def choose_offload_points(
         ValueError: There is no point to choose from.
     """
     if not points:
-        raise ValueError("there must be at least one offload point to choose from, found none")
+        reasons = points.summary() if isinstance(points, OffloadPoints) else []
+        raise ValueError(
+            "; ".join(["there must be at least one offload point to choose from, found none", *reasons])
+        )
     return [
         min(points, key=lambda point: (abs(point.edge_flops_share - share), point.feature_bytes))
         for share in shares
     ]
 
 
-def _cut_or_none(trace: Trace, name: str, node: Node, layout: Layout | None) -> Cut | None:
+def _cut(trace: Trace, name: str, node: Node, layout: Layout | None) -> Cut:
+    check_value(trace, name, node)
     try:
-        check_value(trace, name, node)
         return cut_after(trace, node)
     except UnknownLayoutError:
         if layout is None or not layout.fits(_tensor_shape(trace, node)):
-            return None
+            raise
         return cut_after(trace, node, layout)
-    except NotCleanError:
-        return None
+
+
+def _describe(point: OffloadPoint) -> str:
+    share, size = f"{point.edge_flops_share:.0%}", f"{point.feature_bytes:,} bytes"
+    return f"{point.name}: feature {tuple(point.feature_shape)}, {size}, {share} of the FLOPs on the edge"
 
 
 def _measure(trace: Trace, flops: dict[Node, int], name: str, node: Node, cut: Cut) -> OffloadPoint:
@@ -124,14 +168,14 @@ def _tensor_shape(trace: Trace, node: Node) -> tuple[int, ...]:
     return fact.shape
 
 
-def _of_backbone(backbone: Backbone, example: Tensor) -> list[OffloadPoint]:
+def _of_backbone(backbone: Backbone, example: Tensor) -> OffloadPoints:
     check_eval_mode(backbone)
     _, total = _count(backbone, example)
     rows = []
     for name in backbone.offload_points:
         feature, edge = _count(backbone.edge_half(name), example)
         rows.append(_point(name, feature, edge // example.shape[0], edge / max(total, 1)))
-    return rows
+    return OffloadPoints(rows)
 
 
 def _count(module: nn.Module, example: Tensor) -> tuple[Any, int]:

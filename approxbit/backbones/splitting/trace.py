@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -170,12 +170,7 @@ def trace_model(
             f"[batch, 3, height, width], found {_shown(example)}; a model that takes several inputs (such as "
             "the two pathways of SlowFast) has no single tensor that could cross a cut"
         )
-    wrappers = (nn.DataParallel, nn.parallel.DistributedDataParallel, torch.jit.ScriptModule)
-    if isinstance(model, wrappers) or hasattr(model, "_orig_mod"):  # the latter is torch.compile's
-        raise ValueError(
-            f"the model must be the module that its author wrote, found a {type(model).__name__} made of it: "
-            "pass the original"
-        )
+    _check_original(model)
     check_eval_mode(model)
     around = None if cuts is None else frozenset(_prefixes(cuts))
     for sandbox in sandboxes(example):
@@ -184,9 +179,62 @@ def trace_model(
         except KeptWholeError as error:
             failure = error
     raise ValueError(
-        f"{type(model).__name__} cannot be traced on the example ({failure.reason}); check that "
-        "model(example) runs, or write a subclass of approxbit.backbones.Backbone for it"
+        f"{type(model).__name__} cannot be traced on the example ({failure.reason}); {advise(model, example)}"
     ) from failure
+
+
+def advise(model: nn.Module, example: Tensor) -> str:
+    """What to do about an example that a model does not take, or a model that cannot be followed."""
+    weights = next((weight for weight in model.parameters() if weight.is_floating_point()), example)
+    for found, expected in ((example.dtype, weights.dtype), (example.device, weights.device)):
+        if found != expected:
+            shown = repr(str(expected)) if isinstance(expected, torch.device) else expected
+            return f"its weights are {expected} and the example is {found}: pass example.to({shown})"
+    return "check that model(example) runs, or write a subclass of approxbit.backbones.Backbone for it"
+
+
+_ORIGINAL = {
+    nn.DataParallel: ".module",
+    nn.parallel.DistributedDataParallel: ".module",
+    torch.jit.ScriptModule: ", which torch.jit made it from",
+}
+
+
+def _check_original(model: nn.Module) -> None:
+    for name, module in model.named_modules():
+        where = f"model.{name}" if name else "model"
+        original = next((cure for kind, cure in _ORIGINAL.items() if isinstance(module, kind)), "")
+        if hasattr(module, "_orig_mod"):  # torch.compile's
+            original = "._orig_mod"
+        if original and not (name and isinstance(module, torch.jit.ScriptModule)):  # a part is kept whole
+            raise ValueError(
+                f"the model must be the module that its author wrote, found {where} to be a "
+                f"{type(module).__name__} made of it: pass the original"
+                f"{f', {where}{original}' if original[0] == '.' else original}"
+            )
+
+
+def check_answer(trace: Trace) -> None:
+    """Make sure that a model returns logits.
+
+    Raises:
+        ValueError: It returns something else.
+    """
+    answer = trace.answer
+    if not isinstance(answer, TensorFact) or len(answer.shape) != 2 or trace.output is None:
+        found = f"a tensor of shape {answer.shape}" if isinstance(answer, TensorFact) else _kind_of(answer)
+        raise ValueError(
+            f"the model must return one tensor of logits [batch, class], found {found}: wrap it in a module "
+            "that picks them"
+        )
+
+
+def _kind_of(answer: object) -> str:
+    if isinstance(answer, Mapping):
+        return f"a dict with {', '.join(map(str, answer))}"
+    if isinstance(answer, (tuple, list)):
+        return f"a {type(answer).__name__} of {len(answer)}"
+    return answer.__name__ if isinstance(answer, type) else repr(answer)
 
 
 def check_eval_mode(model: nn.Module) -> None:

@@ -73,8 +73,13 @@ class KeptWholeError(BaseException):
         self.reason = reason
 
 
-def check_decision(found: Any, expected: bool | int | float) -> None:
+def check_decision(found: Any, expected: bool | int | float, reason: str) -> None:
     """Stop where the traced model would do something else than on the example.
+
+    Args:
+        found: What it decides by now.
+        expected: What it was for the example.
+        reason: What of a clip it depends on, its size or its content.
 
     Raises:
         ValueError: It would.
@@ -82,9 +87,15 @@ def check_decision(found: Any, expected: bool | int | float) -> None:
     answer = type(expected)(found)
     if answer != expected:
         raise ValueError(
-            f"the model decides by the size of its clips, and this decision was {expected!r} for the example "
-            f"that it was split with, found {answer!r}: split it with an example of this kind"
+            f"the model decides by the {reason} of its clips, and this decision was {expected!r} for the "
+            f"example that it was split with, found {answer!r}: {_ADVICE[reason]}"
         )
+
+
+_ADVICE = {
+    "size": "split it with an example of this kind",
+    "content": "cut it where no module decides so, or write a subclass of approxbit.backbones.Backbone",
+}
 
 
 class ExampleTracer(Tracer):
@@ -116,7 +127,7 @@ class ExampleTracer(Tracer):
         self._paths = {module: name for name, module in reversed(list(model.named_modules()))}
         self._names = _names_of_tensors(model)
         self._stack: list[str] = []
-        self._num_decisions = 0
+        self._decided_by: list[str] = []
         self.is_computing = False
         self._attributes: dict[str, ExampleProxy] = {}
         self._storages: WeakKeyDictionary[torch.UntypedStorage, int] = WeakKeyDictionary()
@@ -149,14 +160,15 @@ class ExampleTracer(Tracer):
         return output
 
     def _look_into(self, name: str, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        num_decisions = self._num_decisions
+        num_before = len(self._decided_by)
         try:
             output = forward(*args, **kwargs)
         except Exception as error:
             raise KeptWholeError(name, f"{type(error).__name__}: {error}") from error
         may_decide = self.decisions_in is None or name in self.decisions_in
-        if self._num_decisions > num_decisions and not may_decide:
-            raise KeptWholeError(name, "it decides by the size of the clip")
+        reasons = self._decided_by[num_before:]
+        if reasons and not may_decide:
+            raise KeptWholeError(name, f"it decides by the {min(reasons)} of the clip")
         return output
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
@@ -212,9 +224,11 @@ class ExampleTracer(Tracer):
     def decide(self, proxy: ExampleProxy, kind: Callable[[Any], Any]) -> Any:
         """What `kind` (such as `bool`) makes of a value, for a use that the graph cannot hold."""
         answer = kind(proxy.value)
-        if self.info[proxy.node].from_clip:
-            self._num_decisions += 1
-            node = self.create_node("call_function", check_decision, (proxy.node, answer), {})
+        source = self.info[proxy.node]
+        if source.from_clip:
+            reason = "content" if source.from_pixels else "size"
+            self._decided_by.append(reason)
+            node = self.create_node("call_function", check_decision, (proxy.node, answer, reason), {})
             node.meta["is_wrapped"] = True  # a saved half calls it, instead of looking into it
             self._inform(node, None, [proxy], [])
         return answer

@@ -61,7 +61,8 @@ class Position(nn.Module):
         self.bias = nn.Parameter(torch.rand(1, 1, 4))
 
     def forward(self, x):
-        return self.bias * torch.arange(x.shape[2] * x.shape[3] * x.shape[4]).view(1, -1, 1)
+        number = x.shape[2] * x.shape[3] * x.shape[4]
+        return self.bias * torch.arange(number).view(1, -1, 1) / number
 
 
 class Same(nn.Module):
@@ -186,8 +187,53 @@ def test_a_tensor_used_after_a_change_through_a_view_keeps_its_module_whole(net)
 @pytest.mark.parametrize("wrap", [nn.DataParallel, torch.compile, torch.jit.script])
 def test_a_wrapped_model_is_refused(wrap):
     model = wrap(nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 5)).eval()).eval()
-    with pytest.raises(ValueError, match=r"found a \w+ made of it: pass the original"):
+    with pytest.raises(ValueError, match=r"found model to be a \w+ made of it: pass the original"):
         split(model, "0", torch.rand(1, 3, 8, 8))
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning")
+@pytest.mark.parametrize(("wrap", "original"), [(nn.DataParallel, "module"), (torch.compile, "_orig_mod")])
+def test_a_wrapped_part_is_refused_by_its_name(net, wrap, original):
+    model = net(nn.ReLU()).eval()
+    model.blocks = wrap(model.blocks).eval()
+    with pytest.raises(ValueError, match=rf"found model\.blocks to be .*, model\.blocks\.{original}$"):
+        split(model, "stem", torch.rand(CLIP))
+    scripted = net(nn.ReLU()).eval()
+    scripted.blocks = torch.jit.script(scripted.blocks)
+    split(scripted, "stem", torch.rand(CLIP))
+
+
+@pytest.mark.parametrize(
+    ("weights", "example"),
+    [("bfloat16", "float32"), ("float32", "bfloat16"), ("float32", "uint8"), ("float32", "float64")],
+)
+def test_an_example_in_other_numbers_than_the_weights_is_told_what_to_become(net, weights, example):
+    model, clip = net(nn.ReLU()).eval().to(getattr(torch, weights)), torch.rand(CLIP)
+    with pytest.raises(
+        ValueError, match=rf"weights are torch\.{weights} .* pass example\.to\(torch\.{weights}\)$"
+    ):
+        split(model, "stem", clip.to(getattr(torch, example)))
+    split(model, "stem", clip.to(getattr(torch, weights)))
+
+
+def test_an_example_of_another_device_than_the_weights_is_told_where_to_go(net):
+    with pytest.raises(ValueError, match=r"does not run on the example \(.*pass example\.to\('meta'\)$"):
+        split(net(nn.ReLU()).eval().to("meta"), "stem", torch.rand(CLIP))
+
+
+def test_a_branch_on_values_is_named_so(function):
+    def forward(self, clip):
+        x = self.stem(clip)
+        x = x * 2 if x.mean() > 10 else x
+        return self.head(self.last(x).mean((2, 3, 4)))
+
+    parts = {"stem": nn.Conv3d(3, 4, 1), "last": nn.Conv3d(4, 4, 1), "head": nn.Linear(4, 2)}
+    half = split(function(forward, **parts), "last", torch.rand(CLIP)).edge_half("last")
+    half(torch.rand(CLIP))
+    with torch.no_grad():
+        parts["stem"].bias.fill_(100)
+    with pytest.raises(ValueError, match=r"decides by the content of its clips.* cut it where no module"):
+        half(torch.rand(CLIP))
 
 
 def test_training_mode_is_refused(net, residual):

@@ -108,14 +108,17 @@ def test_channels_last_grids_are_told_by_which_axes_grow_with_the_clip(function,
 
 def test_a_grid_without_a_sign_of_its_axes_needs_a_layout(function, assert_same):
     def forward(self, clip):
-        return self.head(self.mix(clip.reshape(clip.shape[0], 6, 8, 8, 8)).flatten(1))
+        pieces = clip.reshape(clip.shape[0], 3, 2, 2, 8, 2, 8, 2).permute(0, 2, 1, 3, 5, 7, 4, 6)
+        return self.head(self.mix(pieces.reshape(clip.shape[0], 2, 24, 8, 8)).flatten(1))
 
-    model = function(forward, mix=nn.Linear(8, 8), head=nn.Linear(6 * 8**3, 2))
+    model = function(forward, mix=nn.ReLU(), head=nn.Linear(2 * 24 * 8 * 8, 2))
     with pytest.raises(
-        UnknownLayoutError, match=r"at 'mix': which axes of shape \(2, 6, 8, 8, 8\) are channel"
+        UnknownLayoutError, match=r"at 'mix': which axes of shape \(2, 2, 24, 8, 8\) are channel"
     ):
         split(model, "mix", torch.rand(CLIP))
     assert_same(split(model, "mix", torch.rand(CLIP), layout=GridLayout("BTCHW")), torch.rand(CLIP))
+    with pytest.raises(ValueError, match=r"at 'mix': time and space are not where .*'BTCWH'.* cut elsewhere"):
+        split(model, "mix", torch.rand(CLIP), layout=GridLayout("BTCWH"))
 
 
 @pytest.mark.parametrize(

@@ -148,15 +148,37 @@ def test_the_point_nearest_to_each_share_is_chosen_and_of_equals_the_smaller_fea
         choose_offload_points([])
 
 
-def test_a_model_without_a_single_answer_has_no_points():
-    class Twins(nn.Module):
-        def forward(self, clip):
-            return clip, clip
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [
+        (lambda clip: (clip, clip), "a tuple of 2"),
+        (lambda clip: clip.mean(2), r"a tensor of shape \(1, 3, 4, 4\)"),  # a segmentation
+    ],
+)
+def test_a_model_that_split_refuses_has_no_points(answer, found, function):
+    with pytest.raises(ValueError, match=rf"one tensor of logits \[batch, class\], found {found}: wrap it"):
+        offload_points(function(lambda self, clip: answer(clip)), torch.rand(1, 3, 2, 4, 4))
 
-    with pytest.raises(
-        ValueError, match="the model must return one tensor: wrap it in a module that picks it"
-    ):
-        offload_points(Twins().eval(), torch.rand(1, 3, 2, 4, 4))
+
+def test_what_is_left_out_is_said_with_the_reason(function):
+    def forward(self, clip):
+        frames = [self.net(clip[:, :, index]).mean((2, 3)) for index in range(clip.shape[2])]
+        return self.head(torch.stack(frames).mean(0))
+
+    model = function(forward, net=nn.Sequential(nn.Conv2d(3, 8, 2), nn.ReLU()), head=nn.Linear(8, 2))
+    points = offload_points(model, torch.rand(1, 3, 5, 8, 8))
+    assert points == []
+    reason = "it runs 5 times, perhaps once a frame, and a cut is made at a module that runs once"
+    assert ("net", reason) in points.left_out
+    assert repr(points).splitlines()[0] == f"left out 1, such as net: {reason}"
+    with pytest.raises(ValueError, match="choose from, found none; left out 1, such as net: it runs 5"):
+        choose_offload_points(points)
+
+
+def test_a_point_is_shown_in_a_line():
+    model = nn.Sequential(nn.Conv3d(3, 4, 1), nn.Flatten(), nn.Linear(128, 2)).eval()
+    points = offload_points(model, torch.rand(1, 3, 2, 4, 4))
+    assert repr(points).splitlines()[0].startswith("0: feature (4, 2, 4, 4), 512 bytes, ")
 
 
 def test_training_mode_is_refused_for_our_own_backbones_too():
