@@ -18,7 +18,7 @@ MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
 
 # From the ground up: a room may import the rooms named beside it, and all of them stand above it.
-FOUNDATION = {"errors", "configuration", "trust", "files", "processes"}
+FOUNDATION = {"errors", "configuration", "trust", "files", "drawing", "processes"}
 MODELS = FOUNDATION | {"tasks", "wire", "backbones", "codec", "offload"}
 DEVICE = {*DEVICE_ROOMS}
 ALLOWED_ROOMS: dict[str, set[str]] = {
@@ -26,6 +26,7 @@ ALLOWED_ROOMS: dict[str, set[str]] = {
     "configuration": set(),
     "trust": {"errors"},
     "files": set(),
+    "drawing": {"files"},
     "processes": {"errors", "files"},
     "tasks": FOUNDATION,
     "wire": FOUNDATION,
@@ -60,6 +61,7 @@ ALLOWED_PACKAGES: dict[str, set[str]] = {
     "configuration": set(),
     "trust": set(),
     "files": set(),
+    "drawing": set(),
     "processes": set(),
     "tasks": {"numpy"},
     "wire": {"numpy", "numba"},

@@ -9,6 +9,9 @@ import torch
 from jaxtyping import Shaped, UInt8
 from torch import Tensor
 
+from approxbit.codec.picture import draw_bits
+from approxbit.drawing import Drawing, page
+
 
 class Code(NamedTuple):
     """The bits of a batch of features: those of the grid, and beside them those of the class tokens.
@@ -31,6 +34,20 @@ class Code(NamedTuple):
         """
         planes = (self.grid.flatten(2), self.tokens.transpose(1, 2))
         return torch.cat([plane.to(torch.uint8) for plane in planes], dim=2)
+
+    def draw(self) -> Drawing:
+        """The bits of the first clip, a row for each bit and a column for each time step; ones are dark."""
+        return draw_bits(
+            self.to_planes()[0, :, : math.prod(self.grid.shape[2:])].tolist(), self.grid.shape[2:]
+        )
+
+    def __repr__(self) -> str:
+        num_clips, num_bits, *size = self.grid.shape
+        tokens = f" and for {self.tokens.shape[1]} class tokens" if self.tokens.shape[1] else ""
+        return f"<Code of {num_clips} clip(s): {num_bits} bits at {tuple(size)} positions{tokens}>"
+
+    def _repr_html_(self) -> str:
+        return page(repr(self)[1:-1], self.draw().svg())
 
     @classmethod
     def from_planes(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -18,9 +19,11 @@ from approxbit.codec.codebook import Codebook, forget_last_bits
 from approxbit.codec.compressor import ChannelCompressor, threshold
 from approxbit.codec.decoder import Decoder, SelfAttention
 from approxbit.codec.options import CodecOptions
+from approxbit.codec.picture import count_weights
 from approxbit.codec.spatial_encoder import SpatialEncoder
 from approxbit.codec.statistics import Standardizer
 from approxbit.configuration import Configuration
+from approxbit.drawing import Drawing, draw_two_sides, page
 
 
 class CodecOutput(NamedTuple):
@@ -57,31 +60,31 @@ class Codec(nn.Module):
     layer that the decoder has too. The paper's encoder has none.
 
     Args:
-        feature_shape: Shape of the backbone's feature at the offload point.
+        feature_shape: Channels, time, height and width of the backbone's feature at the offload point.
         configuration: Offload point, spatial encoder and codebook size.
         num_tokens: Class tokens that cross beside the grid.
         options: Widths, self-attention in the encoder, nested sizes; the paper's by default.
         binarizer: How bits get their gradient in training; `Threshold` by default.
 
     Raises:
-        ValueError: A nested size is not below K.
+        ValueError: A nested size is not below K, or there are not four lengths of at least 1.
     """
 
     def __init__(
         self,
-        feature_shape: FeatureShape,
+        feature_shape: tuple[int, int, int, int],
         configuration: Configuration,
         num_tokens: int = 0,
         options: CodecOptions = CodecOptions(),  # noqa: B008 - frozen
         binarizer: Binarizer | None = None,
     ):
         super().__init__()
-        channels, codebook_size = feature_shape.channels, configuration.codebook_size
+        self.feature_shape = FeatureShape.of(feature_shape)
+        channels, codebook_size = self.feature_shape.channels, configuration.codebook_size
         has_spatial_encoder = configuration.spatial_encoder
         _check_nested_sizes(options.nested_sizes, codebook_size)
         hidden_channels = options.hidden_channels_for(channels, has_spatial_encoder)
         attention_channels = options.attention_channels_for(channels, has_spatial_encoder)
-        self.feature_shape = feature_shape
         self.configuration = configuration
         self.num_tokens = num_tokens
         self.options = options
@@ -104,6 +107,38 @@ class Codec(nn.Module):
     def grid_size(self) -> tuple[int, int, int]:
         """Time, height and width of the code of a feature of `feature_shape`."""
         return self.configuration.grid_size(self.feature_shape.size)
+
+    def draw(self) -> Drawing:
+        """What happens on each side, and how many bytes there are."""
+        shape, num_bytes = tuple(self.feature_shape), self.payload_bytes
+        tokens = f" + {self.num_tokens} class tokens" if self.num_tokens else ""
+        encoder = [self.spatial_encoder, self.encoder_attention, self.compressor]
+        decoder = [self.codebook, self.decoder]
+        return draw_two_sides(
+            repr(self)[1:-1],
+            [f"feature {shape}{tokens}", f"encoder, {count_weights(*encoder)} weights"],
+            [f"decoder, {count_weights(*decoder)} weights", f"feature {shape}{tokens}"],
+            [f"{self.configuration.codebook_size} bits at", f"{self.grid_size}", f"{num_bytes:,} bytes"],
+            [("feature", self.feature_bytes), ("code", num_bytes)],
+        )
+
+    def __repr__(self) -> str:
+        shape = tuple(self.feature_shape)
+        return f"<Codec {self.configuration}: feature {shape}, {self.payload_bytes:,} bytes a code>"
+
+    def _repr_html_(self) -> str:
+        return page(repr(self)[1:-1], self.draw().svg())
+
+    @property
+    def payload_bytes(self) -> int:
+        """Bytes of one packed code, before entropy coding."""
+        return self.configuration.payload_bytes(self.feature_shape, self.num_tokens)
+
+    @property
+    def feature_bytes(self) -> int:
+        """Bytes of the feature that a code stands for, as float32."""
+        channels, *size = self.feature_shape
+        return 4 * channels * (math.prod(size) + self.num_tokens)
 
     def fit_statistics(
         self,

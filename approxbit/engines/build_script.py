@@ -19,6 +19,7 @@ DEVICE_ROOMS = (
     "configuration",
     "trust",
     "files",
+    "drawing",
     "processes",
     "tasks",
     "wire",

@@ -8,6 +8,7 @@ import random
 from dataclasses import dataclass
 from typing import Iterator, List, Tuple
 
+from approxbit.drawing import BLUE, Axis, Drawing, draw_axes, page
 from approxbit.files import PathLike
 
 _HEADER = "# seconds megabits_per_second"
@@ -98,6 +99,28 @@ class Trace:
         for lap in itertools.count():
             for start, mbps in zip(self._starts, self.bandwidth_mbps):
                 yield lap * self.duration_s + start, mbps
+
+    def draw(self) -> Drawing:
+        """A plot of the bandwidth over one lap; a single step is drawn for a second."""
+        left, top, right, bottom = frame = 60.0, 40.0, 690.0, 210.0
+        end = self.duration_s if len(self.seconds) > 1 else 1.0
+        drawing = Drawing(720, 260, f"bandwidth of a link over {end:g} seconds")
+        across, up = Axis([0, end], left, right), Axis([0, *self.bandwidth_mbps], bottom, top)
+        draw_axes(drawing, across, up, ("seconds" + ", then over again" * self.loops, "Mbps"), frame)
+        corners = []
+        for start, stop, mbps in zip(self._starts, [*self.seconds[1:], end], self.bandwidth_mbps):
+            corners += [(across.place(start), up.place(mbps)), (across.place(stop), up.place(mbps))]
+        drawing.line(corners, BLUE, 1.6)
+        return drawing
+
+    def __repr__(self) -> str:
+        lasting = "" if len(self.seconds) == 1 else f" in {self.duration_s:g} s" + ", looping" * self.loops
+        low, high = min(self.bandwidth_mbps), max(self.bandwidth_mbps)
+        mbps = f"{low:g} to {high:g} Mbps, mean {self.mean_mbps:.3g}" if low < high else f"{low:g} Mbps"
+        return f"<Trace: {len(self.seconds)} step(s){lasting}, {mbps}>"
+
+    def _repr_html_(self) -> str:
+        return page(repr(self)[1:-1], self.draw().svg())
 
     def scaled(self, time_factor: float) -> "Trace":
         """The same bandwidths with all times multiplied by `time_factor`.

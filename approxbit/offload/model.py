@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from approxbit.backbones.feature import Feature
 from approxbit.codec.code import Code
 from approxbit.codec.codebook import forget_last_bits
 from approxbit.codec.codec import Codec
+from approxbit.codec.picture import count_weights
+from approxbit.drawing import Drawing, draw_two_sides, page
 from approxbit.engines.answers import content_of
 from approxbit.engines.runner import EdgeRunner, ServerRunner
 from approxbit.offload.inputs import cast, cast_feature, prepare
@@ -121,6 +124,38 @@ class OffloadedModel(nn.Module):
         feature = self._feature(clip)
         _, _, time, height, width = feature.grid.shape
         return self.answer(self.codec.encode(feature), (time, height, width))
+
+    def draw(self) -> Drawing:
+        """The two halves, and how many bytes there are on the way."""
+        point, codec = self.codec.configuration.offload_point, self.codec
+        clip, kind = tuple(self.backbone.clip_shape), type(self.backbone).__name__
+        encoder = [codec.spatial_encoder, codec.encoder_attention, codec.compressor]
+        edge = [
+            f"clip {clip}",
+            f"{kind} up to {point}, {count_weights(self.edge_half)} weights",
+            f"feature {tuple(codec.feature_shape)}",
+            f"encoder, {count_weights(*encoder)} weights",
+        ]
+        server = [
+            f"decoder, {count_weights(codec.codebook, codec.decoder)} weights",
+            f"feature {tuple(codec.feature_shape)}",
+            f"{kind} after {point}, {count_weights(self.server_half)} weights",
+            f"{self.backbone.num_classes} classes" if self.backbone.num_classes else "answer",
+        ]
+        between = ["code", str(codec.configuration), f"{codec.payload_bytes:,} bytes"]
+        sizes = [
+            ("clip", math.prod(clip)),
+            ("feature", codec.feature_bytes),
+            ("code", codec.payload_bytes),
+        ]
+        return draw_two_sides(repr(self)[1:-1], edge, server, between, sizes)
+
+    def __repr__(self) -> str:
+        kind, num_bytes = type(self.backbone).__name__, self.codec.payload_bytes
+        return f"<OffloadedModel {self.codec.configuration} of {kind}: {num_bytes:,} bytes a code>"
+
+    def _repr_html_(self) -> str:
+        return page(repr(self)[1:-1], self.draw().svg())
 
     def _feature(self, clip: Tensor) -> Feature:
         return cast_feature(self.edge_half(prepare(clip, self.backbone)), self.codec)

@@ -1,7 +1,7 @@
 """The LUT, SLAs and the selector: which arm serves the next clip best."""
 
-from approxbit.select.lut import EDGE_ONLY, LUT, SERVER_ONLY, LUTRow
-from approxbit.select.selector import Choice, latency_ms, pareto, select
+from approxbit.select.lut import EDGE_ONLY, LUT, SERVER_ONLY, LUTRow, latency_ms
+from approxbit.select.selector import Choice, pareto, select
 from approxbit.select.sla import SLA, AccuracySLA, LatencySLA, parse_sla
 
 __all__ = [

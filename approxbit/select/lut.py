@@ -10,11 +10,13 @@ import numbers
 import re
 import sys
 from dataclasses import dataclass, field, replace
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 from approxbit.configuration import Configuration
+from approxbit.drawing import Drawing, page, table
 from approxbit.errors import LUTError
 from approxbit.files import PathLike, load_json, to_json, write_whole
+from approxbit.select.picture import ArmDot, draw_arms
 
 EDGE_ONLY = "edge-only"
 SERVER_ONLY = "server-only"
@@ -92,6 +94,41 @@ class LUTRow:
             return Configuration.parse(self.arm)
         except ValueError:
             return None
+
+
+def latency_ms(row: LUTRow, bandwidth_mbps: float, round_trip_ms: float = 0.0) -> float:
+    """Time from clip to answer: t_edge + t_enc + 8 d / B + t_dec + t_server (Eq. 1, APPROXBIT).
+
+    Ours adds the round trip, which the paper leaves out. The arm `edge-only` has neither transfer nor round
+    trip.
+
+    Args:
+        row: The arm.
+        bandwidth_mbps: B, 10^6 bits per second. 0 is a link that is down, infinity one that costs nothing.
+        round_trip_ms: Time of an empty request and its answer on the link.
+
+    Returns:
+        Milliseconds; infinite for an arm that needs a link that is down.
+
+    Raises:
+        ValueError: A negative bandwidth or round trip, or one that is not a number.
+
+    Example:
+        >>> row = LUTRow("64-Enc-B8", 200, 5, 3136, 4, 89.5, 67.9)
+        >>> round(latency_ms(row, bandwidth_mbps=3), 2)
+        306.86
+    """
+    for name, value in (("bandwidth_mbps", bandwidth_mbps), ("round_trip_ms", round_trip_ms)):
+        if not value >= 0:
+            raise ValueError(f"{name}: expected 0 or more, found {value!r}")
+    if not row.crosses_link:
+        return row.edge_ms + row.encode_ms
+    if bandwidth_mbps == 0:
+        return math.inf
+    bandwidth_mbps, round_trip_ms = float(bandwidth_mbps), float(round_trip_ms)
+    # Divided twice: a bandwidth so small that the product would vanish must not become a division by zero.
+    transfer_ms = 8 * row.payload_bytes / 1000 / bandwidth_mbps
+    return row.edge_ms + row.encode_ms + transfer_ms + row.decode_ms + row.server_ms + round_trip_ms
 
 
 @dataclass(frozen=True)
@@ -214,6 +251,41 @@ class LUT:
         others = tuple(other for other in self.figures if other != name)
         return replace(self, rows=rows, figures=(name, *others))
 
+    def draw(self, bandwidth_mbps: Optional[float] = None, round_trip_ms: float = 0.0) -> Drawing:
+        """A plot of all arms: accuracy over payload, or over latency on a link.
+
+        Args:
+            bandwidth_mbps: Of the link, above 0; without one, bytes are drawn.
+            round_trip_ms: Of the link.
+
+        Raises:
+            ValueError: A bandwidth of 0 or below, a negative round trip, or one that is not a number.
+        """
+        accuracy = f"{self.figures[0]} (%)"
+        if bandwidth_mbps is None:
+            dots = [ArmDot(row.arm, row.payload_bytes, row.accuracy) for row in self.rows]
+            return draw_arms(dots, "payload (bytes)", accuracy)
+        if bandwidth_mbps == 0:
+            raise _invalid("bandwidth_mbps", "more than 0", bandwidth_mbps)
+        dots = [
+            ArmDot(row.arm, latency_ms(row, bandwidth_mbps, round_trip_ms), row.accuracy) for row in self.rows
+        ]
+        return draw_arms(dots, f"latency at {bandwidth_mbps:g} Mbps (ms)", accuracy)
+
+    def __repr__(self) -> str:
+        of_family = f" of {self.family}" if self.family else ""
+        return (
+            f"<LUT{of_family}: {len(self.rows)} arms on {self.num_clips:,} clips, {self.device}, {self.date}>"
+        )
+
+    def _repr_html_(self) -> str:
+        header = ["arm", "edge ms", "encode ms", "payload bytes", "decode ms", "server ms", self.figures[0]]
+        rows = [
+            [row.arm, *(f"{number:,.1f}" for number in _numbers(row)), f"{row.accuracy:.1f} %"]
+            for row in self.rows
+        ]
+        return page(repr(self)[1:-1], self.draw().svg(), table(header, rows))
+
     def save(self, path: PathLike) -> None:
         """Write readable JSON, one row per line; the file appears whole or not at all."""
         document = {**_HEADER, **to_json(self)}
@@ -234,6 +306,10 @@ class LUT:
                 what was expected and what was found.
         """
         return load_json(path, cls, LUTError, _HEADER)
+
+
+def _numbers(row: LUTRow) -> List[float]:
+    return [row.edge_ms, row.encode_ms, row.payload_bytes, row.decode_ms, row.server_ms]
 
 
 def _number(name: str, value: Any, maximum: float) -> float:

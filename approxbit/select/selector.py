@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import List, Tuple
 
-from approxbit.select.lut import LUT, LUTRow
+from approxbit.select.lut import LUT, LUTRow, latency_ms
 from approxbit.select.sla import SLA, LatencySLA
 
 # One arm under one bandwidth: (latency in ms, row).
@@ -29,41 +29,6 @@ class Choice:
     def arm(self) -> str:
         """The chosen row's arm."""
         return self.row.arm
-
-
-def latency_ms(row: LUTRow, bandwidth_mbps: float, round_trip_ms: float = 0.0) -> float:
-    """Time from clip to answer: t_edge + t_enc + 8 d / B + t_dec + t_server (Eq. 1, APPROXBIT).
-
-    Ours adds the round trip, which the paper leaves out. The arm `edge-only` has neither transfer nor round
-    trip.
-
-    Args:
-        row: The arm.
-        bandwidth_mbps: B, 10^6 bits per second. 0 is a link that is down, infinity one that costs nothing.
-        round_trip_ms: Time of an empty request and its answer on the link.
-
-    Returns:
-        Milliseconds; infinite for an arm that needs a link that is down.
-
-    Raises:
-        ValueError: A negative bandwidth or round trip, or one that is not a number.
-
-    Example:
-        >>> row = LUTRow("64-Enc-B8", 200, 5, 3136, 4, 89.5, 67.9)
-        >>> round(latency_ms(row, bandwidth_mbps=3), 2)
-        306.86
-    """
-    for name, value in (("bandwidth_mbps", bandwidth_mbps), ("round_trip_ms", round_trip_ms)):
-        if not value >= 0:
-            raise ValueError(f"{name}: expected 0 or more, found {value!r}")
-    if not row.crosses_link:
-        return row.edge_ms + row.encode_ms
-    if bandwidth_mbps == 0:
-        return math.inf
-    bandwidth_mbps, round_trip_ms = float(bandwidth_mbps), float(round_trip_ms)
-    # Divided twice: a bandwidth so small that the product would vanish must not become a division by zero.
-    transfer_ms = 8 * row.payload_bytes / 1000 / bandwidth_mbps
-    return row.edge_ms + row.encode_ms + transfer_ms + row.decode_ms + row.server_ms + round_trip_ms
 
 
 def select(lut: LUT, bandwidth_mbps: float, sla: SLA, round_trip_ms: float = 0.0) -> Choice:

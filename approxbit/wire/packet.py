@@ -8,6 +8,7 @@ from operator import index
 import numpy as np
 
 from approxbit.configuration import Configuration, Shape3
+from approxbit.drawing import Drawing, page, table
 from approxbit.errors import FingerprintError, WireError
 from approxbit.wire.coding import Coding, check_payload, coding_of, decode_payload
 from approxbit.wire.entropy import PriorTables
@@ -24,6 +25,7 @@ from approxbit.wire.frame import (
     problem,
     write_frame,
 )
+from approxbit.wire.picture import draw_bytes
 from approxbit.wire.request import NOTHING_SAID, Request, check_binding
 from approxbit.wire.sizes import (
     FIELDS,
@@ -250,6 +252,25 @@ class Packet(Message):
         if self.kind != Kind.CLIP:
             raise ValueError(problem("kind", "a packet that holds a clip", self.kind.name))
         return np.frombuffer(self.payload, np.uint8).reshape(*self.feature_size, 3)
+
+    def draw(self) -> Drawing:
+        """Header and payload to scale, and the first bytes of both."""
+        return draw_bytes([("header", self.to_bytes()[: self.header_bytes]), ("payload", self.payload)])
+
+    def __repr__(self) -> str:
+        what = self.configuration or self.format_name
+        return f"<Packet {self.sequence}: {what}, {self.header_bytes} + {len(self.payload):,} bytes>"
+
+    def _repr_html_(self) -> str:
+        facts = {
+            "what": str(self.configuration or self.format_name),
+            "feature (time, height, width)": str(self.feature_size),
+            "class tokens": str(self.num_tokens),
+            "coding": str(self.coding),
+            "fingerprint": f"{self.fingerprint:016x}",
+            "sequence": str(self.sequence),
+        }
+        return page(repr(self)[1:-1], self.draw().svg(), table(["field", "value"], facts.items()))
 
     def check_fingerprint(self, expected: int) -> None:
         """Let only packets pass that were made by the receiver's own weights.

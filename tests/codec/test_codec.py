@@ -277,3 +277,15 @@ def test_the_papers_encoder_has_no_attention():
     codec = Codec(SHAPE, Configuration.parse("8-Enc-B3"))
     assert codec.encoder_attention is None
     assert not any("encoder_attention" in name for name in codec.state_dict())
+
+
+def test_a_bare_tuple_is_a_feature_shape():
+    codec = Codec((12, 5, 7, 4), Configuration.parse("4-Enc-B1"))
+    assert codec.feature_shape == FeatureShape(12, 5, 7, 4)
+    assert codec.feature_shape.size == (5, 7, 4)
+
+
+@pytest.mark.parametrize("shape", [(1, 12, 5, 7, 4), (12, 5, 7), (12, 5, 0, 4)])
+def test_what_is_no_feature_shape_is_refused(shape):
+    with pytest.raises(ValueError, match=r"four lengths \(channels, time, height, width\)"):
+        FeatureShape.of(shape)
