@@ -15,16 +15,23 @@ from approxbit.trust import trust as trust  # at once: else the module of that n
 if TYPE_CHECKING:  # what editors and type checkers read; a test holds it to the table below
     from approxbit.backbones.base import Backbone as Backbone
     from approxbit.backbones.feature import Feature as Feature
+    from approxbit.backbones.feature import FeatureShape as FeatureShape
     from approxbit.backbones.splitting import GridLayout as GridLayout
     from approxbit.backbones.splitting import NotCleanError as NotCleanError
     from approxbit.backbones.splitting import OffloadPoint as OffloadPoint
+    from approxbit.backbones.splitting import OffloadPoints as OffloadPoints
+    from approxbit.backbones.splitting import SplitModel as SplitModel
     from approxbit.backbones.splitting import TokenLayout as TokenLayout
+    from approxbit.backbones.splitting import UnknownLayoutError as UnknownLayoutError
     from approxbit.backbones.splitting import choose_offload_points as choose_offload_points
     from approxbit.backbones.splitting import offload_points as offload_points
     from approxbit.backbones.splitting import split as split
     from approxbit.codec import Code as Code
     from approxbit.codec import Codec as Codec
+    from approxbit.codec import CodecOptions as CodecOptions
     from approxbit.configuration import Configuration as Configuration
+    from approxbit.datasets.source import ClipSource as ClipSource
+    from approxbit.datasets.videos import ListedClips as ListedClips
     from approxbit.errors import ApproxBitError as ApproxBitError
     from approxbit.errors import ArtefactError as ArtefactError
     from approxbit.errors import CudaError as CudaError
@@ -56,6 +63,10 @@ if TYPE_CHECKING:  # what editors and type checkers read; a test holds it to the
     from approxbit.select import AccuracySLA as AccuracySLA
     from approxbit.select import LatencySLA as LatencySLA
     from approxbit.select import LUTRow as LUTRow
+    from approxbit.tasks import Classification as Classification
+    from approxbit.tasks import LabelSet as LabelSet
+    from approxbit.training import BackboneModule as BackboneModule
+    from approxbit.training import ClipData as ClipData
     from approxbit.training import CodecModule as CodecModule
     from approxbit.wire import Answer as Answer
     from approxbit.wire import Packet as Packet
@@ -77,10 +88,15 @@ _HOME_OF = {
     "ApproxBitError": "errors",
     "ArtefactError": "errors",
     "Backbone": "backbones.base",
+    "BackboneModule": "training",
     "BandwidthEstimator": "link",
+    "Classification": "tasks",
+    "ClipData": "training",
+    "ClipSource": "datasets.source",
     "Code": "codec",
     "Codec": "codec",
     "CodecModule": "training",
+    "CodecOptions": "codec",
     "Configuration": "configuration",
     "CudaError": "errors",
     "DatasetError": "errors",
@@ -88,6 +104,7 @@ _HOME_OF = {
     "EngineError": "errors",
     "ExportError": "errors",
     "Feature": "backbones.feature",
+    "FeatureShape": "backbones.feature",
     "FingerprintError": "errors",
     "GateError": "errors",
     "GridLayout": "backbones.splitting",
@@ -95,18 +112,23 @@ _HOME_OF = {
     "LUT": "select",
     "LUTError": "errors",
     "LUTRow": "select",
+    "LabelSet": "tasks",
     "LatencySLA": "select",
     "LinkError": "errors",
     "LinkTimeoutError": "errors",
+    "ListedClips": "datasets.videos",
     "MissingKeyError": "errors",
     "NotCleanError": "backbones.splitting",
     "OffloadPoint": "backbones.splitting",
+    "OffloadPoints": "backbones.splitting",
     "OffloadedModel": "offload",
     "Packet": "wire",
     "ServerStream": "offload.streaming",
+    "SplitModel": "backbones.splitting",
     "StreamError": "errors",
     "TokenLayout": "backbones.splitting",
     "Trace": "link",
+    "UnknownLayoutError": "backbones.splitting",
     "UntrustedError": "errors",
     "VideoError": "errors",
     "WeightsError": "errors",
@@ -141,10 +163,9 @@ def _load(name: str) -> Any:
     try:
         value = getattr(importlib.import_module("approxbit." + _HOME_OF[name]), name)
     except ModuleNotFoundError as error:
-        raise ImportError(
-            f"approxbit.{name} needs the package {error.name}: "
-            "pip install 'approxbit[serve]', or [train] to train too"
-        ) from error
+        from approxbit.errors import advise_install
+
+        raise ImportError(f"approxbit.{name} needs {advise_install(str(error.name))}") from error
     globals()[name] = value
     return value
 

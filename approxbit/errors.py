@@ -25,6 +25,30 @@ A caller's mistake is a plain `ValueError` or `TypeError`; a missing optional pa
 that names the extra to install.
 """
 
+import sys
+
+EXTRAS = {
+    "numba": "fast",
+    **dict.fromkeys(("torch", "torchvision", "jaxtyping", "safetensors"), "serve"),
+    **dict.fromkeys(("onnx", "onnxruntime", "onnxscript", "onnxslim"), "export"),
+    "transformers": "vlm",
+    "pytorchvideo": "pytorchvideo",
+}
+"""Packages by the smallest extra that has them; `train` has all others."""
+
+
+def advise_install(package: str) -> str:
+    """What is missing, and the smallest extra that brings it.
+
+    Example:
+        >>> advise_install("onnx")
+        "the package onnx: pip install 'approxbit[export]'"
+    """
+    package = package.partition(".")[0]
+    advice = f"the package {package}: pip install 'approxbit[{EXTRAS.get(package, 'train')}]'"
+    is_too_old = sys.version_info < (3, 10)
+    return f"{advice}, on Python 3.10 or newer" if is_too_old else advice
+
 
 class ApproxBitError(Exception):
     """Root of everything that approxbit raises on purpose at run time."""

@@ -119,7 +119,7 @@ def test_a_wrong_option_is_the_command_lines_own_error(capsys: pytest.CaptureFix
     [
         (
             ModuleNotFoundError("No module named 'torch'", name="torch"),
-            "the package torch: pip install 'approxbit[train]'",
+            "the package torch: pip install 'approxbit[serve]'",
         ),
         (ImportError("install approxbit[serve]"), "install approxbit[serve]"),
     ],

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 from pathlib import Path
 
 import pytest
 
 import approxbit
+from approxbit.errors import EXTRAS, advise_install
 
 PUBLIC_NAMES = [
     "AccuracySLA",
@@ -16,10 +18,15 @@ PUBLIC_NAMES = [
     "ApproxBitError",
     "ArtefactError",
     "Backbone",
+    "BackboneModule",
     "BandwidthEstimator",
+    "Classification",
+    "ClipData",
+    "ClipSource",
     "Code",
     "Codec",
     "CodecModule",
+    "CodecOptions",
     "Configuration",
     "CudaError",
     "DatasetError",
@@ -27,6 +34,7 @@ PUBLIC_NAMES = [
     "EngineError",
     "ExportError",
     "Feature",
+    "FeatureShape",
     "FingerprintError",
     "GateError",
     "GridLayout",
@@ -34,18 +42,23 @@ PUBLIC_NAMES = [
     "LUT",
     "LUTError",
     "LUTRow",
+    "LabelSet",
     "LatencySLA",
     "LinkError",
     "LinkTimeoutError",
+    "ListedClips",
     "MissingKeyError",
     "NotCleanError",
     "OffloadPoint",
+    "OffloadPoints",
     "OffloadedModel",
     "Packet",
     "ServerStream",
+    "SplitModel",
     "StreamError",
     "TokenLayout",
     "Trace",
+    "UnknownLayoutError",
     "UntrustedError",
     "VideoError",
     "WeightsError",
@@ -130,3 +143,18 @@ def test_type_checkers_are_told_the_names_that_are_there() -> None:
         if alias.asname == alias.name
     }
     assert told == {name: f"approxbit.{home}" for name, home in approxbit._HOME_OF.items()}
+
+
+def test_the_extra_that_is_named_is_the_smallest_that_has_the_package() -> None:
+    text = (PACKAGE.parent / "pyproject.toml").read_text()
+    table = text.split("[project.optional-dependencies]\n")[1].split("\n[")[0]
+    extras = {
+        name: set(re.findall(r'"([A-Za-z0-9-]+)[>=]', packages))
+        for name, packages in re.findall(r"^([a-z]+) = \[(.*?)\]$", table, re.M | re.S)
+    }
+    for package, extra in EXTRAS.items():
+        assert package in extras[extra]
+    assert not extras["serve"] & {package for package, extra in EXTRAS.items() if extra != "serve"}
+    assert advise_install("lightning.pytorch").startswith(
+        "the package lightning: pip install 'approxbit[train]'"
+    )

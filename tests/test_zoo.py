@@ -566,3 +566,9 @@ def test_the_metrics_of_a_card_are_of_one_split(checkpoints: Path) -> None:
         zoo.save_prior("toy/8-Enc-B3", make_prior(codec), {"coded_bytes": 7.6}, checkpoints, "test")
     again = zoo.save_prior("toy/8-Enc-B3", make_prior(codec), {"raw_bytes": 8.0}, checkpoints)
     assert again.provenance.metrics == {"coded_bytes": 7.5, "raw_bytes": 8.0}
+
+
+def test_a_model_where_a_name_is_expected_is_shown_in_short(checkpoints: Path, trained: MoViNet) -> None:
+    for find in (zoo.load, zoo.load_backbone, zoo.load_family):
+        with pytest.raises(ValueError, match=r"found <MoViNet: clips .*>, which is no name: here something"):
+            find(trained, checkpoints)  # type: ignore[arg-type]

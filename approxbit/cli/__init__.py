@@ -20,7 +20,7 @@ from approxbit.cli.run import run
 from approxbit.cli.select import select
 from approxbit.cli.serve import serve
 from approxbit.cli.train import train
-from approxbit.errors import ApproxBitError
+from approxbit.errors import ApproxBitError, advise_install
 
 app = typer.Typer(
     help="Video models shared by an edge device and a server through learned binary codes.",
@@ -59,4 +59,4 @@ def main(arguments: Optional[List[str]] = None) -> None:
             fail(str(error), WRONG_USE)
         if error.name is None:  # one of ours, which already names what to install
             fail(str(error), NOT_INSTALLED)
-        fail(f"this needs the package {error.name}: pip install 'approxbit[train]'", NOT_INSTALLED)
+        fail(f"this needs {advise_install(error.name)}", NOT_INSTALLED)

@@ -9,6 +9,7 @@ import typer
 
 from approxbit.cli.console import DATA, JSON, TRUST, print_json, print_table, print_text
 from approxbit.cli.models import describe_models, print_models
+from approxbit.errors import advise_install
 
 NAME = typer.Argument(
     ..., help="A family (digits-movinet), a model (digits-movinet/16-Enc-B5) or a builder (mvitv2_b)."
@@ -88,7 +89,7 @@ def _find(name: str) -> Dict[str, Any]:
     try:
         from approxbit.zoo import BUILDERS
     except ModuleNotFoundError as error:
-        hint = "builders such as mvitv2_b need torch: pip install 'approxbit[serve]'"
+        hint = f"builders such as mvitv2_b need {advise_install(str(error.name))}"
         raise ImportError(f"expected {known} or a builder, found {name!r}; {hint}") from error
     if name not in BUILDERS:
         raise ValueError(f"expected {known} or a builder ({', '.join(sorted(BUILDERS))}), found {name!r}")

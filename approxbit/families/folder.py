@@ -123,7 +123,7 @@ def locate_codec(root: Path, name: str) -> Path:
     Raises:
         ValueError: There is no such codec.
     """
-    family, _, configuration = name.partition("/")
+    family, _, configuration = name.partition("/") if isinstance(name, str) else ("", "", "")
     if family in list_families(root):
         for found, path in find_configurations(root / family).items():
             if str(found) == configuration:
@@ -174,4 +174,5 @@ def _choose(root: Path, what: str, names: Sequence[str], name: str) -> str:
 
 
 def _not_among(root: Path, what: str, names: Sequence[str], name: str) -> ValueError:
-    return ValueError(f"{root} has the {what} {', '.join(names) or '(none)'}; found {name!r}")
+    advice = "" if isinstance(name, str) else ", which is no name: here something saved is named"
+    return ValueError(f"{root} has the {what} {', '.join(names) or '(none)'}; found {name!r}{advice}")

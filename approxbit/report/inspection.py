@@ -117,7 +117,12 @@ def _judge_use(found: Inspection) -> Iterator[str]:
         yield f"Only {found.num_clips} clip(s) were looked at: read every share with care."
     dead = [bit for bit, ones in enumerate(found.ones) if ones in (0.0, 1.0)]
     rare = [bit for bit, ones in enumerate(found.ones) if 0 < min(ones, 1 - ones) < NEARLY_DEAD]
-    if dead:
+    if dead and found.num_clips < FEW_CLIPS:
+        yield (
+            f"{len(dead)} of {found.codebook_size} bits never change in them ({_list(dead)}); whether they "
+            f"are dead takes {FEW_CLIPS} clips or more to say."
+        )
+    elif dead:
         yield (
             f"{len(dead)} of {found.codebook_size} bits are dead ({_list(dead)}): they never change. "
             "Check that features are standardised and that the binary loss is not too strong; "
@@ -175,7 +180,13 @@ def _judge_importance(found: Inspection) -> Iterator[str]:
         for bit in range(found.codebook_size)
         if divergence[bit] < UNUSED_DIVERGENCE and changed[bit] <= UNUSED_CHANGED
     ]
-    if unused:
+    is_sure = found.importance["num_clips"] >= FEW_CLIPS
+    if not any(changed):
+        yield "No answer changes when one bit alone is held at its majority value" + (
+            "." if is_sure else f": so few clips do not say which bits matter, {FEW_CLIPS} or more do."
+        )
+        return
+    if unused and is_sure:
         yield (
             f"{_bits(unused)} {'is' if len(unused) == 1 else 'are'} not used by the answer: "
             f"K = {max(1, found.codebook_size - len(unused))} will cost little accuracy."

@@ -140,3 +140,14 @@ def test_the_picture_is_a_png(found: Inspection, tmp_path: Path) -> None:
 
 def test_shares_for_people() -> None:
     assert [percent(share) for share in (0.0, 0.004, 0.0996, 1.0)] == ["0 %", "0.4 %", "10 %", "100 %"]
+
+
+def test_one_clip_gives_no_advice_on_bits() -> None:
+    still = {**IMPORTANCE, "num_clips": 1, "divergence": [0.0] * 3, "changed": [0.0] * 3}
+    text = verdict(replace(FOUND, num_clips=1, ones=[0.0, 1.0, 0.5], importance=still))
+    assert (
+        "2 of 3 bits never change in them (0, 1); whether they are dead takes 50 clips or more to say" in text
+    )
+    assert "held at its majority value: so few clips do not say which bits matter, 50 or more do." in text
+    assert "K = " not in text
+    assert "leans most" not in text
