@@ -100,6 +100,7 @@ ALLOWED_PACKAGES: dict[str, set[str]] = {
         "torchvision",
         "numpy",
         "lightning",
+        "lightning_utilities",
         "jsonargparse",
         "jaxtyping",
         "safetensors",

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from approxbit.backbones.feature import Feature
 from approxbit.baselines.vq import VQCodec
+from approxbit.codec import WHOLE, Part
 from approxbit.offload import OffloadedModel
 from approxbit.training.codec_module import Batch, CodecModule
 from approxbit.training.objective import answer_for, compute_top1, reconstruction_loss
@@ -57,7 +58,13 @@ class VQModule(CodecModule):
         )
         self.model = OffloadedModel(self.model.backbone, codec, self.task)
 
-    def compute_objective(self, batch: Batch, progress: float = 1.0) -> tuple[Any, Float[Tensor, ""]]:
+    def needs_whole_batches(self) -> str:
+        """The entries are running averages of the vectors of whole batches."""
+        return "the entries of a vector quantiser follow the vectors of whole batches"
+
+    def compute_objective(
+        self, batch: Batch, progress: float = 1.0, part: Part = WHOLE
+    ) -> tuple[Any, Float[Tensor, ""]]:
         """Task, reconstruction and commitment, and top-1 (percent), for one batch."""
         inputs, labels, *_ = batch
         feature = inputs if isinstance(inputs, Feature) else self.compute_feature(inputs)

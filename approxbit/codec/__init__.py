@@ -14,10 +14,12 @@ from approxbit.codec.codec import Codec, CodecOutput
 from approxbit.codec.compressor import ChannelCompressor
 from approxbit.codec.decoder import Decoder, ResBlock, SelfAttention, Upsampler
 from approxbit.codec.options import CodecOptions
+from approxbit.codec.part import WHOLE, Part
 from approxbit.codec.spatial_encoder import SpatialEncoder
 from approxbit.codec.statistics import FeatureStatistics, Standardizer
 
 __all__ = [
+    "WHOLE",
     "Binarizer",
     "ChannelCompressor",
     "Code",
@@ -29,6 +31,7 @@ __all__ = [
     "FeatureStatistics",
     "LookupFree",
     "NoisyThreshold",
+    "Part",
     "ResBlock",
     "SelfAttention",
     "SpatialEncoder",

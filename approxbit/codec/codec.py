@@ -19,6 +19,7 @@ from approxbit.codec.codebook import Codebook, forget_last_bits
 from approxbit.codec.compressor import ChannelCompressor, threshold
 from approxbit.codec.decoder import Decoder, SelfAttention
 from approxbit.codec.options import CodecOptions
+from approxbit.codec.part import WHOLE, Part
 from approxbit.codec.picture import count_weights
 from approxbit.codec.spatial_encoder import SpatialEncoder
 from approxbit.codec.statistics import Standardizer
@@ -196,17 +197,20 @@ class Codec(nn.Module):
         self._check_code(code, feature_size)
         return self.reconstruct(code, feature_size)
 
-    def forward(self, feature: Feature) -> CodecOutput:
+    def forward(self, feature: Feature, part: Part = WHOLE) -> CodecOutput:
         """Encode and decode, keeping what training needs.
+
+        Args:
+            feature: Of the clips of `part`.
+            part: Gives what is drawn for each clip: the sizes of a nested codec, the noise of a binariser.
 
         Raises:
             ValueError: The feature has other channels or another number of class tokens than the codec.
         """
         self._check_feature(feature)
         logits = self.compute_logits(feature)
-        code = self._binarize(logits)
-        is_cut = self.training and self.nested_sizes
-        arrived = _lose_last_bits(code, self.nested_sizes, self.options.whole_share) if is_cut else code
+        code = self._binarize(logits, part)
+        arrived = self._lose_last_bits(code, part) if self.training and self.nested_sizes else code
         _, _, time, height, width = feature.grid.shape
         return CodecOutput(self.reconstruct(arrived, (time, height, width)), logits, code)
 
@@ -235,10 +239,18 @@ class Codec(nn.Module):
         first.training = False  # not `eval()`, which would change the parts that are shared
         return first
 
-    def _binarize(self, logits: Feature) -> Code:
+    def _binarize(self, logits: Feature, part: Part = WHOLE) -> Code:
         if not self.training:
             return threshold(logits)
-        return Code(*self.binarizer(logits))
+        return Code(*self.binarizer(logits, part))
+
+    def _lose_last_bits(self, code: Code, part: Part) -> Code:
+        """Every clip keeps as many first bits as one of the sizes, or all; the others are `UNKNOWN_BIT`."""
+        device, num_clips = code.grid.device, len(code.grid)
+        choices = torch.tensor([*self.nested_sizes, self.configuration.codebook_size], device=device)
+        shares = torch.tensor(self.options.size_shares, dtype=torch.float32, device=device)
+        drawn = part.draw(lambda count: shares.multinomial(count, replacement=True), num_clips)
+        return forget_last_bits(code, choices[drawn])
 
     def _check_feature(self, feature: Feature) -> None:
         found = feature.grid.shape[1], feature.tokens.shape[1]
@@ -261,16 +273,3 @@ class Codec(nn.Module):
 def _check_nested_sizes(sizes: Sequence[int], codebook_size: int) -> None:
     if sizes and sizes[-1] >= codebook_size:
         raise ValueError(f"expected nested_sizes of at most {codebook_size - 1}, found {tuple(sizes)}")
-
-
-def _lose_last_bits(code: Code, sizes: Sequence[int], whole_share: float | None) -> Code:
-    """Every clip keeps as many first bits as one of the sizes, or all; the others become `UNKNOWN_BIT`."""
-    num_clips, codebook_size = code.grid.shape[:2]
-    choices = torch.tensor([*sizes, codebook_size], device=code.grid.device)
-    if whole_share is None:
-        drawn = torch.randint(len(choices), (num_clips,), device=code.grid.device)
-    else:
-        shares = torch.full((len(choices),), (1 - whole_share) / len(sizes), device=code.grid.device)
-        shares[-1] = whole_share
-        drawn = shares.multinomial(num_clips, replacement=True)
-    return forget_last_bits(code, choices[drawn])

@@ -51,6 +51,18 @@ class CodecOptions:
         if self.whole_share is not None and not 0 < self.whole_share < 1:
             raise ValueError(f"expected whole_share between 0 and 1, found {self.whole_share}")
 
+    @property
+    def size_shares(self) -> tuple[float, ...]:
+        """Share of the training clips that keep each nested size, and behind them that of all bits.
+
+        Example:
+            >>> CodecOptions(nested_sizes=(2, 4), whole_share=0.5).size_shares
+            (0.25, 0.25, 0.5)
+        """
+        count = len(self.nested_sizes)
+        whole = 1 / (count + 1) if self.whole_share is None else self.whole_share
+        return (*[(1 - whole) / max(count, 1)] * count, whole)
+
     def changed(self) -> dict[str, Any]:
         """What was not left to its default, as JSON has it: arguments that make these options again.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import lightning as L
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int64
@@ -13,16 +12,18 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 from approxbit import zoo
+from approxbit.codec import Part
 from approxbit.tasks import Classification
 from approxbit.training.data import match_data
 from approxbit.training.memory import keep_freed_memory
+from approxbit.training.micro_batches import StreamedModule
 from approxbit.training.objective import answer_for, compute_top1, task_loss
 from approxbit.training.schedule import warmup_cosine
 
 Batch = tuple[Float[Tensor, "batch 3 time height width"], Int64[Tensor, " batch"]]
 
 
-class BackboneModule(L.LightningModule):
+class BackboneModule(StreamedModule):
     """Cross-entropy training of a backbone for the task of its data.
 
     Args:
@@ -94,16 +95,15 @@ class BackboneModule(L.LightningModule):
         logits: Tensor = self.backbone(clip)
         return logits
 
-    def training_step(self, batch: Batch, batch_index: int) -> Float[Tensor, ""]:
-        """Loss of one batch."""
+    def compute_terms(self, batch: Batch, part: Part) -> dict[str, Float[Tensor, ""]]:
+        """The cross-entropies of one batch."""
         clip, labels = batch
         logits = self(clip)
         if self.every_label_set:
             loss = task_loss(self.task, logits, labels)
         else:
             loss = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
-        self.log("train/loss", loss, prog_bar=True)
-        return loss
+        return {"loss": loss}
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Top-1 of one batch, in percent."""
@@ -118,7 +118,8 @@ class BackboneModule(L.LightningModule):
         logits = self(clip)
         for each in self.task.label_sets:
             top1 = compute_top1(*answer_for(each, logits, labels))
-            self.log(f"{split}/top1_{each.name}", top1, prog_bar=True, batch_size=len(labels))
+            name = f"{split}/top1_{each.name}"
+            self.log(name, top1, prog_bar=True, batch_size=len(labels), sync_dist=True)
 
     def configure_optimizers(self) -> Any:
         """AdamW with a warm-up and a cosine over the whole training."""

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-import lightning as L
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from approxbit import zoo
 from approxbit.backbones.feature import Feature
-from approxbit.codec import Binarizer, Codec, CodecOptions, FeatureStatistics
+from approxbit.codec import WHOLE, Binarizer, Codec, CodecOptions, FeatureStatistics, Part
 from approxbit.configuration import Configuration
 from approxbit.offload import OffloadedModel
 from approxbit.tasks import Classification, LabelSet
@@ -22,6 +21,7 @@ from approxbit.training.builders import find_backbone
 from approxbit.training.data import match_data
 from approxbit.training.downstream import answer_with_layers
 from approxbit.training.initialization import start_from_components
+from approxbit.training.micro_batches import StreamedModule
 from approxbit.training.objective import (
     ObjectiveParts,
     ObjectiveWeights,
@@ -39,7 +39,7 @@ Batch = tuple[Any, ...]
 """Clips and labels, or a `FeatureBatch`."""
 
 
-class CodecModule(L.LightningModule):
+class CodecModule(StreamedModule):
     """Encoder and decoder learn by Eq. 3 of APPROXBIT and what goes beyond it; the backbone is frozen.
 
     ```
@@ -140,8 +140,18 @@ class CodecModule(L.LightningModule):
     def on_fit_start(self) -> None:
         """Put the codec in training mode; measure the features' statistics before the first step."""
         self.train()  # Lightning leaves modes as they are, and in eval mode the bits have no gradient
+        if self.global_rank:  # else all processes would draw the same for their clips
+            torch.manual_seed(torch.initial_seed() + self.global_rank)
         if bool(self.has_statistics):
             return
+        codec = self.model.codec
+        if self.trainer.is_global_zero:
+            self._fit_to_features()
+        state = {name: value.cpu() for name, value in codec.state_dict().items()}
+        codec.load_state_dict(self.trainer.strategy.broadcast(state))
+        self.has_statistics.fill_(True)
+
+    def _fit_to_features(self) -> None:
         statistics = FeatureStatistics()
         for feature in self._first_features():
             statistics.update(feature)
@@ -149,28 +159,37 @@ class CodecModule(L.LightningModule):
         self.model.codec.fit_statistics(*parts)
         if self.optimization.initialization == "components":
             start_from_components(self.model.codec, self._first_features())
-        self.has_statistics.fill_(True)
 
     def _first_features(self) -> Iterator[Feature]:
         batches = self.trainer.datamodule.train_dataloader()  # type: ignore[attr-defined]
         for inputs, *_ in islice(batches, self.statistics_batches):
-            yield inputs if isinstance(inputs, Feature) else self.compute_feature(inputs.to(self.device))
+            if isinstance(inputs, Feature):
+                yield inputs
+                continue
+            for clips in inputs.split(len(inputs) if self.micro_batches is None else 1):
+                yield self.compute_feature(clips.to(self.device, self.dtype))
 
     def compute_objective(
-        self, batch: Batch, progress: float = 1.0
+        self, batch: Batch, progress: float = 1.0, part: Part = WHOLE
     ) -> tuple[ObjectiveParts, Float[Tensor, ""]]:
-        """The objective, as it is after some share of the training, and top-1 (percent) for one batch."""
+        """The objective, as it is after some share of the training, and top-1 (percent) for one batch.
+
+        Args:
+            batch: Clips or features, and labels.
+            progress: Share of the training that is done.
+            part: What the clips are of the batch of a step.
+        """
         inputs, labels, *known = batch
         feature = inputs if isinstance(inputs, Feature) else self.compute_feature(inputs)
         codec, weights = self.model.codec, self.objective.at(progress)
-        output = codec(feature)
+        output = codec(feature, part)
         standardize = codec.standardizer.standardize
         answer, layers = self._finish(output.feature)
         logits, target = answer_for(self.label_set, answer, labels)
         terms = {
             "task": F.cross_entropy(logits, target),
             "reconstruction": reconstruction_loss(standardize(output.feature), standardize(feature)),
-            "binary": codec.binarizer.loss(output.logits),
+            "binary": codec.binarizer.loss(output.logits, part),
         }
         if weights.distillation or weights.downstream:
             with torch.no_grad():
@@ -179,7 +198,7 @@ class CodecModule(L.LightningModule):
             wanted, _ = answer_for(self.label_set, teacher, labels)
             terms["distillation"] = distillation_loss(logits, wanted, weights.temperature)
             if weights.downstream:
-                terms["downstream"] = downstream_loss(layers, teacher_layers)
+                terms["downstream"] = downstream_loss(layers, teacher_layers, part)
         if self.prior is not None:
             terms["rate"] = self.prior(output.code).mean() / self._num_bits
         return weigh(weights, **terms), compute_top1(logits, target)
@@ -189,26 +208,24 @@ class CodecModule(L.LightningModule):
             return self.model.server_half(feature), []
         return answer_with_layers(self.model.server_half, feature)
 
-    def training_step(self, batch: Batch, batch_index: int) -> Float[Tensor, ""]:
-        """Eq. 3 for one batch."""
-        progress = self.global_step / self._num_steps
-        parts, _ = self.compute_objective(batch, progress)
-        self.log_dict({f"train/{name}": value.detach() for name, value in parts._asdict().items()})
-        self.log("loss", parts.total.detach(), prog_bar=True, logger=False)
-        return parts.total
+    def compute_terms(self, batch: Batch, part: Part = WHOLE) -> dict[str, Float[Tensor, ""]]:
+        """Eq. 3 and what goes beyond it, as they are at this step."""
+        parts, _ = self.compute_objective(batch, self.global_step / self._num_steps, part)
+        terms = parts._asdict()
+        return {"loss": terms.pop("total"), **terms}
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Eq. 3 and top-1 (percent) for one batch."""
         parts, top1 = self.compute_objective(batch)
         num_clips = len(batch[1])
-        self.log("validation/loss", parts.total, batch_size=num_clips)
-        self.log("validation/top1", top1, prog_bar=True, batch_size=num_clips)
+        self.log("validation/loss", parts.total, batch_size=num_clips, sync_dist=True)
+        self.log("validation/top1", top1, prog_bar=True, batch_size=num_clips, sync_dist=True)
 
     def test_step(self, batch: Batch, batch_index: int) -> None:
         """Top-1 (percent) for one batch of clips."""
         clip, labels = batch
         top1 = compute_top1(*answer_for(self.label_set, self(clip), labels))
-        self.log("test/top1", top1, batch_size=len(labels))
+        self.log("test/top1", top1, batch_size=len(labels), sync_dist=True)
 
     def configure_optimizers(self) -> Any:
         """Adam or AdamW on the codec, and on the prior where there is one."""

@@ -12,6 +12,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from approxbit.backbones.feature import Feature
+from approxbit.codec import WHOLE, Part
 from approxbit.tasks import Classification, LabelSet
 
 
@@ -122,15 +123,26 @@ def distillation_loss(
     return temperature**2 * F.kl_div(student, target, reduction="batchmean", log_target=True)
 
 
-def downstream_loss(found: Sequence[Tensor], teacher: Sequence[Tensor]) -> Float[Tensor, ""]:
+def downstream_loss(
+    found: Sequence[Tensor], teacher: Sequence[Tensor], part: Part = WHOLE
+) -> Float[Tensor, ""]:
     """Mean over the layers of the squared error, as a share of the variance of the teacher's feature there.
 
     Args:
         found: Output of each layer of the server half, for the decoded feature.
         teacher: The same for the feature itself.
+        part: Gives the mean and the mean square of the batch, of which the variance is made.
     """
-    shares = [F.mse_loss(mine, theirs) / theirs.var() for mine, theirs in zip(found, teacher, strict=True)]
+    shares = [
+        F.mse_loss(mine, theirs) / _variance(theirs, part)
+        for mine, theirs in zip(found, teacher, strict=True)
+    ]
     return torch.stack(shares).mean()
+
+
+def _variance(values: Tensor, part: Part) -> Float[Tensor, ""]:
+    exact = values.detach().double()
+    return (part.mean(exact.square().mean()) - part.mean(exact.mean()).square()).to(values.dtype)
 
 
 def answer_for(

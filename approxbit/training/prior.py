@@ -94,6 +94,8 @@ class CodePrior(nn.Module):
         self.global_input = nn.Parameter(0.05 * torch.randn(num_bits, num_global))
         self.global_bias = nn.Parameter(torch.zeros(num_global))
         self.global_output = nn.Parameter(0.05 * torch.randn(num_bits, num_global))
+        for each in self.parameters():  # DDP waits for the gradient of each, of an empty one too
+            each.requires_grad_(each.numel() > 0)
         self.register_buffer("is_earlier", torch.ones(bits, bits).tril(-1), persistent=False)
 
     is_earlier: Tensor

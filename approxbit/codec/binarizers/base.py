@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from approxbit.backbones.feature import Feature
+from approxbit.codec.part import WHOLE, Part
 
 
 class Binarizer(nn.Module, ABC):
@@ -20,12 +21,22 @@ class Binarizer(nn.Module, ABC):
     """
 
     @abstractmethod
-    def forward(self, logits: Feature) -> Feature:
-        """Bits of the shape of the logits: 0 and 1 as floats, with a gradient."""
+    def forward(self, logits: Feature, part: Part = WHOLE) -> Feature:
+        """Bits of the shape of the logits: 0 and 1 as floats, with a gradient.
+
+        Args:
+            logits: X' of Eq. 4.
+            part: Gives what is drawn for each clip.
+        """
 
     @abstractmethod
-    def loss(self, logits: Feature) -> Float[Tensor, ""]:
-        """The term that lambda2 weighs in the place of L_binary (Eq. 4, APPROXBIT)."""
+    def loss(self, logits: Feature, part: Part = WHOLE) -> Float[Tensor, ""]:
+        """The term that lambda2 weighs in the place of L_binary (Eq. 4, APPROXBIT).
+
+        Args:
+            logits: X' of Eq. 4.
+            part: Gives means over all clips of a batch.
+        """
 
 
 def bit_planes(logits: Feature) -> Float[Tensor, "bit value"]:

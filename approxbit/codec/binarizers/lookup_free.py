@@ -8,6 +8,7 @@ from torch import Tensor
 
 from approxbit.backbones.feature import Feature
 from approxbit.codec.binarizers.base import Binarizer, bit_entropy, bit_planes, straight_through
+from approxbit.codec.part import WHOLE, Part
 
 
 class LookupFree(Binarizer):
@@ -33,22 +34,24 @@ class LookupFree(Binarizer):
         self.diversity = diversity
         self.commitment = commitment
 
-    def forward(self, logits: Feature) -> Feature:
+    def forward(self, logits: Feature, part: Part = WHOLE) -> Feature:
         """Bits whose gradient is that of (1 + logit) / 2."""
         return Feature(_sign_bits(logits.grid), _sign_bits(logits.tokens))
 
-    def loss(self, logits: Feature) -> Float[Tensor, ""]:
+    def loss(self, logits: Feature, part: Part = WHOLE) -> Float[Tensor, ""]:
         """Entropy and commitment."""
         planes = bit_planes(logits)
         away = (planes - torch.sign(planes.detach())).square().mean()
-        return entropy_term(planes, self.diversity) + self.commitment * away
+        return entropy_term(planes, self.diversity, part) + self.commitment * away
 
 
 def _sign_bits(logits: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     return straight_through((logits > 0).to(logits.dtype), (1 + logits) / 2)
 
 
-def entropy_term(planes: Float[Tensor, "bit value"], diversity: float) -> Float[Tensor, ""]:
-    """Mean entropy of each bit, minus `diversity` times the entropy of the mean bit; in bits."""
+def entropy_term(
+    planes: Float[Tensor, "bit value"], diversity: float, part: Part = WHOLE
+) -> Float[Tensor, ""]:
+    """Mean entropy of each bit, minus `diversity` times the entropy of the batch's mean bit; in bits."""
     shares = torch.sigmoid(4 * planes)  # -1 and 1, where the commitment pulls them, are then nearly sure
-    return bit_entropy(shares).mean() - diversity * bit_entropy(shares.mean(dim=1)).mean()
+    return bit_entropy(shares).mean() - diversity * bit_entropy(part.mean(shares.mean(dim=1))).mean()

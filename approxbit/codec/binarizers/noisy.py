@@ -9,6 +9,7 @@ from torch import Tensor
 from approxbit.backbones.feature import Feature
 from approxbit.codec.binarizers.base import Binarizer, bit_planes, straight_through
 from approxbit.codec.binarizers.threshold import binary_loss
+from approxbit.codec.part import WHOLE, Part
 
 
 class NoisyThreshold(Binarizer):
@@ -30,15 +31,18 @@ class NoisyThreshold(Binarizer):
             raise ValueError(f"expected the scale of the noise to be above 0, found {scale}")
         self.scale = scale
 
-    def forward(self, logits: Feature) -> Feature:
+    def forward(self, logits: Feature, part: Part = WHOLE) -> Feature:
         """Bits drawn anew at every call."""
-        return Feature(self._draw(logits.grid), self._draw(logits.tokens))
+        return Feature(self._draw(logits.grid, part), self._draw(logits.tokens, part))
 
-    def _draw(self, logits: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-        noise = torch.logit(torch.rand_like(logits), eps=1e-6)
+    def _draw(self, logits: Float[Tensor, "*shape"], part: Part) -> Float[Tensor, "*shape"]:
+        def make(num_clips: int) -> Tensor:  # in float32: the ends of the noise are lost in half precision
+            return torch.rand(num_clips, *logits.shape[1:], dtype=torch.float32, device=logits.device)
+
+        noise = torch.logit(part.draw(make, len(logits)), eps=1e-6).to(logits.dtype)
         moved = logits + self.scale * noise
         return straight_through((moved > 0).to(logits.dtype), torch.sigmoid(moved))
 
-    def loss(self, logits: Feature) -> Float[Tensor, ""]:
+    def loss(self, logits: Feature, part: Part = WHOLE) -> Float[Tensor, ""]:
         """L_binary of Eq. 4."""
         return binary_loss(bit_planes(logits))

@@ -9,6 +9,7 @@ from torch import Tensor
 from approxbit.backbones.feature import Feature
 from approxbit.codec.binarizers.base import Binarizer, bit_planes, straight_through
 from approxbit.codec.binarizers.lookup_free import entropy_term
+from approxbit.codec.part import WHOLE, Part
 
 
 class Spherical(Binarizer):
@@ -30,16 +31,16 @@ class Spherical(Binarizer):
             raise ValueError(f"expected diversity of at least 0, found {diversity}")
         self.diversity = diversity
 
-    def forward(self, logits: Feature) -> Feature:
+    def forward(self, logits: Feature, part: Part = WHOLE) -> Feature:
         """Bits whose gradient passes through the projection on the sphere."""
         sphere = _project(logits)
         grid = straight_through((logits.grid > 0).to(logits.grid.dtype), (1 + sphere.grid) / 2)
         tokens = straight_through((logits.tokens > 0).to(logits.tokens.dtype), (1 + sphere.tokens) / 2)
         return Feature(grid, tokens)
 
-    def loss(self, logits: Feature) -> Float[Tensor, ""]:
+    def loss(self, logits: Feature, part: Part = WHOLE) -> Float[Tensor, ""]:
         """The entropy term of LFQ on the sphere."""
-        return entropy_term(bit_planes(_project(logits)), self.diversity)
+        return entropy_term(bit_planes(_project(logits)), self.diversity, part)
 
 
 def _project(logits: Feature) -> Feature:

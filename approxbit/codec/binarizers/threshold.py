@@ -9,16 +9,17 @@ from torch import Tensor
 
 from approxbit.backbones.feature import Feature
 from approxbit.codec.binarizers.base import Binarizer, bit_planes, straight_through
+from approxbit.codec.part import WHOLE, Part
 
 
 class Threshold(Binarizer):
     """1 where sigmoid(logit) > 0.5; the loss pulls logits away from there (section 3.4, APPROXBIT)."""
 
-    def forward(self, logits: Feature) -> Feature:
+    def forward(self, logits: Feature, part: Part = WHOLE) -> Feature:
         """Bits whose gradient is that of the sigmoid."""
         return Feature(binarize(logits.grid), binarize(logits.tokens))
 
-    def loss(self, logits: Feature) -> Float[Tensor, ""]:
+    def loss(self, logits: Feature, part: Part = WHOLE) -> Float[Tensor, ""]:
         """L_binary of Eq. 4."""
         return binary_loss(bit_planes(logits))
 
