@@ -25,15 +25,21 @@ def test_a_recipe_opens_with_command_hardware_wall_time_and_expected_metric(reci
     assert set(read_opening(recipe)) == {"command", "hardware", "wall time", "expected"}
 
 
+DOCUMENTS = (REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md"))
+OPENINGS = [read_opening(recipe)["command"] for recipe in RECIPES]
+COMMANDS = [line for path in DOCUMENTS for line in re.findall(r"^approxbit train .*", path.read_text(), re.M)]
+
+
 # Lightning 2.6 calls a name of jsonargparse that the latter is about to drop.
 @pytest.mark.filterwarnings(r"ignore:\s*(By default only one Jsonargparse|.*add_instantiator)")
-@pytest.mark.parametrize("recipe", RECIPES)
-def test_the_command_of_a_recipe_parses(recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("command", [*OPENINGS, *COMMANDS])
+def test_a_training_command_of_a_recipe_or_a_document_parses(
+    command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from approxbit.training.cli import read_recipe
 
-    program, subcommand, *arguments = shlex.split(read_opening(recipe)["command"])
+    program, subcommand, *arguments = shlex.split(command, comments=True)
     assert (program, subcommand) == ("approxbit", "train")
-    assert recipe in arguments
     monkeypatch.chdir(REPOSITORY)
     monkeypatch.setattr("sys.argv", [program])  # LightningCLI warns if pytest's own stand there
     parsed = read_recipe(arguments, instantiate=False).config
@@ -41,5 +47,7 @@ def test_the_command_of_a_recipe_parses(recipe: str, monkeypatch: pytest.MonkeyP
     assert parsed.data.class_path.startswith("approxbit.")
 
 
-def test_there_are_recipes() -> None:
+def test_a_recipe_names_itself() -> None:
     assert RECIPES
+    assert COMMANDS
+    assert all(recipe in command for recipe, command in zip(RECIPES, OPENINGS, strict=True))
