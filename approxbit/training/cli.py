@@ -12,10 +12,13 @@ import lightning as L
 import torch
 from jsonargparse import ArgumentError, Namespace
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from torch import Tensor
 
+from approxbit.backbones.feature import Feature
 from approxbit.configuration import Configuration
 from approxbit.training.checkpoints import last_checkpoint
 from approxbit.training.codec_module import CodecModule
+from approxbit.training.data import ClipData
 from approxbit.training.features import FeatureData
 
 _HARMLESS = (
@@ -136,9 +139,11 @@ def main(arguments: Sequence[str]) -> None:
         if (root / "done").exists():
             continue
         overrides = [f"--model.init_args.configuration={name}", f"--trainer.default_root_dir={root}"]
-        found = _fit(read_recipe([*arguments, *overrides]), features.get(point))
+        cli = read_recipe([*arguments, *overrides])
+        found = _fit(cli, features.get(point))
         features = {point: found} if found else {}
-        (root / "done").touch()
+        if cli.trainer.is_global_zero:  # which may be the only one that has released it
+            (root / "done").touch()
 
 
 def _fit(cli: TrainingCLI, features: FeatureData | None = None) -> FeatureData | None:
@@ -147,10 +152,17 @@ def _fit(cli: TrainingCLI, features: FeatureData | None = None) -> FeatureData |
     if cli.config.cache_features:
         if not isinstance(cli.model, CodecModule):
             raise ValueError("cache_features needs a CodecModule, whose edge half is frozen")
-        data = features or FeatureData(data, cli.model.model, cli.model.compute_feature, data.batch_size)
+        data = features or _compute_features(cli.model.to(cli.trainer.strategy.root_device), data)
     last = last_checkpoint(cli.trainer.default_root_dir)
     resume = str(last) if last.exists() else None
     cli.trainer.fit(cli.model, datamodule=data, ckpt_path=resume, weights_only=True)
     if cli.trainer.interrupted:
         raise KeyboardInterrupt
     return data if cli.config.cache_features else None
+
+
+def _compute_features(module: CodecModule, data: ClipData) -> FeatureData:
+    def edge(clip: Tensor) -> Feature:
+        return module.compute_feature(clip.to(module.device))
+
+    return FeatureData(data, module.model, edge, data.batch_size)

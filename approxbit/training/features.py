@@ -94,7 +94,8 @@ def compute_features(edge: Any, server: Any, batches: Iterable[Any], description
     parts = []
     for clip, labels in track(batches, description):
         feature = edge(clip)
-        parts.append((feature.grid.half(), feature.tokens.half(), labels, server(feature)))
+        found = (feature.grid.half(), feature.tokens.half(), labels, server(feature))
+        parts.append([values.cpu() for values in found])
     if not parts:
         raise ValueError("expected at least one batch of clips to compute features of, found none")
     return FeatureDataset(*(torch.cat(column).clone() for column in zip(*parts, strict=True)))

@@ -66,7 +66,7 @@ class Release(L.Callback):
         if trainer.interrupted or not trainer.is_global_zero:
             return
         assert isinstance(module, (CodecModule, BackboneModule))
-        module.eval()
+        module.eval().float()  # what ships is float32, in whatever precision it was trained
         metrics = measure_release(module, trainer.datamodule.test_dataloader())  # type: ignore[attr-defined]
         metrics |= {"optimizer_steps": float(trainer.global_step)}
         provenance = zoo.Provenance(

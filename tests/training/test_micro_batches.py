@@ -264,7 +264,7 @@ def test_what_is_drawn_for_each_clip_is_that_of_the_whole_batch() -> None:
 
 
 def test_what_cannot_be_computed_in_parts_is_refused(family: str) -> None:
-    with pytest.raises(ValueError, match="expected a StreamedModule to train .*, found LightningModule"):
+    with pytest.raises(ValueError, match=r"expected a StreamedModule to train .*, found LightningModule"):
         MicroBatches(3).setup(L.Trainer(accelerator="cpu", logger=False), L.LightningModule(), "fit")
     with pytest.raises(
         ValueError, match="accumulate_grad_batches of 1 beside MicroBatches, found 2: set batch"
