@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from approxbit.exporting.prepare import prepare_family
-from approxbit.video.reader import write_video
+from approxbit.video.writer import write_video
 
 # Python reads a file of this name at every start, that of a child process too.
 BLOCK = """

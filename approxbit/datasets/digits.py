@@ -29,7 +29,7 @@ from approxbit.datasets.source import ClipSource
 from approxbit.families.folder import find_cache
 from approxbit.files import format_json, whole_file, write_whole
 from approxbit.tasks import Classification, LabelSet
-from approxbit.video.reader import write_video
+from approxbit.video.writer import write_video
 
 TEMPLATES = tuple(ACTIONS)
 DIGIT_NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")

@@ -11,7 +11,8 @@ from approxbit.datasets.digits import FRAME_RATE
 from approxbit.demo.plan import HEADROOM, Plan
 from approxbit.report import ClipRecord, Payload
 from approxbit.select import EDGE_ONLY, LUT, SERVER_ONLY
-from approxbit.video.reader import encode_video, read_clip
+from approxbit.video.reader import read_clip
+from approxbit.video.writer import encode_video
 
 NUM_REENCODED = 24
 CRF = 23

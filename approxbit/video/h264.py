@@ -13,7 +13,8 @@ import av
 import numpy as np
 
 from approxbit.errors import VideoError
-from approxbit.video.reader import Converter, check_frames
+from approxbit.video.converter import Converter
+from approxbit.video.writer import check_frames
 
 PRESETS = ("superfast", "veryslow")
 """The ends of what x264 offers: hardly any time, and hardly any bytes."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import av
 import numpy as np
 
-from approxbit.video.reader import Converter
+from approxbit.video.converter import Converter
 
 
 def preprocess(

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from approxbit.video.reader import write_video
+from approxbit.video.writer import write_video
 
 COMMANDS = {
     "approxbit --help": 0.5,

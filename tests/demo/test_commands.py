@@ -16,7 +16,7 @@ import pytest
 from approxbit import cli, profiling
 from approxbit.edge.transport import GrpcTransport
 from approxbit.select import LUT
-from approxbit.video.reader import write_video
+from approxbit.video.writer import write_video
 
 
 def run(*arguments: object) -> int:

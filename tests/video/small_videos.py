@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from approxbit.video.reader import write_video
+from approxbit.video.writer import write_video
 
 CODECS = {".mp4": "libx264", ".webm": "libvpx-vp9", ".avi": "mpeg4"}
 GREY_STEP = 15

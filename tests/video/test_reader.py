@@ -9,8 +9,9 @@ import pytest
 
 from approxbit.errors import VideoError
 from approxbit.video import reader
-from approxbit.video.reader import encode_video, read_clip, read_windows, video_info, write_video
+from approxbit.video.reader import read_clip, read_windows, video_info
 from approxbit.video.sampling import evenly_spaced
+from approxbit.video.writer import encode_video, write_video
 
 RAMP = np.stack(
     np.broadcast_arrays(

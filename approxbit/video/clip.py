@@ -1,0 +1,49 @@
+"""Decoded frames -> one array of a clip, converted, scaled and turned one by one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from approxbit.video.converter import Converter
+from approxbit.video.orientation import Orientation, orientation_of
+from approxbit.video.preprocess import resize_short_side
+
+
+class ClipBuilder:
+    """The frames of a clip, uint8 `[time, height, width, 3]`, in the order of their places.
+
+    The first frame that is put decides on size and orientation; one of another size is scaled to it.
+    """
+
+    frames: np.ndarray
+
+    def __init__(self, num_frames: int, short_side: int | None = None):
+        self._num_frames, self._short_side = num_frames, short_side
+        self._converter = Converter()
+        self._size: tuple[int, int] | None = None
+        self._orientation = Orientation()
+
+    def put(self, frame: Any, *places: int) -> None:
+        """Convert a decoded frame and copy it to some places of the clip; to none is allowed."""
+        if not places:
+            return
+        is_first = self._size is None
+        if self._size is None:
+            self._size, self._orientation = (frame.width, frame.height), orientation_of(frame)
+        colour = self._converter(frame, "rgb24", *self._size)
+        shown = self._orientation.apply(_view(colour))
+        if self._short_side is not None and self._short_side < min(shown.shape[:2]):
+            shown = resize_short_side(shown[None], self._short_side)[0]
+        if is_first:
+            self.frames = np.empty((self._num_frames, *shown.shape), np.uint8)
+        for place in places:
+            self.frames[place] = shown
+
+
+def _view(frame: Any) -> np.ndarray:
+    """The pixels of an rgb24 frame without a copy."""
+    plane = frame.planes[0]
+    rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: frame.height]
+    return rows[:, : 3 * frame.width].reshape(frame.height, frame.width, 3)

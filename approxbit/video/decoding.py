@@ -1,0 +1,192 @@
+"""Packets -> decoded frames with their numbers: all of them in order, or only those that are wanted.
+
+A wanted frame needs no more than its group of pictures: decoding starts at the last key frame before it. That
+is exact as long as every frame that comes out is the one whose turn it is, and without an error; as soon as
+one is not, everything is decoded from the start.
+"""
+
+from __future__ import annotations
+
+from array import array
+from itertools import chain
+from typing import Any, Iterator
+
+import av
+import numpy as np
+
+from approxbit.video.damage import Damage
+from approxbit.video.recording import Recording, Times, times_of_frames
+from approxbit.video.times import NO_TIME
+
+# One packet, one frame. What else may be in a packet (hidden frames of VP8, placeholders of MPEG-4) would move
+# the numbers of all frames after it.
+_ONE_TO_ONE = {"h264", "hevc", "av1", "vp9", "mpeg1video", "mpeg2video", "mjpeg", "prores", "dnxhd", "ffv1"}
+_ONE_TO_ONE |= {"huffyuv", "ffvhuff", "utvideo", "rawvideo", "png", "mpeg4"}
+
+_PLACEHOLDER_BYTES = 24
+"""MPEG-4 has packets of up to so many bytes that hold no frame."""
+
+
+class UnexpectedFrameError(Exception):
+    """A frame came out whose turn it was not, or with an error; never leaves this room."""
+
+
+class Decoder:
+    """Decodes one recording, and keeps count of what goes wrong."""
+
+    def __init__(self, recording: Recording):
+        self.recording = recording
+        self.num_frames = 0
+        """Decoded so far by `decode_all`."""
+        self.is_complete = False
+        """Whether `decode_all` came to the end."""
+        self._stamps = array("q")
+        self._damaged: list[int] = []
+        self._refused: list[tuple[int, str]] = []
+        self._is_interlaced = False
+        table, codec = recording.reader.table, recording.reader.opened.stream.codec_context.name
+        has_placeholders = (
+            codec == "mpeg4" and len(table.sizes) > 0 and table.sizes.min() <= _PLACEHOLDER_BYTES
+        )
+        self._is_one_to_one = codec in _ONE_TO_ONE and not has_placeholders
+
+    def decode_all(self) -> Iterator[tuple[int, Any]]:
+        """Every frame with its number, from the start to the end.
+
+        The caller lets go of each frame before it takes the next, or memory grows.
+        """
+        self._context.flush_buffers()
+        for packet in chain(self.recording.reader.read_from(0), [None]):
+            frames = self._decode(packet)
+            while frames:
+                frame = frames.pop(0)
+                number, self.num_frames = self.num_frames, self.num_frames + 1
+                self._stamps.append(NO_TIME if frame.pts is None else frame.pts)
+                self._is_interlaced |= bool(frame.interlaced_frame)
+                if frame.is_corrupt and not self._is_known_corrupt(number):
+                    self._damaged.append(number)
+                yield number, frame
+                del frame
+        self.is_complete = True
+
+    def decode_wanted(self, wanted: np.ndarray) -> Iterator[tuple[int, Any]]:
+        """The frames with some numbers, sorted and distinct, by the groups of pictures that hold them.
+
+        Raises:
+            UnexpectedFrameError: Some other frame came out; what was yielded is not to be trusted.
+        """
+        place = 0
+        while place < len(wanted):
+            group = self._decode_group(wanted[place:])
+            for number, frame in group:
+                yield number, frame
+                del frame
+                place += 1
+
+    def can_decode_wanted(self) -> bool:
+        """Whether frames may be told by their stamps, without decoding all of them."""
+        is_sound = self.recording.is_ordered and not self.recording.damage
+        return is_sound and self._is_one_to_one and bool(self.recording.reader.table.is_key.any())
+
+    def is_as_promised(self) -> bool:
+        """Whether the frames of `decode_all`, as far as it went, have the numbers that the packets promise."""
+        recording = self.recording
+        if self.is_complete:
+            return self.num_frames == recording.num_frames
+        promised = recording.reader.table.pts[recording.order[: self.num_frames]]
+        return recording.is_ordered and np.array_equal(promised, np.array(self._stamps, np.int64))
+
+    def times(self) -> Times:
+        """When the frames are shown that came out of `decode_all`."""
+        if self.is_as_promised():
+            return self.recording.times
+        return times_of_frames(np.array(self._stamps, np.int64), self.recording)
+
+    def damage(self) -> Damage:
+        """What the file lacks, and what went wrong in decoding so far."""
+        damage, times_s = self.recording.damage, self.recording.times.times_s
+        for number in self._damaged:
+            damage = damage.add(0, 1, number, _time_of(number, times_s), "the decoder found errors in it")
+        missing = self._missing()
+        for number in missing:
+            damage = damage.add(1, 0, number, _time_of(number, times_s), "no frame came out of its packet")
+        for number, reason in self._refused[len(missing) + len(self._damaged) :]:
+            damage = damage.add(1, 0, number, _time_of(number, times_s), reason)
+        return damage
+
+    def has_errors(self) -> bool:
+        """Whether decoding went wrong so far."""
+        return bool(self._damaged or self._refused)
+
+    @property
+    def _context(self) -> Any:
+        return self.recording.reader.opened.stream.codec_context
+
+    def _is_known_corrupt(self, number: int) -> bool:
+        """Whether the demuxer already said so."""
+        recording = self.recording
+        if number in recording.at_joints or number >= recording.num_frames:
+            return number in recording.at_joints
+        return bool(recording.reader.table.is_corrupt[recording.order[number]])
+
+    def _missing(self) -> list[int]:
+        """Promised frames that never came."""
+        recording = self.recording
+        if not (self.is_complete and self._is_one_to_one) or self._is_interlaced:  # two fields are one frame
+            return []
+        num_missing = recording.num_frames - self.num_frames
+        if num_missing <= 0:
+            return []
+        if not recording.is_ordered:
+            first = self._refused[0][0] if self._refused else self.num_frames
+            return list(range(first, first + num_missing))
+        came = np.isin(recording.reader.table.pts[recording.order], np.array(self._stamps, np.int64))
+        # A stream may begin with frames that need an earlier key frame; they are not meant to be shown.
+        keys = np.flatnonzero(recording.reader.table.is_key)
+        first_key = keys[0] if len(keys) else 0
+        key_number = np.flatnonzero(recording.order == first_key)
+        leads = recording.order > first_key
+        leads[int(key_number[0]) if len(key_number) else 0 :] = False
+        return np.flatnonzero(~came & ~leads).tolist()
+
+    def _decode(self, packet: Any) -> list[Any]:
+        try:
+            return self._context.decode(packet)
+        except av.error.EOFError:
+            return []
+        except av.error.FFmpegError as error:
+            self._refused.append((self.num_frames, error.strerror or str(error)))
+            return []
+
+    def _decode_group(self, wanted: np.ndarray) -> Iterator[tuple[int, Any]]:
+        """The first wanted frames, until it is quicker to go on from another key frame."""
+        recording, table = self.recording, self.recording.reader.table
+        key = recording.key_before(int(wanted[0]))
+        number = recording.first_shown_from(key)
+        is_first, place = True, 0
+        self._context.flush_buffers()
+        for fed, packet in enumerate(chain(recording.reader.read_from(key), [None]), key):
+            frames = self._context.decode(packet)
+            while frames:
+                frame = frames.pop(0)
+                if is_first and frame.pts is not None and frame.pts < table.pts[key]:
+                    continue  # needs the group before
+                is_first = False
+                if (
+                    frame.is_corrupt
+                    or number >= len(recording.order)
+                    or frame.pts != table.pts[recording.order[number]]
+                ):
+                    raise UnexpectedFrameError
+                if number == wanted[place]:
+                    yield number, frame
+                    place += 1
+                del frame
+                number += 1
+                if place == len(wanted) or recording.key_before(int(wanted[place])) > fed:
+                    return
+        raise UnexpectedFrameError
+
+
+def _time_of(number: int, times_s: np.ndarray) -> float | None:
+    return float(times_s[min(number, len(times_s) - 1)]) if len(times_s) else None

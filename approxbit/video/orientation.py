@@ -1,0 +1,44 @@
+"""How a stored picture is turned and mirrored before it is shown."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class Orientation(NamedTuple):
+    """One of the eight ways to lay a rectangle on itself: rows and columns are exchanged first, then flipped."""
+
+    is_transposed: bool = False
+    is_flipped_vertically: bool = False
+    is_flipped_horizontally: bool = False
+
+    def apply(self, picture: np.ndarray) -> np.ndarray:
+        """The picture as it is shown, `[height, width, ...]`, without a copy."""
+        if self.is_transposed:
+            picture = picture.swapaxes(0, 1)
+        rows, columns = (
+            slice(None, None, -1 if flipped else 1)
+            for flipped in (self.is_flipped_vertically, self.is_flipped_horizontally)
+        )
+        return picture[rows, columns]
+
+    def shown_size(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height as shown, of a picture that is stored with these."""
+        return (height, width) if self.is_transposed else (width, height)
+
+
+def orientation_of(frame: Any) -> Orientation:
+    """The nearest of the eight to a decoded frame's display matrix.
+
+    The matrix [[a, b, u], [c, d, v], [x, y, w]] moves the stored pixel (p, q) to (a p + c q, b p + d q), to
+    the right and downwards.
+    """
+    for data in frame.side_data:
+        if getattr(data.type, "name", "") == "DISPLAYMATRIX":
+            a, b, _, c, d = np.frombuffer(bytes(data), np.int32)[:5].tolist()
+            is_transposed = abs(b) + abs(c) > abs(a) + abs(d)
+            right, down = (c, b) if is_transposed else (a, d)
+            return Orientation(is_transposed, down < 0, right < 0)
+    return Orientation()

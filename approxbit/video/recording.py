@@ -1,0 +1,235 @@
+"""A video stream and what its packets say about its frames, before any of them is decoded."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import Any, Iterator, NamedTuple
+
+import numpy as np
+
+from approxbit.errors import VideoError
+from approxbit.video.damage import Damage
+from approxbit.video.opening import Opened, Reopenable, Source, naming_errors
+from approxbit.video.packets import PacketReader, PacketTable
+from approxbit.video.structure import count_missing_bytes
+from approxbit.video.times import MAX_FRAME_RATE, NO_TIME, Clock, Placed, period_of, place
+
+_WRAP_BITS = {"mpegts": 33, "mpeg": 33}
+"""Of the clocks of MPEG streams; those that may start again."""
+
+_ELEMENTARY = {"h264", "hevc", "vvc", "av1", "obu", "mpegvideo", "m4v", "h263", "vc1", "mjpeg"}
+"""Streams without a container, whose times FFmpeg makes up unless the codec holds a rate."""
+
+_PROMISING = {"matroska", "webm", "flv", "asf"}
+"""Containers whose header says how long they are."""
+
+_SINGLE_PICTURES = {"gif", "apng", "mjpeg"}
+
+_SHORT_S = 0.5
+"""A header may round by as much."""
+
+_NEAR_A_JOINT = 4
+"""Packets; the demuxer calls one corrupt where a recording ends and the next one begins."""
+
+
+class Times(NamedTuple):
+    """When the frames are shown."""
+
+    times_s: np.ndarray
+    """float64 `[frame]`, from the first frame on."""
+    period_s: float
+    """Usual seconds from one frame to the next; a guess where `is_known` is False."""
+    is_known: bool
+    last_s: float | None = None
+    """How long the last frame is shown, where the file says so."""
+
+    @property
+    def end_s(self) -> float:
+        """End of the last frame."""
+        return float(self.times_s[-1]) + (self.last_s or self.period_s) if len(self.times_s) else 0.0
+
+
+class Recording(NamedTuple):
+    """One video stream, its packets and the frames they should become."""
+
+    name: str
+    reader: PacketReader
+    order: np.ndarray
+    """Packets in the order in which they are shown, as far as their stamps say."""
+    is_ordered: bool
+    """Whether each packet has its own stamp of showing, so that frames can be told by it."""
+    times: Times
+    damage: Damage
+    """What the container says is missing, and what its demuxer lost."""
+    ticks: np.ndarray
+    """When each packet is shown, on one line of time; empty if nobody says."""
+    at_joints: frozenset[int] = frozenset()
+    """Frames that are called corrupt because one recording ends there and the next begins."""
+
+    @property
+    def num_frames(self) -> int:
+        """As the packets promise."""
+        return len(self.order)
+
+    def key_before(self, frame: int) -> int:
+        """The packet that decoding has to begin with for a frame to come out right."""
+        packet = self.order[frame]
+        keys = np.flatnonzero(self.reader.table.is_key)
+        place = int(np.searchsorted(keys, packet, side="right")) - 1
+        while place >= 0 and self.ticks[keys[place]] > self.ticks[packet]:  # shown before its own key frame
+            place -= 1
+        return int(keys[place]) if place >= 0 else 0
+
+    def first_shown_from(self, key: int) -> int:
+        """The first frame that comes out when decoding begins with a key packet."""
+        return int(np.searchsorted(self.ticks[self.order], self.ticks[key]))
+
+
+@contextmanager
+def open_recording(source: Source, stream_index: int | None = None) -> Iterator[Recording]:
+    """Open a video and count its packets.
+
+    Raises:
+        VideoError: The source is missing, empty, no video, or cannot be opened.
+    """
+    with Reopenable(source) as file, PacketReader(file, stream_index) as reader, naming_errors(file.name):
+        table, opened = reader.table, reader.opened
+        format_name = opened.container.format.name
+        if format_name in _SINGLE_PICTURES and len(reader) == 1:
+            raise VideoError(f"{file.name}: expected a video, found a picture ({format_name.upper()})")
+        yield _describe(reader, file, format_name)
+
+
+def _describe(reader: PacketReader, file: Reopenable, format_name: str) -> Recording:
+    table, opened = reader.table, reader.opened
+    # AVI stamps packets in the order of decoding; what FFmpeg makes of that for showing is wrong with B-frames.
+    pts = np.full_like(table.pts, NO_TIME) if format_name == "avi" and NO_TIME not in table.dts else table.pts
+    placed = place(pts, table.dts, _clock(opened)) if len(reader) else None
+    shown = np.flatnonzero(table.is_shown)
+    if placed is None:
+        placed = Placed(np.zeros(0, np.int64), np.zeros(0, np.int64))
+        order, times = shown, _untimed(len(shown), opened)
+    else:
+        order = shown[np.argsort(placed.ticks[shown], kind="stable")]
+        times = _timed(placed.ticks, order, table, opened)
+    stamps = table.pts[order]
+    # Joined recordings may use a stamp twice.
+    is_reordered = format_name == "avi" and opened.stream.codec_context.has_b_frames
+    is_ordered = NO_TIME not in stamps and len(np.unique(stamps)) == len(stamps) and not is_reordered
+    distance = np.abs(np.flatnonzero(table.is_corrupt)[:, None] - placed.joints)
+    at_joints = np.flatnonzero(table.is_corrupt)[(distance <= _NEAR_A_JOINT).any(axis=1)]
+    frames = frozenset(np.flatnonzero(np.isin(order, at_joints)).tolist())
+    recording = Recording(file.name, reader, order, is_ordered, times, Damage(), placed.ticks, frames)
+    with file.bytes_of_it() as data:
+        num_missing_bytes = count_missing_bytes(data, format_name)
+    return recording._replace(damage=_damage(recording, format_name, num_missing_bytes))
+
+
+def _clock(opened: Opened) -> Clock:
+    return Clock(float(opened.stream.time_base), _WRAP_BITS.get(opened.container.format.name, 0))
+
+
+def times_of_frames(stamps: np.ndarray, recording: Recording) -> Times:
+    """Times of decoded frames that are not those which the packets promised.
+
+    Args:
+        stamps: Of showing, int64 `[frame]`, in the order of decoding's output.
+        recording: Where they come from.
+    """
+    clock = _clock(recording.reader.opened)
+    placed = place(stamps, np.full_like(stamps, NO_TIME), clock) if len(stamps) else None
+    if placed is None:
+        return _untimed(len(stamps), recording.reader.opened)
+    ticks = np.sort(placed.ticks)
+    return _with_period((ticks - ticks[0]) * clock.time_base, recording.reader.opened, None)
+
+
+def _timed(ticks: np.ndarray, order: np.ndarray, table: PacketTable, opened: Any) -> Times:
+    if not len(order):
+        return _untimed(0, opened)
+    times_s = (ticks[order] - ticks[order[0]]) * table.time_base
+    last_s = float(table.durations[order[-1]] * table.time_base)
+    if opened.container.format.name in _ELEMENTARY and _codec_rate(opened.stream) is None:
+        return _untimed(len(order), opened)
+    return _with_period(times_s, opened, last_s)
+
+
+def _with_period(times_s: np.ndarray, opened: Any, last_s: float | None) -> Times:
+    period_s = period_of(times_s)
+    if period_s is None:
+        return _untimed(len(times_s), opened) if len(times_s) > 1 else _lone(times_s, opened, last_s)
+    is_plausible = last_s is not None and 0.1 * period_s <= last_s <= 10 * period_s + 1
+    return Times(times_s, period_s, True, last_s if is_plausible else None)
+
+
+def _lone(times_s: np.ndarray, opened: Any, last_s: float | None) -> Times:
+    """A single frame, which is shown for as long as the header's rate says."""
+    rate = _header_rate(opened.stream)
+    period_s = 1 / rate if rate else last_s
+    return Times(times_s, period_s or 1 / 25, bool(period_s))
+
+
+def _untimed(num_frames: int, opened: Any) -> Times:
+    rate = _codec_rate(opened.stream)
+    if rate is None and opened.container.format.name not in _ELEMENTARY:
+        rate = _header_rate(opened.stream)
+    period_s = 1 / (rate or 25)
+    return Times(np.arange(num_frames) * period_s, period_s, rate is not None)
+
+
+def _header_rate(stream: Any) -> float | None:
+    return _plausible(stream.average_rate or stream.guessed_rate)
+
+
+def _codec_rate(stream: Any) -> float | None:
+    return _plausible(stream.codec_context.framerate)
+
+
+def _plausible(rate: Any) -> float | None:
+    return float(rate) if rate and 0 < rate <= MAX_FRAME_RATE else None
+
+
+def _damage(recording: Recording, format_name: str, num_missing_bytes: int) -> Damage:
+    table, num_frames, times = recording.reader.table, recording.num_frames, recording.times
+    damage = Damage()
+    for frame in np.flatnonzero(table.is_corrupt[recording.order]).tolist():
+        if frame not in recording.at_joints:
+            damage = damage.add(0, 1, frame, float(times.times_s[frame]), "the file has lost bytes of it")
+    num_missing = _count_missing(recording, format_name, bool(num_missing_bytes))
+    if num_missing or table.error:
+        reason = table.error or "the file ends before what it promises"
+        reason = f"the file is cut off, {num_missing_bytes} bytes short" if num_missing_bytes else reason
+        damage = damage.add(max(num_missing, 1), 0, num_frames, times.end_s, reason)
+    return damage
+
+
+def _count_missing(recording: Recording, format_name: str, is_cut: bool) -> int:
+    """Frames that the container promises and does not hold."""
+    reader, table = recording.reader, recording.reader.table
+    opened, kinds = reader.opened, set(format_name.split(","))
+    if "mov" in kinds:
+        return max(opened.stream.frames - len(reader), 1) if is_cut else 0
+    if "avi" in kinds:
+        promised_s = opened.stream.frames * table.time_base
+    elif kinds & _PROMISING and opened.container.duration:
+        promised_s = opened.container.duration / 1e6
+    else:
+        return int(is_cut)
+    first_s, end_s = _span_s(table)
+    rate = _header_rate(opened.stream) or 1 / recording.times.period_s
+    num_missing = round((promised_s - first_s) * rate) - len(reader)
+    if is_cut:
+        return max(num_missing, 1)
+    is_short = promised_s - end_s > max(_SHORT_S, 2 / rate) and "avi" not in kinds
+    is_short = is_short and promised_s - reader.end_of_all_streams_s() > _SHORT_S
+    return max(num_missing, 1) if is_short else 0
+
+
+def _span_s(table: PacketTable) -> tuple[float, float]:
+    """Start of the first packet and end of the last one, on the file's own clock."""
+    stamps = table.pts if (table.pts != NO_TIME).any() else table.dts
+    known = stamps != NO_TIME
+    if not known.any():
+        return 0.0, 0.0
+    ends = stamps[known] + table.durations[known]
+    return float(stamps[known].min() * table.time_base), float(ends.max() * table.time_base)
