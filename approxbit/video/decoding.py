@@ -18,8 +18,8 @@ from approxbit.video.damage import Damage
 from approxbit.video.recording import Recording, Times, times_of_frames
 from approxbit.video.times import NO_TIME
 
-# One packet, one frame. What else may be in a packet (hidden frames of VP8, placeholders of MPEG-4) would move
-# the numbers of all frames after it.
+# One packet, one frame. What else may be in a packet (hidden frames of VP8, placeholders of MPEG-4) would
+# move the numbers of all frames after it.
 _ONE_TO_ONE = {"h264", "hevc", "av1", "vp9", "mpeg1video", "mpeg2video", "mjpeg", "prores", "dnxhd", "ffv1"}
 _ONE_TO_ONE |= {"huffyuv", "ffvhuff", "utvideo", "rawvideo", "png", "mpeg4"}
 
@@ -45,9 +45,7 @@ class Decoder:
         self._refused: list[tuple[int, str]] = []
         self._is_interlaced = False
         table, codec = recording.reader.table, recording.reader.opened.stream.codec_context.name
-        has_placeholders = (
-            codec == "mpeg4" and len(table.sizes) > 0 and table.sizes.min() <= _PLACEHOLDER_BYTES
-        )
+        has_placeholders = codec == "mpeg4" and (table.sizes <= _PLACEHOLDER_BYTES).any()
         self._is_one_to_one = codec in _ONE_TO_ONE and not has_placeholders
 
     def decode_all(self) -> Iterator[tuple[int, Any]]:
@@ -89,7 +87,7 @@ class Decoder:
         return is_sound and self._is_one_to_one and bool(self.recording.reader.table.is_key.any())
 
     def is_as_promised(self) -> bool:
-        """Whether the frames of `decode_all`, as far as it went, have the numbers that the packets promise."""
+        """Whether the frames of `decode_all`, so far, have the numbers that the packets promise."""
         recording = self.recording
         if self.is_complete:
             return self.num_frames == recording.num_frames
@@ -172,11 +170,8 @@ class Decoder:
                 if is_first and frame.pts is not None and frame.pts < table.pts[key]:
                     continue  # needs the group before
                 is_first = False
-                if (
-                    frame.is_corrupt
-                    or number >= len(recording.order)
-                    or frame.pts != table.pts[recording.order[number]]
-                ):
+                is_next = number < len(recording.order) and frame.pts == table.pts[recording.order[number]]
+                if frame.is_corrupt or not is_next:
                     raise UnexpectedFrameError
                 if number == wanted[place]:
                     yield number, frame

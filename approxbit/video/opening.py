@@ -147,7 +147,8 @@ class Reopenable:
         raise VideoError(f"{self.name}: expected a video file, found {found}")
 
     def _spool(self, pipe: IO[bytes]) -> str:
-        copy = self._stack.enter_context(tempfile.NamedTemporaryFile(suffix=".video"))
+        copy = tempfile.NamedTemporaryFile()  # noqa: SIM115, it lives as long as this object
+        self._stack.callback(copy.close)
         shutil.copyfileobj(pipe, copy, 1 << 20)
         copy.flush()
         return copy.name

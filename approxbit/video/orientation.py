@@ -8,7 +8,7 @@ import numpy as np
 
 
 class Orientation(NamedTuple):
-    """One of the eight ways to lay a rectangle on itself: rows and columns are exchanged first, then flipped."""
+    """One of the eight ways to lay a picture down: rows and columns are exchanged first, then flipped."""
 
     is_transposed: bool = False
     is_flipped_vertically: bool = False

@@ -81,9 +81,7 @@ class Sampling(NamedTuple):
         """
         needs_times = self.is_by_time or self.window != Window()
         if needs_times and not times.is_known:
-            raise VideoError(
-                f"{name}: expected a video with times, found none: sample it as a whole, by index"
-            )
+            raise VideoError(f"{name}: expected times, found none: sample the whole video, by index")
         first, end = self.window.bounds(times)
         num_found = max(end - first, 0)
         if num_found < self.min_frames:

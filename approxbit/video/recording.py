@@ -93,8 +93,7 @@ def open_recording(source: Source, stream_index: int | None = None) -> Iterator[
         VideoError: The source is missing, empty, no video, or cannot be opened.
     """
     with Reopenable(source) as file, PacketReader(file, stream_index) as reader, naming_errors(file.name):
-        table, opened = reader.table, reader.opened
-        format_name = opened.container.format.name
+        format_name = reader.opened.container.format.name
         if format_name in _SINGLE_PICTURES and len(reader) == 1:
             raise VideoError(f"{file.name}: expected a video, found a picture ({format_name.upper()})")
         yield _describe(reader, file, format_name)
@@ -102,7 +101,7 @@ def open_recording(source: Source, stream_index: int | None = None) -> Iterator[
 
 def _describe(reader: PacketReader, file: Reopenable, format_name: str) -> Recording:
     table, opened = reader.table, reader.opened
-    # AVI stamps packets in the order of decoding; what FFmpeg makes of that for showing is wrong with B-frames.
+    # AVI stamps packets in the order of decoding; what FFmpeg makes of it for showing is wrong with B-frames.
     pts = np.full_like(table.pts, NO_TIME) if format_name == "avi" and NO_TIME not in table.dts else table.pts
     placed = place(pts, table.dts, _clock(opened)) if len(reader) else None
     shown = np.flatnonzero(table.is_shown)
@@ -148,7 +147,8 @@ def _timed(ticks: np.ndarray, order: np.ndarray, table: PacketTable, opened: Any
     if not len(order):
         return _untimed(0, opened)
     times_s = (ticks[order] - ticks[order[0]]) * table.time_base
-    last_s = float(table.durations[order[-1]] * table.time_base)
+    stores_durations = {"mov", "matroska"} & set(opened.container.format.name.split(","))
+    last_s = float(table.durations[order[-1]] * table.time_base) if stores_durations else None
     if opened.container.format.name in _ELEMENTARY and _codec_rate(opened.stream) is None:
         return _untimed(len(order), opened)
     return _with_period(times_s, opened, last_s)
@@ -215,7 +215,7 @@ def _count_missing(recording: Recording, format_name: str, is_cut: bool) -> int:
         promised_s = opened.container.duration / 1e6
     else:
         return int(is_cut)
-    first_s, end_s = _span_s(table)
+    first_s, end_s = _span_s(table.dts if "avi" in kinds else table.pts, table)
     rate = _header_rate(opened.stream) or 1 / recording.times.period_s
     num_missing = round((promised_s - first_s) * rate) - len(reader)
     if is_cut:
@@ -225,9 +225,8 @@ def _count_missing(recording: Recording, format_name: str, is_cut: bool) -> int:
     return max(num_missing, 1) if is_short else 0
 
 
-def _span_s(table: PacketTable) -> tuple[float, float]:
+def _span_s(stamps: np.ndarray, table: PacketTable) -> tuple[float, float]:
     """Start of the first packet and end of the last one, on the file's own clock."""
-    stamps = table.pts if (table.pts != NO_TIME).any() else table.dts
     known = stamps != NO_TIME
     if not known.any():
         return 0.0, 0.0
