@@ -11,6 +11,10 @@ from approxbit.video.orientation import Orientation, orientation_of
 from approxbit.video.preprocess import resize_short_side
 
 
+_LARGE_FRAME_BYTES = 32 * 2**20
+"""Frames from here on are not turned into RGB before they are scaled."""
+
+
 class ClipBuilder:
     """The frames of a clip, uint8 `[time, height, width, 3]`, in the order of their places.
 
@@ -21,7 +25,7 @@ class ClipBuilder:
 
     def __init__(self, num_frames: int, short_side: int | None = None):
         self._num_frames, self._short_side = num_frames, short_side
-        self._converter = Converter()
+        self._converter, self._small_converter = Converter(), Converter()
         self._size: tuple[int, int] | None = None
         self._orientation = Orientation()
 
@@ -31,15 +35,30 @@ class ClipBuilder:
             return
         is_first = self._size is None
         if self._size is None:
-            self._size, self._orientation = (frame.width, frame.height), orientation_of(frame)
-        colour = self._converter(frame, "rgb24", *self._size)
-        shown = self._orientation.apply(_view(colour))
-        if self._short_side is not None and self._short_side < min(shown.shape[:2]):
-            shown = resize_short_side(shown[None], self._short_side)[0]
+            self._size = frame.width, frame.height
+            # Side data and its frame hold each other: asked of a small copy, they let the large one go.
+            self._orientation = orientation_of(self._small_converter(frame, "gray", 16, 16))
+        shown = self._shown(frame, *self._size)
         if is_first:
             self.frames = np.empty((self._num_frames, *shown.shape), np.uint8)
         for place in places:
             self.frames[place] = shown
+
+
+    def _shown(self, frame: Any, width: int, height: int) -> np.ndarray:
+        shorter, short_side = min(width, height), self._short_side
+        if short_side is None or short_side >= shorter:
+            return self._orientation.apply(_view(self._converter(frame, "rgb24", width, height)))
+        if _num_bytes(frame) < _LARGE_FRAME_BYTES:
+            shown = self._orientation.apply(_view(self._converter(frame, "rgb24", width, height)))
+            return resize_short_side(shown[None], short_side)[0]
+        # Through planes of colour, because FFmpeg's scaler halves the chroma of packed RGB.
+        small = width * short_side // shorter, height * short_side // shorter
+        return self._orientation.apply(self._converter(frame, "gbrp", *small).to_ndarray())
+
+
+def _num_bytes(frame: Any) -> int:
+    return sum(plane.buffer_size for plane in frame.planes)
 
 
 def _view(frame: Any) -> np.ndarray:

@@ -77,7 +77,9 @@ def resize_short_side(frames: np.ndarray, short_side: int) -> np.ndarray:
     new_height, new_width = (side * short_side // shorter for side in (height, width))
     converter = Converter()
     resized = np.empty((len(frames), new_height, new_width, 3), np.uint8)
+    grey = av.VideoFrame(width, height, "gray")
+    pixels = np.frombuffer(grey.planes[0], np.uint8).reshape(-1, grey.planes[0].line_size)[:height, :width]
     for time, channel in np.ndindex(len(frames), 3):
-        grey = av.VideoFrame.from_ndarray(np.ascontiguousarray(frames[time, :, :, channel]), format="gray")
+        pixels[:] = frames[time, :, :, channel]
         resized[time, :, :, channel] = converter(grey, "gray", new_width, new_height).to_ndarray()
     return resized

@@ -194,6 +194,7 @@ def read_windows(
             if number % step < num_frames or step < num_frames:
                 clip.put(frame, 0)
                 held.append(clip.frames[0].copy())
+            del frame
             if number + 1 >= num_frames and (number + 1 - num_frames) % step == 0:
                 yield np.stack(held)
         report(recording.name, decoder.damage(), on_damage)
@@ -222,6 +223,7 @@ def video_info(source: Source, *, stream: int | None = None, on_damage: str = "e
         for number, frame in decoder.decode_all():
             if number == 0:
                 size = orientation_of(frame).shown_size(frame.width, frame.height)
+            del frame
         times, damage = decoder.times(), decoder.damage()
         codec = recording.reader.opened.stream.codec_context.name
         report(recording.name, damage, on_damage)
