@@ -25,7 +25,7 @@ class ClipBuilder:
 
     def __init__(self, num_frames: int, short_side: int | None = None):
         self._num_frames, self._short_side = num_frames, short_side
-        self._converter, self._small_converter = Converter(), Converter()
+        self._converter = Converter()
         self._size: tuple[int, int] | None = None
         self._orientation = Orientation()
 
@@ -36,8 +36,7 @@ class ClipBuilder:
         is_first = self._size is None
         if self._size is None:
             self._size = frame.width, frame.height
-            # Side data and its frame hold each other: asked of a small copy, they let the large one go.
-            self._orientation = orientation_of(self._small_converter(frame, "gray", 16, 16))
+            self._orientation = orientation_of(frame)
         shown = self._shown(frame, *self._size)
         if is_first:
             self.frames = np.empty((self._num_frames, *shown.shape), np.uint8)

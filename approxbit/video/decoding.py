@@ -54,6 +54,7 @@ class Decoder:
         The caller lets go of each frame before it takes the next, or memory grows.
         """
         self._context.flush_buffers()
+        self._context.skip_frame = "DEFAULT"
         for packet in chain(self.recording.reader.read_from(0), [None]):
             frames = self._decode(packet)
             while frames:
@@ -73,9 +74,9 @@ class Decoder:
         Raises:
             UnexpectedFrameError: Some other frame came out; what was yielded is not to be trusted.
         """
-        place = 0
+        place, keys = 0, self.recording.keys_before(wanted)
         while place < len(wanted):
-            group = self._decode_group(wanted[place:])
+            group = self._decode_group(wanted[place:], keys[place:])
             for number, frame in group:
                 yield number, frame
                 del frame
@@ -156,29 +157,32 @@ class Decoder:
             self._refused.append((self.num_frames, error.strerror or str(error)))
             return []
 
-    def _decode_group(self, wanted: np.ndarray) -> Iterator[tuple[int, Any]]:
-        """The first wanted frames, until it is quicker to go on from another key frame."""
-        recording, table = self.recording, self.recording.reader.table
-        key = recording.key_before(int(wanted[0]))
+    def _decode_group(self, wanted: np.ndarray, keys: np.ndarray) -> Iterator[tuple[int, Any]]:
+        """The first wanted frames, until it is quicker to go on from the key frame of the next."""
+        recording, stamps = self.recording, self.recording.reader.table.pts
+        key, place = int(keys[0]), 0
         number = recording.first_shown_from(key)
-        is_first, place = True, 0
-        self._context.flush_buffers()
+        wanted_packets = set(recording.order[wanted].tolist())
+        context = self._context
+        context.flush_buffers()
         for fed, packet in enumerate(chain(recording.reader.read_from(key), [None]), key):
-            frames = self._context.decode(packet)
+            # No other frame is made from those that are skipped.
+            context.skip_frame = "DEFAULT" if packet is None or fed in wanted_packets else "NONREF"
+            frames = context.decode(packet)
             while frames:
                 frame = frames.pop(0)
-                if is_first and frame.pts is not None and frame.pts < table.pts[key]:
+                if frame.pts is not None and frame.pts < stamps[key] and number < wanted[place]:
                     continue  # needs the group before
-                is_first = False
-                is_next = number < len(recording.order) and frame.pts == table.pts[recording.order[number]]
-                if frame.is_corrupt or not is_next:
+                while number < wanted[place] and frame.pts != stamps[recording.order[number]]:
+                    number += 1
+                if frame.is_corrupt or frame.pts != stamps[recording.order[number]]:
                     raise UnexpectedFrameError
                 if number == wanted[place]:
                     yield number, frame
                     place += 1
                 del frame
                 number += 1
-                if place == len(wanted) or recording.key_before(int(wanted[place])) > fed:
+                if place == len(wanted) or keys[place] > fed:
                     return
         raise UnexpectedFrameError
 

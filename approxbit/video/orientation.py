@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from approxbit.video.converter import Converter
+
 
 class Orientation(NamedTuple):
     """One of the eight ways to lay a picture down: rows and columns are exchanged first, then flipped."""
@@ -35,7 +37,9 @@ def orientation_of(frame: Any) -> Orientation:
     The matrix [[a, b, u], [c, d, v], [x, y, w]] moves the stored pixel (p, q) to (a p + c q, b p + d q), to
     the right and downwards.
     """
-    for data in frame.side_data:
+    # Side data and its frame hold each other: asked of a small copy, they let the large one go.
+    small = Converter()(frame, "gray", 16, 16)
+    for data in small.side_data:
         if getattr(data.type, "name", "") == "DISPLAYMATRIX":
             a, b, _, c, d = np.frombuffer(bytes(data), np.int32)[:5].tolist()
             is_transposed = abs(b) + abs(c) > abs(a) + abs(d)

@@ -16,8 +16,9 @@ import numpy as np
 from approxbit.video.opening import Opened, Reopenable
 from approxbit.video.times import NO_TIME
 
-HELD_BYTES = 4 * 2**20
-"""Packets of a stream up to this size stay in memory and are not read twice."""
+_HELD_BYTES = 4 * 2**20
+_HELD_PACKETS = 2000
+"""Shorter streams stay in memory and are not read twice."""
 
 _NEAR_PACKETS = 64
 """So many packets are rather read over than jumped over."""
@@ -117,7 +118,7 @@ class PacketReader:
                 if self._held is not None:
                     held_bytes += size
                     self._held.append(packet)
-                    if held_bytes > HELD_BYTES:
+                    if held_bytes > _HELD_BYTES or len(self._held) > _HELD_PACKETS:
                         self._held = None
         except av.error.FFmpegError as failure:
             error = failure.strerror or str(failure)

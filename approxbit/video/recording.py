@@ -71,14 +71,15 @@ class Recording(NamedTuple):
         """As the packets promise."""
         return len(self.order)
 
-    def key_before(self, frame: int) -> int:
-        """The packet that decoding has to begin with for a frame to come out right."""
-        packet = self.order[frame]
-        keys = np.flatnonzero(self.reader.table.is_key)
-        place = int(np.searchsorted(keys, packet, side="right")) - 1
-        while place >= 0 and self.ticks[keys[place]] > self.ticks[packet]:  # shown before its own key frame
-            place -= 1
-        return int(keys[place]) if place >= 0 else 0
+    def keys_before(self, frames: np.ndarray) -> np.ndarray:
+        """For each frame the packet that decoding has to begin with, for it to come out right."""
+        packets, keys = self.order[frames], np.flatnonzero(self.reader.table.is_key)
+        places = np.searchsorted(keys, packets, side="right") - 1
+        while True:  # what is shown before its own key frame needs the one before
+            is_early = (places >= 0) & (self.ticks[keys[places]] > self.ticks[packets])
+            if not is_early.any():
+                return np.where(places >= 0, keys[places], 0)
+            places = places - is_early
 
     def first_shown_from(self, key: int) -> int:
         """The first frame that comes out when decoding begins with a key packet."""
@@ -114,7 +115,8 @@ def _describe(reader: PacketReader, file: Reopenable, format_name: str) -> Recor
     stamps = table.pts[order]
     # Joined recordings may use a stamp twice.
     is_reordered = format_name == "avi" and opened.stream.codec_context.has_b_frames
-    is_ordered = NO_TIME not in stamps and len(np.unique(stamps)) == len(stamps) and not is_reordered
+    is_distinct = bool((np.diff(np.sort(stamps)) > 0).all())
+    is_ordered = NO_TIME not in stamps and is_distinct and not is_reordered
     distance = np.abs(np.flatnonzero(table.is_corrupt)[:, None] - placed.joints)
     at_joints = np.flatnonzero(table.is_corrupt)[(distance <= _NEAR_A_JOINT).any(axis=1)]
     frames = frozenset(np.flatnonzero(np.isin(order, at_joints)).tolist())
