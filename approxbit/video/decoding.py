@@ -22,6 +22,7 @@ from approxbit.video.times import NO_TIME
 # move the numbers of all frames after it.
 _ONE_TO_ONE = {"h264", "hevc", "av1", "vp9", "mpeg1video", "mpeg2video", "mjpeg", "prores", "dnxhd", "ffv1"}
 _ONE_TO_ONE |= {"huffyuv", "ffvhuff", "utvideo", "rawvideo", "png", "mpeg4"}
+_ONE_TO_ONE |= {"libdav1d", "libaom-av1"}
 
 _PLACEHOLDER_BYTES = 24
 """MPEG-4 has packets of up to so many bytes that hold no frame."""

@@ -112,9 +112,10 @@ class Reopenable:
         target: Any = os.path.abspath(self._path) if self._file is None else self._file
         if self._file is not None:
             self._file.seek(0)
+        # As `options` they would also go to streams, and PyAV 12 crashes where those appear later, as in FLV.
         options = {"format_whitelist": DEMUXERS, "protocol_whitelist": "file"}
         try:
-            container = av.open(target, options=options, **_LENIENT)
+            container = av.open(target, container_options=options, **_LENIENT)
         except av.error.FFmpegError as error:
             found = describe_signature(self.head) or error.strerror or str(error)
             raise VideoError(f"{self.name}: expected a video of a known container, found {found}") from error
