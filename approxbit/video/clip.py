@@ -10,7 +10,6 @@ from approxbit.video.converter import Converter
 from approxbit.video.orientation import Orientation, orientation_of
 from approxbit.video.preprocess import resize_short_side
 
-
 _LARGE_FRAME_BYTES = 32 * 2**20
 """Frames from here on are not turned into RGB before they are scaled."""
 
@@ -42,7 +41,6 @@ class ClipBuilder:
             self.frames = np.empty((self._num_frames, *shown.shape), np.uint8)
         for place in places:
             self.frames[place] = shown
-
 
     def _shown(self, frame: Any, width: int, height: int) -> np.ndarray:
         shorter, short_side = min(width, height), self._short_side

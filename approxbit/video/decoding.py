@@ -28,6 +28,12 @@ _PLACEHOLDER_BYTES = 24
 """MPEG-4 has packets of up to so many bytes that hold no frame."""
 
 
+_ZEROS = bytes(64)
+_NEVER_ZERO = {"h264", "hevc", "vp8", "vp9"}
+"""Codecs whose data cannot hold so many zeros, unless behind its end. Their decoders may take a hole in a file
+for a picture."""
+
+
 class UnexpectedFrameError(Exception):
     """A frame came out whose turn it was not, or with an error; never leaves this room."""
 
@@ -43,6 +49,7 @@ class Decoder:
         """Whether `decode_all` came to the end."""
         self._stamps = array("q")
         self._damaged: list[int] = []
+        self._holes: list[int] = []
         self._refused: list[tuple[int, str]] = []
         self._is_interlaced = False
         table, codec = recording.reader.table, recording.reader.opened.stream.codec_context.name
@@ -57,6 +64,8 @@ class Decoder:
         self._context.flush_buffers()
         self._context.skip_frame = "DEFAULT"
         for packet in chain(self.recording.reader.read_from(0), [None]):
+            if packet is not None and self._has_hole(packet):
+                self._holes.append(self.num_frames)
             frames = self._decode(packet)
             while frames:
                 frame = frames.pop(0)
@@ -107,6 +116,10 @@ class Decoder:
         damage, times_s = self.recording.damage, self.recording.times.times_s
         for number in self._damaged:
             damage = damage.add(0, 1, number, _time_of(number, times_s), "the decoder found errors in it")
+        for number in self._holes[len(self._damaged) :]:
+            damage = damage.add(
+                0, 1, number, _time_of(number, times_s), "there are zeros in place of its data"
+            )
         missing = self._missing()
         for number in missing:
             damage = damage.add(1, 0, number, _time_of(number, times_s), "no frame came out of its packet")
@@ -116,11 +129,20 @@ class Decoder:
 
     def has_errors(self) -> bool:
         """Whether decoding went wrong so far."""
-        return bool(self._damaged or self._refused)
+        return bool(self._damaged or self._refused or self._holes)
 
     @property
     def _context(self) -> Any:
         return self.recording.reader.opened.stream.codec_context
+
+    def _has_hole(self, packet: Any) -> bool:
+        codec = self._context.name
+        if codec not in _NEVER_ZERO:
+            return False
+        data = bytes(packet)
+        if _ZEROS not in data:
+            return False
+        return codec.startswith("vp") or _ZEROS in data.rstrip(b"\0")
 
     def _is_known_corrupt(self, number: int) -> bool:
         """Whether the demuxer already said so."""
@@ -168,6 +190,8 @@ class Decoder:
         context.flush_buffers()
         for fed, packet in enumerate(chain(recording.reader.read_from(key), [None]), key):
             # No other frame is made from those that are skipped.
+            if packet is not None and self._has_hole(packet):
+                raise UnexpectedFrameError
             context.skip_frame = "DEFAULT" if packet is None or fed in wanted_packets else "NONREF"
             frames = context.decode(packet)
             while frames:

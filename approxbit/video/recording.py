@@ -28,6 +28,9 @@ _SINGLE_PICTURES = {"gif", "apng", "mjpeg"}
 _SHORT_S = 0.5
 """A header may round by as much."""
 
+_FEW = 20
+"""A steady stream has at most one hole in so many steps."""
+
 _NEAR_A_JOINT = 4
 """Packets; the demuxer calls one corrupt where a recording ends and the next one begins."""
 
@@ -197,6 +200,9 @@ def _damage(recording: Recording, format_name: str, num_missing_bytes: int) -> D
     for frame in np.flatnonzero(table.is_corrupt[recording.order]).tolist():
         if frame not in recording.at_joints:
             damage = damage.add(0, 1, frame, float(times.times_s[frame]), "the file has lost bytes of it")
+    for frame, num_missing in _gaps(times) if format_name in _WRAP_BITS else []:
+        time_s = float(times.times_s[frame])
+        damage = damage.add(num_missing, 0, frame, time_s, "there is a hole in the time of an MPEG stream")
     num_missing = _count_missing(recording, format_name, bool(num_missing_bytes))
     if num_missing or table.error:
         reason = table.error or "the file ends before what it promises"
@@ -218,13 +224,32 @@ def _count_missing(recording: Recording, format_name: str, is_cut: bool) -> int:
     else:
         return int(is_cut)
     first_s, end_s = _span_s(table.dts if "avi" in kinds else table.pts, table)
-    rate = _header_rate(opened.stream) or 1 / recording.times.period_s
+    rate = _usual_rate(recording.times)
     num_missing = round((promised_s - first_s) * rate) - len(reader)
     if is_cut:
         return max(num_missing, 1)
     is_short = promised_s - end_s > max(_SHORT_S, 2 / rate) and "avi" not in kinds
     is_short = is_short and promised_s - reader.end_of_all_streams_s() > _SHORT_S
     return max(num_missing, 1) if is_short else 0
+
+
+def _usual_rate(times: Times) -> float:
+    steps = np.diff(times.times_s)
+    steps = steps[steps > 0]
+    return 1 / float(np.median(steps)) if len(steps) else 1 / times.period_s
+
+
+def _gaps(times: Times) -> list[tuple[int, int]]:
+    """Frames before which some are missing, and how many, in a stream that is steady everywhere else."""
+    steps = np.diff(times.times_s) * _usual_rate(times)
+    wide = np.flatnonzero(steps > 1.5)
+    if (
+        not times.is_known
+        or len(wide) * _FEW > len(steps)
+        or not np.allclose(np.delete(steps, wide), 1, atol=0.1)
+    ):
+        return []
+    return [(int(frame) + 1, round(float(steps[frame])) - 1) for frame in wide]
 
 
 def _span_s(stamps: np.ndarray, table: PacketTable) -> tuple[float, float]:
