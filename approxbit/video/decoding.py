@@ -30,8 +30,8 @@ _PLACEHOLDER_BYTES = 24
 
 _ZEROS = bytes(64)
 _NEVER_ZERO = {"h264", "hevc", "vp8", "vp9"}
-"""Codecs whose data cannot hold so many zeros, unless behind its end. Their decoders may take a hole in a file
-for a picture."""
+"""Codecs whose data cannot hold so many zeros, unless behind its end; their decoders may take a hole for a
+picture."""
 
 
 class UnexpectedFrameError(Exception):

@@ -11,7 +11,7 @@ from approxbit.errors import VideoError
 from approxbit.video.damage import Damage
 from approxbit.video.opening import Opened, Reopenable, Source, naming_errors
 from approxbit.video.packets import PacketReader, PacketTable
-from approxbit.video.structure import count_missing_bytes
+from approxbit.video.structure import count_missing_bytes, is_broken_matroska
 from approxbit.video.times import MAX_FRAME_RATE, NO_TIME, Clock, Placed, period_of, place
 
 _WRAP_BITS = {"mpegts": 33, "mpeg": 33}
@@ -126,7 +126,11 @@ def _describe(reader: PacketReader, file: Reopenable, format_name: str) -> Recor
     recording = Recording(file.name, reader, order, is_ordered, times, Damage(), placed.ticks, frames)
     with file.bytes_of_it() as data:
         num_missing_bytes = count_missing_bytes(data, format_name)
-    return recording._replace(damage=_damage(recording, format_name, num_missing_bytes))
+        gaps = _gaps(times, np.flatnonzero(np.isin(order, placed.joints)))
+        # Matroska may have been recorded with gaps; a stream of broadcast may not.
+        is_lost = format_name in _WRAP_BITS
+        is_lost |= "matroska" in format_name and bool(gaps) and is_broken_matroska(data)
+    return recording._replace(damage=_damage(recording, num_missing_bytes, gaps if is_lost else []))
 
 
 def _clock(opened: Opened) -> Clock:
@@ -194,16 +198,16 @@ def _plausible(rate: Any) -> float | None:
     return float(rate) if rate and 0 < rate <= MAX_FRAME_RATE else None
 
 
-def _damage(recording: Recording, format_name: str, num_missing_bytes: int) -> Damage:
+def _damage(recording: Recording, num_missing_bytes: int, gaps: list[tuple[int, int]]) -> Damage:
     table, num_frames, times = recording.reader.table, recording.num_frames, recording.times
     damage = Damage()
     for frame in np.flatnonzero(table.is_corrupt[recording.order]).tolist():
         if frame not in recording.at_joints:
             damage = damage.add(0, 1, frame, float(times.times_s[frame]), "the file has lost bytes of it")
-    for frame, num_missing in _gaps(times) if format_name in _WRAP_BITS else []:
+    for frame, num_missing in gaps:
         time_s = float(times.times_s[frame])
-        damage = damage.add(num_missing, 0, frame, time_s, "there is a hole in the time of an MPEG stream")
-    num_missing = _count_missing(recording, format_name, bool(num_missing_bytes))
+        damage = damage.add(num_missing, 0, frame, time_s, "a part of the file is lost before it")
+    num_missing = _count_missing(recording, bool(num_missing_bytes))
     if num_missing or table.error:
         reason = table.error or "the file ends before what it promises"
         reason = f"the file is cut off, {num_missing_bytes} bytes short" if num_missing_bytes else reason
@@ -211,10 +215,10 @@ def _damage(recording: Recording, format_name: str, num_missing_bytes: int) -> D
     return damage
 
 
-def _count_missing(recording: Recording, format_name: str, is_cut: bool) -> int:
+def _count_missing(recording: Recording, is_cut: bool) -> int:
     """Frames that the container promises and does not hold."""
     reader, table = recording.reader, recording.reader.table
-    opened, kinds = reader.opened, set(format_name.split(","))
+    opened, kinds = reader.opened, set(reader.opened.container.format.name.split(","))
     if "mov" in kinds:
         return max(opened.stream.frames - len(reader), 1) if is_cut else 0
     if "avi" in kinds:
@@ -239,8 +243,11 @@ def _usual_rate(times: Times) -> float:
     return 1 / float(np.median(steps)) if len(steps) else 1 / times.period_s
 
 
-def _gaps(times: Times) -> list[tuple[int, int]]:
-    """Frames before which some are missing, and how many, in a stream that is steady everywhere else."""
+def _gaps(times: Times, joints: np.ndarray) -> list[tuple[int, int]]:
+    """Frames before which some are missing, and how many, in a stream that is steady everywhere else.
+
+    At joints, where a recording ends and the next begins, something is missing as a rule.
+    """
     steps = np.diff(times.times_s) * _usual_rate(times)
     wide = np.flatnonzero(steps > 1.5)
     if (
@@ -249,7 +256,8 @@ def _gaps(times: Times) -> list[tuple[int, int]]:
         or not np.allclose(np.delete(steps, wide), 1, atol=0.1)
     ):
         return []
-    return [(int(frame) + 1, round(float(steps[frame])) - 1) for frame in wide]
+    inside = [frame + 1 for frame in wide.tolist() if not (np.abs(joints - frame - 1) <= _NEAR_A_JOINT).any()]
+    return [(frame, round(float(steps[frame - 1])) - 1) for frame in inside]
 
 
 def _span_s(stamps: np.ndarray, table: PacketTable) -> tuple[float, float]:

@@ -7,7 +7,7 @@ import struct
 from typing import IO
 
 _TS_PACKET_BYTES = 188
-_SEGMENT = b"\x18\x53\x80\x67"
+_SEGMENT, _CLUSTER = b"\x18\x53\x80\x67", b"\x1f\x43\xb6\x75"
 
 
 def count_missing_bytes(file: IO[bytes], format_name: str) -> int:
@@ -68,27 +68,43 @@ def _end_of_riff(file: IO[bytes], size: int) -> int:
     return min(at, size) if at == size + 1 else at
 
 
+def is_broken_matroska(file: IO[bytes]) -> bool:
+    """Whether the elements of a Matroska file do not follow each other without a hole."""
+    file.seek(0, os.SEEK_END)
+    size, at = file.tell(), 0
+    while at < size:
+        name, start, length = _element(file, at)
+        if not name:
+            return True
+        is_open = length is None or name in (_SEGMENT, _CLUSTER)
+        at = start if is_open else start + (length or 0)
+    return False
+
+
 def _end_of_segment(file: IO[bytes]) -> int:
     """Matroska: a header, then the segment that holds everything; a live one has no length."""
     at = 0
     for _ in range(8):
-        element = _read(file, at, 12)
-        if len(element) < 5:
+        name, start, length = _element(file, at)
+        if not name or length is None:
             return 0
-        id_bytes = _num_bytes(element[0])
-        num_length_bytes = _num_bytes(element[id_bytes]) if id_bytes < len(element) else 9
-        length_bytes = element[id_bytes : id_bytes + num_length_bytes]
-        if num_length_bytes > 8 or len(length_bytes) < num_length_bytes:
-            return 0
-        marker = 1 << 7 * num_length_bytes
-        length = int.from_bytes(length_bytes, "big") - marker
-        at += id_bytes + num_length_bytes
-        if length == marker - 1:
-            return 0
-        at += length
-        if element[:4] == _SEGMENT:
+        at = start + length
+        if name == _SEGMENT:
             return at
     return 0
+
+
+def _element(file: IO[bytes], at: int) -> tuple[bytes, int, int | None]:
+    """Name, start of the content, and its length, None if unknown; no name if there is no element."""
+    header = _read(file, at, 12) + bytes(12)
+    name_bytes = _num_bytes(header[0])
+    length_bytes = _num_bytes(header[name_bytes])
+    if name_bytes > 4 or length_bytes > 8:
+        return b"", at, None
+    marker = 1 << 7 * length_bytes
+    length = int.from_bytes(header[name_bytes : name_bytes + length_bytes], "big") - marker
+    start = at + name_bytes + length_bytes
+    return header[:name_bytes], start, None if length == marker - 1 else length
 
 
 def _num_bytes(first: int) -> int:
