@@ -123,7 +123,10 @@ class _Video:
 
     @cached_property
     def duration(self) -> float:
-        return video_info(self.path).duration_s
+        duration_s = video_info(self.path).duration_s
+        if duration_s is None:
+            raise VideoError(f"{self.path}: expected a video with times, found none")
+        return duration_s
 
     def get_clip(self, start_sec: float, end_sec: float) -> dict[str, Any]:
         try:

@@ -124,10 +124,15 @@ class PacketReader:
             error = failure.strerror or str(failure)
         self._next = None
         marks = np.frombuffer(bytes(flags), np.uint8)
-        stamps = [np.array(column, np.int64) for column in columns]
         is_key, is_discarded, is_corrupt = ((marks >> bit & 1).astype(bool) for bit in range(3))
-        time_base = float(self.opened.stream.time_base)
-        return PacketTable(*stamps, is_key, ~is_discarded, is_corrupt, time_base, error)
+        return PacketTable(
+            *(np.array(column, np.int64) for column in columns),
+            is_key=is_key,
+            is_shown=~is_discarded,
+            is_corrupt=is_corrupt,
+            time_base=float(self.opened.stream.time_base),
+            error=error,
+        )
 
     def _go_to(self, number: int) -> None:
         if self._next is None or not 0 <= number - self._next <= _NEAR_PACKETS:

@@ -7,6 +7,8 @@ most on natural pictures, and by up to 13 on white noise.
 
 from __future__ import annotations
 
+from typing import Any
+
 import av
 import numpy as np
 
@@ -78,7 +80,8 @@ def resize_short_side(frames: np.ndarray, short_side: int) -> np.ndarray:
     converter = Converter()
     resized = np.empty((len(frames), new_height, new_width, 3), np.uint8)
     grey = av.VideoFrame(width, height, "gray")
-    pixels = np.frombuffer(grey.planes[0], np.uint8).reshape(-1, grey.planes[0].line_size)[:height, :width]
+    plane: Any = grey.planes[0]
+    pixels = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[:height, :width]
     for time, channel in np.ndindex(len(frames), 3):
         pixels[:] = frames[time, :, :, channel]
         resized[time, :, :, channel] = converter(grey, "gray", new_width, new_height).to_ndarray()
