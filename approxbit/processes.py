@@ -51,14 +51,22 @@ class ChildProcess:
             a second of CPU time, its own children's included, or anything on standard error: a slow start is
             waited for as long as it takes. Where CPU time cannot be seen (there is no /proc), the process has
             at least 600 s.
+        files: Descriptors that the process inherits, by the same numbers.
     """
 
     _max_heard: int | None = None  # lines of standard output that are kept until `receive` takes them
 
-    def __init__(self, command: Sequence[str], name: str, patience_s: float = PATIENCE_S):
+    def __init__(
+        self,
+        command: Sequence[str],
+        name: str,
+        patience_s: float = PATIENCE_S,
+        files: Sequence[int] = (),
+    ):
         self.command = list(command)
         self.name = name
         self.patience_s = patience_s
+        self.files = tuple(files)
         self._process: subprocess.Popen[bytes] | None = None
         self._heard: Queue[bytes | None] = Queue()
         self._errors = _LastLines()
@@ -85,7 +93,9 @@ class ChildProcess:
         """Start the process; one that runs already is stopped."""
         self.stop()
         pipe = subprocess.PIPE
-        process = subprocess.Popen(self.command, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True)
+        process = subprocess.Popen(
+            self.command, 0, None, pipe, pipe, pipe, start_new_session=True, pass_fds=self.files
+        )
         self._process, self._heard, self._errors = process, Queue(), _LastLines()
         self._readers = [
             _in_background(_keep_lines, process.stdout, self._heard, self._max_heard),
@@ -107,33 +117,46 @@ class ChildProcess:
         except OSError as error:
             raise self._ended() from error
 
-    def receive(self, is_patient: bool = True) -> dict[str, Any]:
+    def receive(self, is_patient: bool = True, within_s: float | None = None) -> dict[str, Any]:
         """Wait for the next line of JSON that the process says.
 
         Args:
             is_patient: Whether to wait for as long as it lives, not just for as long as it makes progress.
+            within_s: Wait no longer than this, whatever progress it makes; `is_patient` says nothing then.
 
         Raises:
-            LinkTimeoutError: The process made no progress for `patience_s`.
-            LinkError: It has ended, or said something else. Both messages end with the last lines that it
+            LinkTimeoutError: The process made no progress for `patience_s`, or said nothing for `within_s`.
+            LinkError: It has ended, or said something else. All messages end with the last lines that it
                 wrote to standard error.
         """
         if self._process is None:
             raise LinkError(f"{self.name} is not running")
-        progress = _Progress(self._process.pid, self._errors, self.patience_s)
-        while True:
-            try:
-                line = self._heard.get(timeout=None if is_patient else min(_POLL_S, self.patience_s))
-                break
-            except Empty:
-                if progress.is_missing():
-                    message = f"{self.name} said nothing and made no progress for {progress.patience_s:g} s"
-                    raise LinkTimeoutError(message + self._errors.story()) from None
+        if is_patient or within_s is not None:
+            line = self._hear(within_s)
+        else:
+            line = self._hear_while_it_gets_on(self._process.pid)
         if line is None:
             self._heard.put(None)
             raise self._ended()
         source = f"{self.name} said {line[:200].decode(errors='replace')!r}"
         return from_json(Dict[str, Any], parse_json(line, source, LinkError), source, LinkError)
+
+    def _hear(self, within_s: float | None) -> bytes | None:
+        try:
+            return self._heard.get(timeout=within_s)
+        except Empty:
+            message = f"{self.name} said nothing for {within_s:g} s"
+            raise LinkTimeoutError(message + self._errors.story()) from None
+
+    def _hear_while_it_gets_on(self, session: int) -> bytes | None:
+        progress = _Progress(session, self._errors, self.patience_s)
+        while True:
+            try:
+                return self._heard.get(timeout=min(_POLL_S, self.patience_s))
+            except Empty:
+                if progress.is_missing():
+                    message = f"{self.name} said nothing and made no progress for {progress.patience_s:g} s"
+                    raise LinkTimeoutError(message + self._errors.story()) from None
 
     def stop(self, timeout_s: float = 10.0) -> None:
         """Ask the process to end, and end it when it has not done so after `timeout_s`; safe at any time."""

@@ -82,6 +82,25 @@ def test_a_child_that_has_ended_says_why_each_time() -> None:
             process.send(number=1)
 
 
+def test_a_child_that_computes_and_says_nothing_is_not_waited_for_longer_than_asked() -> None:
+    with child("print('{}', flush=True)\nwhile True: pass") as process:
+        assert process.receive(within_s=LONG_S) == {}
+        message = r"the child said nothing for 0\.2 s; it wrote nothing to standard error"
+        with pytest.raises(LinkTimeoutError, match=message):
+            process.receive(within_s=0.2)
+        assert process.is_running
+
+
+def test_a_child_inherits_the_files_that_are_named() -> None:
+    mine, theirs = os.pipe()
+    command = [sys.executable, "-c", f"import os; os.write({theirs}, b'hello'); print('{{}}')"]
+    with processes.ChildProcess(command, "the child", files=[theirs]) as process:
+        assert process.receive() == {}
+        assert os.read(mine, 9) == b"hello"
+    os.close(mine)
+    os.close(theirs)
+
+
 def test_what_was_said_before_the_end_is_still_heard() -> None:
     with child("print('{\"a\": 1}'); print('{\"a\": 2}', end='')") as process:
         assert [process.receive()["a"] for _ in range(2)] == [1, 2]
