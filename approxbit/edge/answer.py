@@ -13,6 +13,7 @@ class Parts:
     """Where the time of one clip went; the parts add up to its latency, up to some microseconds.
 
     Attributes:
+        capture_ms: From the capture of the last frame until the session was given it, where that is known.
         prepare_ms: Cropping the frames.
         edge_ms: The model's part on the device.
         encode_ms: From there to the packet or the answer.
@@ -22,6 +23,7 @@ class Parts:
         lost_ms: Spent on an arm that failed before the device answered by itself.
     """
 
+    capture_ms: float = 0.0
     prepare_ms: float = 0.0
     edge_ms: float = 0.0
     encode_ms: float = 0.0
@@ -67,7 +69,8 @@ class EdgeAnswer(Outcome):
 
     Attributes:
         sequence: Number of the clip in its session, from 0.
-        latency_ms: From the frames to the answer. Probes are not in it (`probing`).
+        latency_ms: From the frames to the answer, without probes (`probing`); where it is known when the last
+            frame was captured, from there, and with them.
         meets_sla: Whether latency and the arm's accuracy in the LUT keep the session's SLA.
         fell_back: Whether the device answered because the server did not.
         reason: Why it fell back; empty otherwise.

@@ -23,6 +23,9 @@ from approxbit.wire.content import DEFAULT_WANTED
 SHORTEST_WAIT_MS = 1.0
 """With less than this left, a clip is not worth breaking off for."""
 
+SOONEST_MS = 0.001
+"""What is left of a latency bound that has passed already: nothing keeps it; the fastest arm is chosen."""
+
 PATIENCE = 1.5
 """How many times its expected time an offload gets at least, before the device answers by itself."""
 
@@ -148,31 +151,43 @@ class EdgeSession:
             return Probing()
         return replace(probing, num_bytes=probing.num_bytes + hello_bytes)
 
-    def answer(self, frames: np.ndarray, shift_frames: Optional[int] = None) -> EdgeAnswer:
+    def answer(
+        self,
+        frames: np.ndarray,
+        shift_frames: Optional[int] = None,
+        captured_s: Optional[float] = None,
+    ) -> EdgeAnswer:
         """The one answer to one clip.
 
         Args:
             frames: RGB, uint8, `[time, height, width, 3]`.
             shift_frames: How many frames after the clip before it this one starts, if the clips are windows
                 that overlap; any number for the first of them. None for a clip of its own.
+            captured_s: When the last frame was captured, on the clock of `time.monotonic`: the latency, and
+                with it the SLA, counts from there. By default it counts from now.
 
         Raises:
-            ValueError: The frames are not those of a clip, or `shift_frames` is negative.
+            ValueError: The frames are not those of a clip, `shift_frames` is negative, or `captured_s` lies
+                in the future.
             LinkError: The server did not answer and no arm of the device works alone.
         """
+        now = time.monotonic()
+        if captured_s is not None and captured_s > now:
+            raise ValueError(f"captured_s must not be after now, {now:.3f}, found {captured_s:.3f}")
         probing = self.refresh()
         sequence, self._sequence = self._sequence, (self._sequence + 1) % NUM_SEQUENCES
-        start = time.perf_counter()
+        capture_ms = 0.0 if captured_s is None else 1000 * (time.monotonic() - captured_s)
+        start = time.perf_counter() - capture_ms / 1000
         frames = self._clip_format.crop(frames)
-        prepare_ms = ms_since(start)
+        prepare_ms = ms_since(start) - capture_ms
         self._windows.move(shift_frames)
-        choice, outcome, reason = self._try_choice(frames, sequence, start)
+        choice, outcome, reason = self._try_choice(frames, sequence, start, capture_ms)
         fell_back, lost_ms = outcome is None, 0.0
         if outcome is None:
-            lost_ms = ms_since(start) - prepare_ms
+            lost_ms = ms_since(start) - prepare_ms - capture_ms
             outcome = self._answer_alone(frames, sequence, reason)
         latency = ms_since(start)
-        parts = replace(outcome.parts, prepare_ms=prepare_ms, lost_ms=lost_ms)
+        parts = replace(outcome.parts, capture_ms=capture_ms, prepare_ms=prepare_ms, lost_ms=lost_ms)
         return EdgeAnswer(
             **{**vars(outcome), "parts": parts},
             sequence=sequence,
@@ -202,12 +217,12 @@ class EdgeSession:
         return num_bytes
 
     def _try_choice(
-        self, frames: np.ndarray, sequence: int, start: float
+        self, frames: np.ndarray, sequence: int, start: float, capture_ms: float
     ) -> Tuple[Optional[Choice], Optional[Outcome], str]:
         """Choice, outcome and, where there is no outcome, the reason."""
         if not self._watch.is_up:
             return None, None, "the link is down: " + self._watch.reason
-        choice = self._choose()
+        choice = self._choose(capture_ms)
         if choice is None:
             return None, None, "the server refuses all arms: " + ", ".join(self._refused_until)
         try:
@@ -225,13 +240,16 @@ class EdgeSession:
             self._meter.observe(outcome.packet_bytes, outcome.parts.link_ms)
         return choice, outcome, ""
 
-    def _choose(self) -> Optional[Choice]:
+    def _choose(self, capture_ms: float) -> Optional[Choice]:
         now = time.monotonic()
         refused = {arm for arm, until in self._refused_until.items() if now < until}
         lut = _without(self._lut, refused)
         if lut is None:
             return None
-        return select(lut, self._meter.bandwidth_mbps, self.sla, self._meter.round_trip_ms)
+        sla = self.sla
+        if isinstance(sla, LatencySLA):  # of which the way from the camera has taken its part
+            sla = LatencySLA(max(SOONEST_MS, sla.max_ms - capture_ms))
+        return select(lut, self._meter.bandwidth_mbps, sla, self._meter.round_trip_ms)
 
     def _patience_s(self, choice: Choice, start: float) -> Callable[[], float]:
         """Asked when something is ready to be sent: how long the server's answer may take."""

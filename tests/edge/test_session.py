@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from typing import Any
@@ -218,6 +219,26 @@ def test_the_parts_add_up_to_the_latency(
     assert answer.parts.server_ms == 0.5
     assert min(answer.parts.prepare_ms, answer.latency_ms) > 0
     assert answer.parts.total_ms == sum(vars(answer.parts).values())
+
+
+def test_the_latency_starts_when_the_last_frame_was_captured(
+    transport: LocalTransport, make_session: Callable[..., EdgeSession]
+) -> None:
+    session = make_session(transport, sla=LatencySLA(1_000_000))
+    assert session.answer(frames_of(7)).parts.capture_ms == 0
+    answer = session.answer(frames_of(7), captured_s=time.monotonic() - 900)
+    assert answer.choice is not None
+    assert answer.choice.row.arm == "h264-superfast-crf23"  # 45 s fit into the 100 s that are left
+    assert (answer.parts.capture_ms >= 900_000, answer.meets_sla) == (True, True)
+    assert answer.latency_ms >= answer.parts.capture_ms + answer.parts.prepare_ms
+    answer = session.answer(frames_of(7), captured_s=time.monotonic() - 990)
+    assert answer.choice is not None
+    assert answer.choice.row.accuracy == 98  # 2 s fit into the 10 s that are left
+    late = session.answer(frames_of(7), captured_s=time.monotonic() - 1001)
+    assert late.choice is not None
+    assert (late.arm, late.choice.meets_sla, late.meets_sla) == ("8-NoEnc-B3", False, False)
+    with pytest.raises(ValueError, match=r"captured_s must not be after now, .*, found "):
+        session.answer(frames_of(7), captured_s=time.monotonic() + 60)
 
 
 def test_frames_are_cropped(transport: LocalTransport, make_session: Callable[..., EdgeSession]) -> None:
