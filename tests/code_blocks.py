@@ -14,6 +14,7 @@ DOCUMENTS = (
     "approxbit/codec/README.md",
     "approxbit/datasets/README.md",
     "approxbit/select/README.md",
+    "approxbit/video/README.md",
     "benchmarks/RESULTS.md",
     "export/README.md",
 )

@@ -68,7 +68,7 @@ ALLOWED_PACKAGES: dict[str, set[str]] = {
     "link": {"numpy"},
     "select": {"numpy"},
     "families": set(),
-    "video": {"numpy", "av"},
+    "video": {"numpy", "av", "gi"},
     "engines": {"numpy", "onnxruntime", "tensorrt"},
     "edge": {"numpy", "grpc"},
     "backbones": {
