@@ -75,7 +75,7 @@ def find_named(name: str, known: Mapping[str, Known], what: str) -> Known | Any:
     Args:
         name: Key of `known`, or an import path.
         known: The table.
-        what: What its values are, for messages, such as `builder`.
+        what: What one of its values is, for messages, such as `builder`.
 
     Raises:
         UntrustedError: The package of the path is not trusted; the message says how to trust it.
@@ -87,7 +87,7 @@ def find_named(name: str, known: Mapping[str, Known], what: str) -> Known | Any:
     match = _IMPORT_PATH.fullmatch(name)
     if match is None:
         raise ValueError(
-            f"expected a {what} ({', '.join(sorted(known))}) or an import path of your own, such as "
+            f"expected one of the {what}s {', '.join(sorted(known))}, or an import path of your own, such as "
             f"my_package.module:make, found {name!r}"
         )
     module, attribute = match.groups()

@@ -72,7 +72,7 @@ def test_what_a_trusted_module_has_from_elsewhere_is_not_its_own(folder: Path) -
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("smal", r"expected a builder \(small\) or an import path .* my_package.module:make, found 'smal'"),
+        ("smal", r"one of the builders small, or an import path .* my_package.module:make, found 'smal'"),
         ("own_trees.models:a.b", "or an import path"),
         ("own_trees..models:make", "or an import path"),
         ("own_trees.models:nothing", "found nothing of that name"),

@@ -71,13 +71,13 @@ def edit_card(path: Path, **fields: object) -> None:
     path.write_text(json.dumps({**card, **fields}))
 
 
-def rewrite_weights(checkpoints: Path, tensors: dict[str, torch.Tensor]) -> None:
-    """Other tensors in `toy/8-Enc-B3`, with the card's SHA-256 made to match."""
+def rewrite_weights(checkpoints: Path, tensors: dict[str, torch.Tensor], **record_fields: object) -> None:
+    """Other tensors in `toy/8-Enc-B3`, with the card's SHA-256 made to match, and more of its record."""
     path = checkpoints / "toy" / "8-Enc-B3.safetensors"
     save_file(tensors, path)
     record = json.loads(path.with_suffix(".json").read_text())["weights"]
     record["sha256"] = sha256_of(path.read_bytes())
-    edit_card(path.with_suffix(".json"), weights=record)
+    edit_card(path.with_suffix(".json"), weights={**record, **record_fields})
 
 
 def test_a_loaded_model_answers_exactly_as_the_saved_parts(checkpoints: Path, trained: MoViNet) -> None:
@@ -154,7 +154,7 @@ def test_memory_layout_and_tied_tensors_do_not_matter_to_a_file(tmp_path: Path) 
     )
     tied = torch.nn.ModuleList([plain, plain])
     record = zoo_weights.save_weights(tmp_path / "tied", tied)
-    zoo_weights.load_weights(tmp_path / "tied", tied, record)
+    zoo_weights.fill(tmp_path, tied, zoo_weights.read_weights(tmp_path / "tied", record))
 
 
 def test_a_fingerprint_sees_names_dtypes_shapes_values_and_the_label() -> None:
@@ -199,7 +199,9 @@ def test_an_unknown_family_is_refused_with_a_list_of_the_known(checkpoints: Path
 
 def test_a_card_cannot_lead_out_of_the_checkpoints(checkpoints: Path) -> None:
     edit_card(checkpoints / "toy" / "8-Enc-B3.json", backbone="../toy")
-    with pytest.raises(ValueError, match=r"has the backbones toy; found '\.\./toy'"):
+    with pytest.raises(
+        WeightsError, match=r"8-Enc-B3.json: backbone: .* has the backbones toy; found '\.\./toy'"
+    ):
         zoo.load("toy/8-Enc-B3", checkpoints)
 
 
@@ -251,7 +253,9 @@ def test_missing_and_unknown_tensors_are_named(checkpoints: Path) -> None:
     tensors = load_file(checkpoints / "toy" / "8-Enc-B3.safetensors")
     tensors["codebook.surplus"] = tensors.pop("codebook.offset")
     rewrite_weights(checkpoints, tensors)
-    expected = r"8-Enc-B3\.safetensors: .* Codec; missing: codebook\.offset, unknown: codebook\.surplus"
+    expected = (
+        r"\.safetensors: .* those of the card; missing: codebook\.offset, unknown: codebook\.surplus"
+    )
     with pytest.raises(MissingKeyError, match=expected):
         zoo.load("toy/8-Enc-B3", checkpoints)
 
@@ -268,7 +272,9 @@ def test_a_tensor_of_another_shape_is_named(checkpoints: Path) -> None:
 
 def test_a_tensor_of_another_dtype_is_named(checkpoints: Path) -> None:
     tensors = load_file(checkpoints / "toy" / "8-Enc-B3.safetensors")
-    rewrite_weights(checkpoints, {**tensors, "codebook.offset": tensors["codebook.offset"].half()})
+    tensors["codebook.offset"] = tensors["codebook.offset"].half()
+    fingerprint = f"{zoo.compute_fingerprint(tensors, '8-Enc-B3'):016x}"
+    rewrite_weights(checkpoints, tensors, fingerprint=fingerprint)
     with pytest.raises(WeightsError, match=r"codebook\.offset must be torch\.float32, found torch\.float16"):
         zoo.load("toy/8-Enc-B3", checkpoints)
 
@@ -279,9 +285,9 @@ def test_nothing_is_loaded_from_a_file_that_does_not_fit(checkpoints: Path, trai
     codec = make_codec(trained, "8-Enc-B3")
     before = zoo.compute_fingerprint(codec.state_dict())
     path = checkpoints / "toy" / "8-Enc-B3.json"
-    record = load_card(path, "toy/8-Enc-B3", CodecCard).weights
+    record, path = load_card(path, "toy/8-Enc-B3", CodecCard).weights, path.with_suffix(".safetensors")
     with pytest.raises(WrongShapeError, match=r"codebook\.offset"):
-        zoo_weights.load_weights(path.with_suffix(".safetensors"), codec, record)
+        zoo_weights.fill(path, codec, zoo_weights.read_weights(path, record))
     assert zoo.compute_fingerprint(codec.state_dict()) == before
 
 

@@ -78,7 +78,8 @@ class BackboneCard:
 
     Attributes:
         name: The family, such as `digits-movinet`.
-        builder: Key of `approxbit.zoo.BUILDERS`.
+        builder: Key of `approxbit.zoo.BUILDERS`, or an import path such as `my_package.models:make`, which
+            is followed only into packages that the user trusts.
         arguments: Keyword arguments of the builder.
         task: What its answer means.
         weights: What the weights file must hold.

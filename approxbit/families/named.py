@@ -36,6 +36,18 @@ def read_codec_card(root: Path, name: str) -> CodecCard:
     return load_card(path, f"{path.parent.name}/{path.stem}", CodecCard)
 
 
+def read_owner_card(root: Path, codec_card: CodecCard) -> BackboneCard:
+    """The card of the backbone that a codec is for.
+
+    Raises:
+        WeightsError: There is none, or it cannot be read.
+    """
+    try:
+        return read_backbone_card(root, codec_card.backbone)
+    except ValueError as error:
+        raise WeightsError(f"{locate_codec(root, codec_card.name)}: backbone: {error}") from error
+
+
 def find_task(name: str, checkpoints: PathLike | None = None) -> Task:
     """What an answer of a backbone (`digits-movinet`) or a codec (`digits-movinet/16-Enc-B5`) means.
 
@@ -49,7 +61,7 @@ def find_task(name: str, checkpoints: PathLike | None = None) -> Task:
     if isinstance(found, BackboneCard):
         return found.task
     root = find_checkpoints(checkpoints)
-    owner = read_backbone_card(root, found.backbone)
+    owner = read_owner_card(root, found)
     try:
         return owner.task.asking(found.asked)
     except ValueError as error:

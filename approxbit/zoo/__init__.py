@@ -12,10 +12,18 @@ from approxbit.families import (
     find_task,
     load_lut,
 )
-from approxbit.zoo.builders import BUILDERS, build_backbone, list_offload_points
+from approxbit.zoo.builders import BUILDERS, build_backbone, is_builder
 from approxbit.zoo.machine import describe_machine
 from approxbit.zoo.paper import PAPER_CONFIGURATIONS, build, build_family
-from approxbit.zoo.store import load, load_backbone, load_family, save_backbone, save_codec, save_prior
+from approxbit.zoo.sketching import list_offload_points, sketch_backbone
+from approxbit.zoo.store import (
+    load,
+    load_backbone,
+    load_family,
+    save_backbone,
+    save_codec,
+    save_prior,
+)
 from approxbit.zoo.weights import compute_fingerprint
 
 __all__ = [
@@ -35,6 +43,7 @@ __all__ = [
     "describe_machine",
     "find_checkpoints",
     "find_task",
+    "is_builder",
     "list_offload_points",
     "load",
     "load_backbone",
@@ -43,4 +52,5 @@ __all__ = [
     "save_backbone",
     "save_codec",
     "save_prior",
+    "sketch_backbone",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +25,16 @@ from approxbit.families.folder import (
     locate_codec,
     locate_family,
 )
-from approxbit.families.named import find_task, read_backbone_card, read_codec_card
+from approxbit.families.named import find_task, read_backbone_card, read_codec_card, read_owner_card
 from approxbit.files import PathLike
 from approxbit.offload import OffloadedModel
 from approxbit.tasks import Classification, Task
+from approxbit.trust import trust_package_of
 from approxbit.wire import PriorTables
-from approxbit.zoo.builders import build_backbone
+from approxbit.zoo.builders import BUILDERS, build_on_meta, check_backbone
 from approxbit.zoo.machine import describe_machine
-from approxbit.zoo.weights import check_fit, load_weights, save_weights
+from approxbit.zoo.restoring import restore, restore_backbone, sketch_of_card
+from approxbit.zoo.weights import check_fit, read_weights, save_weights
 
 PRIOR = "prior.tables"
 """Name of the tensor that holds a codec's prior as bytes."""
@@ -50,21 +53,26 @@ def save_backbone(
     Args:
         folder: The family's folder; its name is the family's.
         backbone: What to save.
-        builder: Key of `BUILDERS` that makes the like of `backbone`.
+        builder: Key of `BUILDERS` that makes the like of `backbone`, or an import path such as
+            `my_package.models:make`, whose package is trusted from now on.
         arguments: Keyword arguments of the builder.
         task: What its answer means; by default classes of which no name is known.
         provenance: How the backbone was made.
 
     Raises:
-        ValueError: The folder's name is no family's, there is no such builder, or the task is for
-            another number of classes.
+        ValueError: The folder's name is no family's, there is no such builder, it makes a model of other
+            clips, classes or offload points, or the task is for another number of classes.
         WeightsError: The builder makes a model of other tensors.
     """
-    family, path = check_family(Path(folder).name), Path(folder) / f"{BACKBONE}.json"
+    family, path = _check_new_family(Path(folder).name), Path(folder) / f"{BACKBONE}.json"
     task = Classification.of_names() if task is None else task
     task.check_model(backbone.num_classes)
+    check_backbone(backbone)
+    trust_package_of(builder)
     arguments = dict(arguments or {})
-    check_fit(_weights_of(path), build_backbone(builder, arguments), backbone.state_dict())
+    rebuilt = build_on_meta(builder, arguments)
+    check_fit(_weights_of(path), rebuilt, backbone.state_dict())
+    _check_same_backbone(backbone, rebuilt)
     record = save_weights(_weights_of(path), backbone)
     card = BackboneCard(family, builder, arguments, task, record, _made_here(provenance))
     save_card(path, card)
@@ -98,8 +106,9 @@ def save_codec(
     family, configuration = check_family(Path(folder).name), str(codec.configuration)
     root, path = Path(folder).parent, Path(folder) / f"{configuration}.json"
     backbone_card = read_backbone_card(root, backbone or family)
-    backbone_built = build_backbone(backbone_card.builder, backbone_card.arguments)
-    rebuilt = _build_codec(backbone_built, codec.configuration, codec.options)
+    sketch = sketch_of_card(locate_backbone(root, backbone_card.name), backbone_card)
+    with torch.device("meta"):
+        rebuilt = _build_codec(sketch, codec.configuration, codec.options)
     _check_same_feature(codec, rebuilt)
     check_fit(_weights_of(path), rebuilt, codec.state_dict())
     beside = {}
@@ -168,7 +177,7 @@ def load(name: str, checkpoints: PathLike | None = None) -> OffloadedModel:
     """
     root = find_checkpoints(checkpoints)
     codec_card = read_codec_card(root, name)
-    model = _assemble(root, codec_card, load_backbone(codec_card.backbone, root))
+    model = _assemble(root, codec_card, load_backbone(read_owner_card(root, codec_card).name, root))
     return model.first_bits(Configuration.parse(name.partition("/")[2]).codebook_size)
 
 
@@ -184,7 +193,8 @@ def load_family(family: str, checkpoints: PathLike | None = None) -> dict[str, O
     root = find_checkpoints(checkpoints)
     configurations = list_configurations(locate_family(root, family))
     cards = {each: read_codec_card(root, f"{family}/{each}") for each in configurations}
-    backbones = {name: load_backbone(name, root) for name in {each.backbone for each in cards.values()}}
+    owners = {read_owner_card(root, each).name for each in cards.values()}
+    backbones = {name: load_backbone(name, root) for name in owners}
     whole = {
         each.name: _assemble(root, each, backbones[each.backbone])
         for each in {each.name: each for each in cards.values()}.values()
@@ -200,11 +210,17 @@ def load_backbone(family: str, checkpoints: PathLike | None = None) -> Backbone:
         WeightsError: As for `load`.
     """
     root = find_checkpoints(checkpoints)
-    backbone_card = read_backbone_card(root, family)
-    backbone = build_backbone(backbone_card.builder, backbone_card.arguments)
-    load_weights(_weights_of(locate_backbone(root, family)), backbone, backbone_card.weights)
+    backbone_card, path = read_backbone_card(root, family), locate_backbone(root, family)
+    tensors = read_weights(_weights_of(path), backbone_card.weights)
+    backbone = restore_backbone(path, backbone_card, tensors)
     backbone.fingerprint = int(backbone_card.weights.fingerprint, 16)
     return backbone.requires_grad_(False)
+
+
+def _check_new_family(family: str) -> str:
+    if family in BUILDERS:
+        raise ValueError(f"expected another name for a family than that of a builder, found {family!r}")
+    return check_family(family)
 
 
 def _made_here(provenance: Provenance | None) -> Provenance:
@@ -214,19 +230,20 @@ def _made_here(provenance: Provenance | None) -> Provenance:
 
 
 def _assemble(root: Path, codec_card: CodecCard, backbone: Backbone) -> OffloadedModel:
-    path, backbone_card = locate_codec(root, codec_card.name), read_backbone_card(root, codec_card.backbone)
+    path, backbone_card = locate_codec(root, codec_card.name), read_owner_card(root, codec_card)
     if codec_card.backbone_fingerprint != backbone_card.weights.fingerprint:
         raise HashMismatchError(
             f"{path}: was trained for the backbone {codec_card.backbone} of the fingerprint "
             f"{codec_card.backbone_fingerprint}, found {backbone_card.weights.fingerprint}"
         )
-    codec = _build_codec(backbone, codec_card.configuration, _options_of(path, codec_card))
-    beside = load_weights(_weights_of(path), codec, codec_card.weights, path.stem, (PRIOR,))
-    task = find_task(codec_card.name, root)
-    model = OffloadedModel(backbone, codec.requires_grad_(False), task)
+    tensors = read_weights(_weights_of(path), codec_card.weights, path.stem)
+    prior = tensors.pop(PRIOR, None)
+    make = partial(_build_codec, backbone, codec_card.configuration, _options_of(path, codec_card))
+    codec = restore(path, "arguments", make, tensors).requires_grad_(False)
+    model = OffloadedModel(backbone, codec, find_task(codec_card.name, root))
     model.fingerprint = int(codec_card.weights.fingerprint, 16)
-    if beside:
-        model.prior = _read_prior(path, codec, beside[PRIOR])
+    if prior is not None:
+        model.prior = _read_prior(path, codec, prior)
     return model
 
 
@@ -242,13 +259,23 @@ def _read_prior(path: Path, codec: Codec, tensor: Tensor) -> PriorTables:
 def _options_of(path: Path, codec_card: CodecCard) -> CodecOptions:
     try:
         return CodecOptions(**codec_card.arguments)
-    except (TypeError, ValueError) as error:
+    except Exception as error:
         raise WeightsError(f"{path}: its arguments are none of a codec's options: {error}") from error
 
 
 def _build_codec(backbone: Backbone, configuration: Configuration, options: CodecOptions) -> Codec:
     point = configuration.offload_point
     return Codec(backbone.feature_shape(point), configuration, backbone.num_tokens(point), options)
+
+
+def _check_same_backbone(found: Backbone, rebuilt: Backbone) -> None:
+    for fact in ("clip_shape", "num_classes", "offload_points", "mean", "std"):
+        own, built = getattr(found, fact), getattr(rebuilt, fact)
+        if own != built:
+            raise ValueError(
+                f"the builder and its arguments make a backbone whose {fact} is {built}, found {own}: give "
+                "the arguments that this one was made with"
+            )
 
 
 def _check_same_feature(codec: Codec, rebuilt: Codec) -> None:

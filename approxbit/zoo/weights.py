@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -38,7 +38,7 @@ def compute_fingerprint(tensors: Mapping[str, Tensor], label: str = "") -> int:
 def save_weights(
     path: Path, module: nn.Module, label: str = "", beside: Mapping[str, Tensor] | None = None
 ) -> WeightsRecord:
-    """Write a module's state, all of it or nothing; the inverse of `load_weights`.
+    """Write a module's state, all of it or nothing; the inverse of `read_weights`.
 
     Args:
         path: The safetensors file.
@@ -47,7 +47,7 @@ def save_weights(
         beside: Further tensors of the file, of names that the module does not have.
 
     Returns:
-        The record that `load_weights` checks the file against.
+        The record that `read_weights` checks the file against.
     """
     tensors = {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
@@ -62,37 +62,54 @@ def save_weights(
     )
 
 
-def load_weights(
-    path: Path, module: nn.Module, record: WeightsRecord, label: str = "", beside: Collection[str] = ()
-) -> dict[str, Tensor]:
-    """Fill a module from a file: every tensor of both, or none and an error.
+def read_weights(path: Path, record: WeightsRecord, label: str = "") -> dict[str, Tensor]:
+    """The tensors of a file, on the CPU; the inverse of `save_weights`.
 
     Args:
         path: The safetensors file.
-        module: What to fill.
         record: What the file must hold.
         label: What enters the fingerprint beside the tensors.
-        beside: Names of tensors that the file may hold beside those of the module.
-
-    Returns:
-        The tensors of `beside` that are there.
 
     Raises:
         HashMismatchError: The file or its content is not what the record describes.
-        MissingKeyError: The file lacks a tensor of the module, or has one that nobody knows.
-        WrongShapeError: A tensor has another shape than the module's.
-        WeightsError: The file cannot be read, or a tensor has another dtype than the module's.
+        MissingKeyError: The file lacks a tensor of the record, or has another.
+        WrongShapeError: A tensor has another shape than in the record.
+        WeightsError: The file cannot be read.
     """
     tensors = _read(path, record.sha256)
-    of_module = {name: tensor for name, tensor in tensors.items() if name not in beside}
-    check_fit(path, module, of_module)
+    shapes = {name: tuple(shape) for name, shape in record.shapes.items()}
+    _check_shapes(path, "the card", shapes, tensors)
     found = f"{compute_fingerprint(tensors, label):016x}"
     if found != record.fingerprint:
         raise HashMismatchError(
             f"{path}: the card promises the fingerprint {record.fingerprint}, found {found}"
         )
-    module.load_state_dict(of_module, strict=True)
-    return {name: tensor for name, tensor in tensors.items() if name in beside}
+    return tensors
+
+
+def fill(path: Path, module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Give a module its weights: all of them, or none and an error.
+
+    On the meta device they take the place of its own; elsewhere they are copied into these. Tensors that the
+    module has under several names stay one.
+
+    Raises:
+        MissingKeyError: A tensor of the module is missing, or one is not the module's.
+        WrongShapeError: A tensor has another shape than the module's.
+        WeightsError: A tensor has another dtype than the module's.
+    """
+    check_fit(path, module, tensors)
+    if not any(tensor.is_meta for tensor in module.state_dict().values()):
+        module.load_state_dict(dict(tensors), strict=True)
+        return
+    new: dict[int, Tensor] = {}
+    for name, own in module.state_dict(keep_vars=True).items():
+        if id(own) not in new:
+            copied = tensors[name].clone()
+            is_parameter = isinstance(own, nn.Parameter)
+            new[id(own)] = nn.Parameter(copied, own.requires_grad) if is_parameter else copied
+    filled = {name: new[id(own)] for name, own in module.state_dict(keep_vars=True).items()}
+    module.load_state_dict(filled, strict=True, assign=True)
 
 
 def check_fit(path: Path, module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
@@ -104,22 +121,30 @@ def check_fit(path: Path, module: nn.Module, tensors: Mapping[str, Tensor]) -> N
         WeightsError: A tensor has another dtype than the module's.
     """
     state = module.state_dict()
-    expected_names, found_names = set(state), set(tensors)
-    if expected_names != found_names:
-        raise MissingKeyError(
-            f"{path}: the tensors must be those of {type(module).__name__}; "
-            f"missing: {', '.join(sorted(expected_names - found_names)) or 'none'}, "
-            f"unknown: {', '.join(sorted(found_names - expected_names)) or 'none'}"
-        )
+    shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    _check_shapes(path, type(module).__name__, shapes, tensors)
     for name, expected in state.items():
-        found = tensors[name]
-        if found.shape != expected.shape:
-            raise WrongShapeError(
-                f"{path}: the tensor {name} must have the shape {tuple(expected.shape)}, "
-                f"found {tuple(found.shape)}"
+        if tensors[name].dtype != expected.dtype:
+            raise WeightsError(
+                f"{path}: the tensor {name} must be {expected.dtype}, found {tensors[name].dtype}"
             )
-        if found.dtype != expected.dtype:
-            raise WeightsError(f"{path}: the tensor {name} must be {expected.dtype}, found {found.dtype}")
+
+
+def _check_shapes(
+    path: Path, owner: str, shapes: Mapping[str, tuple[int, ...]], tensors: Mapping[str, Tensor]
+) -> None:
+    expected, found = set(shapes), set(tensors)
+    if expected != found:
+        raise MissingKeyError(
+            f"{path}: the tensors must be those of {owner}; "
+            f"missing: {', '.join(sorted(expected - found)) or 'none'}, "
+            f"unknown: {', '.join(sorted(found - expected)) or 'none'}"
+        )
+    for name, shape in shapes.items():
+        if tuple(tensors[name].shape) != shape:
+            raise WrongShapeError(
+                f"{path}: the tensor {name} must have the shape {shape}, found {tuple(tensors[name].shape)}"
+            )
 
 
 def _read(path: Path, sha256: str) -> dict[str, Tensor]:
