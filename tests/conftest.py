@@ -44,6 +44,7 @@ _family = load_file(HERE / "demo" / "small_family.py")
 lut, checkpoints, cache = _family.lut, _family.checkpoints, _family.cache
 prepared, family = _family.prepared, _family.family
 
+own_package = load_file(HERE / "own_package.py").own_package
 
 # What exports, trains, starts programs or fills an environment of its own: `make test-fast` leaves it out.
 SLOW = (

@@ -253,9 +253,7 @@ def test_missing_and_unknown_tensors_are_named(checkpoints: Path) -> None:
     tensors = load_file(checkpoints / "toy" / "8-Enc-B3.safetensors")
     tensors["codebook.surplus"] = tensors.pop("codebook.offset")
     rewrite_weights(checkpoints, tensors)
-    expected = (
-        r"\.safetensors: .* those of the card; missing: codebook\.offset, unknown: codebook\.surplus"
-    )
+    expected = r"\.safetensors: .* those of the card; missing: codebook\.offset, unknown: codebook\.surplus"
     with pytest.raises(MissingKeyError, match=expected):
         zoo.load("toy/8-Enc-B3", checkpoints)
 

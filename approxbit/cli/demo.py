@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, List, Tuple
 
 import typer
 
-from approxbit.cli.console import FAMILY, JSON, THREADS, print_json, print_table, print_text, progress
+from approxbit.cli.console import FAMILY, JSON, THREADS, TRUST, print_json, print_table, print_text, progress
 
 if TYPE_CHECKING:
     from approxbit.report import Report
@@ -32,6 +32,7 @@ def demo(
     slowdown: float = SLOWDOWN,
     threads: int = THREADS,
     as_json: bool = JSON,
+    trust: List[str] = TRUST,
 ) -> None:
     """Answer held-out videos over a shaped link, and write a report.
 

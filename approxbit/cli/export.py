@@ -1,17 +1,20 @@
 """`approxbit export`: a model for a device."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, List
 
 import typer
 
-from approxbit.cli.console import progress
+from approxbit.cli.console import TRUST, say
 
 if TYPE_CHECKING:
     from approxbit.offload import OffloadedModel
 
 CONFIG = typer.Option(
-    ..., "--config", help="Such as digits-movinet/16-Enc-B5; mvitv2_b/64-Enc-B8 is a builder's, untrained."
+    ...,
+    "--config",
+    help="Such as digits-movinet/16-Enc-B5; or, untrained, of a builder, such as mvitv2_b/64-Enc-B8 and "
+    "my_package.models:make/64-Enc-B8.",
 )
 TARGET = typer.Option("onnxruntime", help="The target: a name under export/targets, or a JSON file.")
 OUT = typer.Option(..., help="Folder for the artefact; an older export in it is replaced.")
@@ -25,6 +28,7 @@ def export(
     out: Path = OUT,
     whole: bool = WHOLE,
     triton: Path = TRITON,
+    trust: List[str] = TRUST,
 ) -> None:
     """Write both halves of a model as ONNX, check them against the target, say what to do on the device."""
     from approxbit.exporting.export import export_model
@@ -33,7 +37,7 @@ def export(
 
     chosen = load_target(target)
     model = _find_model(config)
-    progress().print(f"exporting {config} for {chosen.name}", highlight=False, markup=False)
+    say(f"exporting {config} for {chosen.name}")
     folder = export_model(model, chosen, out, config, whole=whole)
     typer.echo(f"{folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
     if triton is not None:
@@ -45,9 +49,12 @@ def export(
 
 def _find_model(name: str) -> "OffloadedModel":
     """A trained model of the zoo, or an untrained one of a builder."""
-    from approxbit.zoo import BUILDERS, build, load
+    from approxbit.trust import trust_package_of
+    from approxbit.zoo import build, is_builder, load
 
-    if name.partition("/")[0] not in BUILDERS:
+    builder = name.partition("/")[0]
+    if not is_builder(builder):
         return load(name)
-    progress().print(f"{name} is built anew: its weights are random", highlight=False, markup=False)
+    trust_package_of(builder)
+    say(f"{name} is built anew: the weights of its codec are random, and those that {builder} does not load")
     return build(name).eval()

@@ -10,9 +10,12 @@ import typer
 from approxbit.cli.console import DATA, JSON, TRUST, print_json, print_table, print_text
 from approxbit.cli.models import describe_models, print_models
 from approxbit.errors import advise_install
+from approxbit.trust import trust_package_of
 
 NAME = typer.Argument(
-    ..., help="A family (digits-movinet), a model (digits-movinet/16-Enc-B5) or a builder (mvitv2_b)."
+    ...,
+    help="A family (digits-movinet), a model (digits-movinet/16-Enc-B5), a builder (mvitv2_b) or an import "
+    "path (my_package.models:make).",
 )
 POINTS = typer.Option(
     False, "--points", help="Show where the backbone can be cut; needs torch. Of a builder always shown."
@@ -87,12 +90,16 @@ def _find(name: str) -> Dict[str, Any]:
         return {**_family_facts(name), "models": models}
     known = f"the families {', '.join(list_families()) or '(none)'}, a model of one"
     try:
-        from approxbit.zoo import BUILDERS
+        from approxbit.zoo import BUILDERS, is_builder
     except ModuleNotFoundError as error:
         hint = f"builders such as mvitv2_b need {advise_install(str(error.name))}"
         raise ImportError(f"expected {known} or a builder, found {name!r}; {hint}") from error
-    if name not in BUILDERS:
-        raise ValueError(f"expected {known} or a builder ({', '.join(sorted(BUILDERS))}), found {name!r}")
+    if not is_builder(name):
+        raise ValueError(
+            f"expected {known}, a builder ({', '.join(sorted(BUILDERS))}) or an import path such as "
+            f"my_package.models:make, found {name!r}"
+        )
+    trust_package_of(name)
     return {"name": name, "kind": "builder", "builder": name, "arguments": {}}
 
 
@@ -117,17 +124,11 @@ def _family_facts(family: str) -> Dict[str, Any]:
 
 def _find_points(facts: Dict[str, Any]) -> List[Dict[str, Any]]:
     """Where the backbone behind a name can be cut."""
-    from approxbit.families import BackboneCard, card
     from approxbit.zoo import list_offload_points
 
-    if "builder" not in facts:
-        if "backbone" not in facts:
-            raise ValueError(
-                f"{facts['name']} has codecs only: name one of them to see its backbone's points"
-            )
-        owner = card(facts["backbone"])
-        assert isinstance(owner, BackboneCard)
-        facts = {"builder": owner.builder, "arguments": owner.arguments}
+    name = facts["name"] if "builder" in facts else facts.get("backbone")
+    if name is None:
+        raise ValueError(f"{facts['name']} has codecs only: name one of them to see its backbone's points")
     return [
         {
             "offload_point": point.name,
@@ -137,7 +138,7 @@ def _find_points(facts: Dict[str, Any]) -> List[Dict[str, Any]]:
             "edge_flops": point.edge_flops,
             "edge_flops_share": round(point.edge_flops_share, 4),
         }
-        for point in list_offload_points(facts["builder"], facts["arguments"])
+        for point in list_offload_points(name)
     ]
 
 

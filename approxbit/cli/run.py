@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterator, List, NamedTuple, Optiona
 
 import typer
 
-from approxbit.cli.console import FAMILY, JSON, THREADS, Engine, print_json, print_table, say
+from approxbit.cli.console import FAMILY, JSON, THREADS, TRUST, Engine, print_json, print_table, say
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,6 +62,7 @@ def run(
     top: int = TOP,
     threads: int = THREADS,
     as_json: bool = JSON,
+    trust: List[str] = TRUST,
 ) -> None:
     """Answer your own video files: edge half and encoder here, the rest in a server process.
 
@@ -112,11 +113,10 @@ def _num_frames(family: str, prepared: Optional[Path]) -> int:
 
         return load_card(load_prepared(prepared).whole).clip_format.num_frames
     from approxbit.families import card
-    from approxbit.zoo import build_backbone
+    from approxbit.zoo import sketch_backbone
 
     first = card(f"{family}/{_configurations(family)[0]}")
-    owner: Any = card(getattr(first, "backbone", family))
-    return build_backbone(owner.builder, owner.arguments).clip_shape[1]
+    return sketch_backbone(getattr(first, "backbone", family)).clip_shape[1]
 
 
 def _read(paths: List[Path], num_frames: int, window_step: int, failures: Dict[str, str]) -> Iterator[Window]:

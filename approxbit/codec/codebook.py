@@ -75,5 +75,8 @@ def _fair_start(
     channels: int, codebook_size: int
 ) -> tuple[Float[nn.Parameter, "channel bit"], Float[nn.Parameter, " channel"]]:
     """A matrix and an offset for which fair, independent bits give channels of mean 0 and variance 1."""
-    matrix: Tensor = torch.randn(channels, codebook_size) * (2 / codebook_size**0.5)
+    matrix: Tensor = torch.randn(channels, codebook_size)
+    if matrix.is_meta:  # arithmetic there makes torch import for seconds, for nothing
+        return nn.Parameter(matrix), nn.Parameter(torch.empty(channels))
+    matrix = matrix * (2 / codebook_size**0.5)
     return nn.Parameter(matrix), nn.Parameter(-matrix.sum(dim=1) / 2)

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
 from rich.progress import track
 
@@ -24,7 +23,7 @@ from approxbit.exporting.export import export_model
 from approxbit.exporting.gate import load_target
 from approxbit.exporting.graph import require_export_packages
 from approxbit.files import PathLike
-from approxbit.zoo import build_backbone, card, load_family
+from approxbit.zoo import card, load_family, sketch_backbone
 
 FLOAT32_BYTES = 4
 
@@ -98,8 +97,7 @@ def _publish(made: Path, wanted: Wanted) -> None:
 def _write(family: str, wanted: WantedFamily, checkpoints: PathLike | None) -> None:
     codec: Any = card(wanted.whole.name, checkpoints)
     owner: Any = card(codec.backbone, checkpoints)
-    with torch.device("meta"):  # its shapes are asked for, no weight is
-        backbone = build_backbone(owner.builder, owner.arguments)
+    backbone = sketch_backbone(owner.name, checkpoints=checkpoints)
     prepared = PreparedFamily(
         family,
         owner.task.asking(codec.asked),

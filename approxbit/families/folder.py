@@ -105,7 +105,7 @@ def _nested_sizes(card: Path) -> list[int]:
         sizes = load_json(card, Dict[str, Any], WeightsError)["arguments"]["nested_sizes"]
     except (WeightsError, LookupError, TypeError):
         return []
-    return [size for size in sizes if isinstance(size, int) and size > 0] if isinstance(sizes, list) else []
+    return [size for size in sizes if type(size) is int and size > 0] if isinstance(sizes, list) else []
 
 
 def locate_family(root: Path, family: str) -> Path:

@@ -8,11 +8,13 @@ import logging
 from approxbit.processes import serve_until_told
 from approxbit.server.grpc_server import GrpcServer
 from approxbit.server.loading import load_service
+from approxbit.trust import trust
 
 
 def main() -> None:
     """Load, listen, say the port on standard output, serve until told to stop."""
     options = _parse()
+    trust(*options.trust)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")  # to standard error
     service = load_service(options.family, options.checkpoints, options.threads)
     server = GrpcServer(service, options.port, options.host)
@@ -28,6 +30,9 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=0, help="0 for any free port (default)")
     parser.add_argument("--threads", type=int, default=1, help="threads for each operator of the model")
     parser.add_argument("--checkpoints", help="the zoo's folder (default: the one that approxbit.load finds)")
+    parser.add_argument(
+        "--trust", action="append", default=[], metavar="PACKAGE", help="a package whose code cards may name"
+    )
     parser.add_argument(
         "--ends-with-stdin", action="store_true", help="also stop when standard input is closed"
     )

@@ -19,6 +19,7 @@ from approxbit.training.memory import keep_freed_memory
 from approxbit.training.micro_batches import StreamedModule
 from approxbit.training.objective import answer_for, compute_top1, task_loss
 from approxbit.training.schedule import warmup_cosine
+from approxbit.trust import trust_package_of
 
 Batch = tuple[Float[Tensor, "batch 3 time height width"], Int64[Tensor, " batch"]]
 
@@ -27,17 +28,20 @@ class BackboneModule(StreamedModule):
     """Cross-entropy training of a backbone for the task of its data.
 
     Args:
-        backbone: Name of a builder, such as `movinet_a0`.
-        arguments: Keyword arguments of the builder, such as `num_classes`.
+        backbone: Name of a builder, such as `movinet_a0`, or an import path, such as
+            `my_package.models:make`, whose package is trusted from now on; or a family, to go on from it.
+        arguments: Keyword arguments of the builder, such as `num_classes` and `clip_shape`; a family has its
+            own.
         learning_rate: Peak rate of AdamW.
         weight_decay: Of matrices and convolutions; norms, biases and scalars have none.
         warmup: Share of the steps over which the rate rises.
         label_smoothing: Of the plain cross-entropy when `every_label_set` is off.
         every_label_set: Train the answers in the task's coarser label sets too.
-        start: A family of the zoo (`digits-movinet`) whose backbone to go on from, instead of from scratch.
+        start: A family of the zoo (`digits-movinet`) whose weights to go on from, instead of from scratch.
 
     Raises:
-        ValueError: The backbone of `start` does not have the weights of `backbone`.
+        ValueError: The backbone of `start` does not have the weights of `backbone`, or arguments or `start`
+            stand beside a family.
     """
 
     mean: Tensor
@@ -57,7 +61,11 @@ class BackboneModule(StreamedModule):
         super().__init__()
         self.save_hyperparameters()
         # The layout in which depthwise 3D convolutions are twice as fast on a CPU.
-        built = zoo.build_backbone(backbone, arguments or {})
+        self.builder, self.arguments = backbone, dict(arguments or {})
+        if not zoo.is_builder(backbone):
+            self.builder, self.arguments, start = _of_family(backbone, arguments, start)
+        trust_package_of(backbone)
+        built = zoo.build_backbone(self.builder, self.arguments)
         self.backbone = built.train().to(memory_format=torch.channels_last_3d)
         self.task = Classification.of_names()
         if start is not None:
@@ -135,3 +143,18 @@ class BackboneModule(StreamedModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": LambdaLR(optimizer, schedule), "interval": "step"},
         }
+
+
+def _of_family(
+    family: str, arguments: Mapping[str, Any] | None, start: str | None
+) -> tuple[str, dict[str, Any], str]:
+    """The builder of a family and its arguments, and whose weights to start from."""
+    if arguments or start is not None:
+        raise ValueError(
+            f"the family {family} has its own weights and arguments, "
+            f"found start={start!r} and arguments={dict(arguments or {})!r} beside it"
+        )
+    card = zoo.card(family)
+    if not isinstance(card, zoo.BackboneCard):
+        raise ValueError(f"expected a family or a builder, found the codec {family!r}")
+    return card.builder, dict(card.arguments), family

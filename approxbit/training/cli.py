@@ -20,6 +20,7 @@ from approxbit.training.checkpoints import last_checkpoint
 from approxbit.training.codec_module import CodecModule
 from approxbit.training.data import ClipData
 from approxbit.training.features import FeatureData
+from approxbit.trust import trust
 
 _HARMLESS = (
     "LightningCLI's args parameter",  # it suspects that the command line is read twice; it is read here only
@@ -41,12 +42,14 @@ class TrainingCLI(LightningCLI):
     Beside `model`, `data` and `trainer`, a recipe may hold:
 
     - `configurations`: train one codec after another; `model.configuration` is filled in.
+    - `trust`: packages whose code the cards of families may name, such as `my_package`.
     - `cache_features`: compute the frozen edge half's features once, instead of once an epoch; they
       are kept in the cache folder.
     """
 
     def before_instantiate_classes(self) -> None:
         """Logs go beside the checkpoints, as a table and for TensorBoard, unless a recipe differs."""
+        trust(*self.config.trust)
         trainer = self.config.trainer
         if trainer.logger is None:
             root = trainer.default_root_dir or "runs"
@@ -62,6 +65,7 @@ class TrainingCLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """The options that stand beside Lightning's own."""
         parser.add_argument("--configurations", type=list[str], default=[])
+        parser.add_argument("--trust", type=list[str], default=[])
         parser.add_argument("--cache_features", type=bool, default=False)
         parser.add_argument("--threads", type=int | None, default=None)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -52,12 +52,12 @@ class CodecModule(StreamedModule):
     A batch holds clips of RGB in [0, 1], or features that `FeatureData` computed before.
 
     Args:
-        backbone: A release of the zoo (`digits-movinet`), or the name of a builder (`mvitv2_b`), which has
-            the task of its data.
+        backbone: A family of the zoo (`digits-movinet`); or a builder (`mvitv2_b`) or an import path
+            (`my_package.models:make`), which have the task of their data.
         configuration: Such as `16-Enc-B5`.
         label_set: The one of the backbone's task that the task loss asks for; by default the task says which.
-        weights: Safetensors file with the weights of a builder; a release has its own.
-        num_classes: Classes of a builder's answer, where they are not its default.
+        weights: Of a builder, as `find_backbone` takes them; a family has its own.
+        arguments: Keyword arguments of the builder, such as `num_classes` and `clip_shape`.
         options: Of the codec: widths, self-attention in the encoder, nested sizes; the paper's by default.
         binarizer: How bits get their gradient; the paper's `Threshold` by default.
         objective: Weights of the terms; those of Eq. 3 by default.
@@ -78,7 +78,7 @@ class CodecModule(StreamedModule):
         configuration: str,
         label_set: str = "",
         weights: str | None = None,
-        num_classes: int | None = None,
+        arguments: Mapping[str, Any] | None = None,
         options: CodecOptions = CodecOptions(),  # noqa: B008 - frozen
         binarizer: Binarizer | None = None,
         objective: ObjectiveWeights = ObjectiveWeights(),  # noqa: B008 - frozen
@@ -92,11 +92,11 @@ class CodecModule(StreamedModule):
         self.configuration = Configuration.parse(configuration)
         self.objective, self.optimization = objective, optimization
         self.statistics_batches = statistics_batches
-        frozen = find_backbone(backbone, weights, num_classes)
+        frozen = find_backbone(backbone, weights, arguments)
         point = self.configuration.offload_point
         shape, num_tokens = frozen.feature_shape(point), frozen.num_tokens(point)
         codec = Codec(shape, self.configuration, num_tokens, options, binarizer)
-        task = None if backbone in zoo.BUILDERS else zoo.find_task(backbone).asking(label_set)
+        task = None if zoo.is_builder(backbone) else zoo.find_task(backbone).asking(label_set)
         self.model = OffloadedModel(frozen, codec, task)
         self._num_bits = self.configuration.codebook_size * self.configuration.num_positions(
             shape.size, num_tokens

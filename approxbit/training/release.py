@@ -51,7 +51,7 @@ class Release(L.Callback):
         if not isinstance(module, CodecModule):
             return
         backbone, root = module.hparams["backbone"], self.folder.parent
-        if backbone in zoo.BUILDERS:
+        if zoo.is_builder(backbone):
             raise ValueError(
                 f"expected a backbone with a card in {root}, found the builder {backbone!r}: "
                 "save it there as a family (approxbit.zoo.save_backbone), and train for that family"
@@ -89,8 +89,8 @@ class Release(L.Callback):
             zoo.save_backbone(
                 self.folder,
                 module.backbone.to(memory_format=torch.contiguous_format),
-                builder=module.hparams["backbone"],
-                arguments=module.hparams["arguments"],
+                builder=module.builder,
+                arguments=module.arguments,
                 task=module.task,
                 provenance=provenance,
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import torch
@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from approxbit.errors import HashMismatchError, MissingKeyError, WeightsError, WrongShapeError
 from approxbit.families.cards import WeightsRecord
 from approxbit.files import read_bytes, sha256_of, write_whole
+
+NUM_NAMED = 20  # of the tensors in a message
 
 
 def compute_fingerprint(tensors: Mapping[str, Tensor], label: str = "") -> int:
@@ -137,14 +139,18 @@ def _check_shapes(
     if expected != found:
         raise MissingKeyError(
             f"{path}: the tensors must be those of {owner}; "
-            f"missing: {', '.join(sorted(expected - found)) or 'none'}, "
-            f"unknown: {', '.join(sorted(found - expected)) or 'none'}"
+            f"missing: {_listed(expected - found)}, unknown: {_listed(found - expected)}"
         )
     for name, shape in shapes.items():
         if tuple(tensors[name].shape) != shape:
             raise WrongShapeError(
                 f"{path}: the tensor {name} must have the shape {shape}, found {tuple(tensors[name].shape)}"
             )
+
+
+def _listed(names: Collection[str]) -> str:
+    first = ", ".join(sorted(names)[:NUM_NAMED])
+    return f"{first}, ... ({len(names)} in all)" if len(names) > NUM_NAMED else first or "none"
 
 
 def _read(path: Path, sha256: str) -> dict[str, Tensor]:

@@ -18,14 +18,14 @@ def test_a_builder_takes_published_weights_by_path_and_address(published, tmp_pa
     path = tmp_path / "modelA0_statedict_v3"
     torch.save(published.state_dict(), path)
     for weights in (str(path), path.as_uri()):
-        found = find_backbone("movinet_small", weights, num_classes=9).state_dict()
+        found = find_backbone("movinet_small", weights, {"num_classes": 9}).state_dict()
         assert all(torch.equal(found[name], value) for name, value in published.state_dict().items())
 
 
 def test_weights_for_other_classes_are_refused(published, tmp_path):
     torch.save(published.state_dict(), tmp_path / "weights")
     with pytest.raises(WrongShapeError, match=r"2 misshapen: classifier\.3"):
-        find_backbone("movinet_small", str(tmp_path / "weights"), num_classes=8)
+        find_backbone("movinet_small", str(tmp_path / "weights"), {"num_classes": 8})
 
 
 def test_weights_that_are_not_there_are_refused():
@@ -34,4 +34,4 @@ def test_weights_that_are_not_there_are_refused():
 
 
 def test_without_weights_a_builder_stays_random():
-    assert find_backbone("movinet_small", num_classes=8).num_classes == 8
+    assert find_backbone("movinet_small", arguments={"num_classes": 8}).num_classes == 8
