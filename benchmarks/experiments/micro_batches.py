@@ -2,8 +2,8 @@
 
     python benchmarks/experiments/micro_batches.py    # 3 minutes on one core
 
-50 clips of Digits-in-Motion, in parts of 16, 16, 16 and 2: once by `MicroBatches`, in float64 and float32, and
-once by Lightning's `accumulate_grad_batches`. An error is the length of the difference as a share of the
+50 clips of Digits-in-Motion, in parts of 16, 16, 16 and 2: once by `MicroBatches`, in float64 and float32,
+and once by Lightning's `accumulate_grad_batches`. An error is the length of the difference as a share of the
 length of the whole batch's gradient, over all learned weights, before the first step.
 """
 
