@@ -64,7 +64,8 @@ def peak_bytes(compute: Callable[[], object]) -> int:
 
     Every operator is watched, on any device; what operators use inside themselves is not seen.
     """
-    with _Watch() as watch:
+    watch = _Watch()
+    with watch:
         compute()
     return watch.peak
 
@@ -73,7 +74,7 @@ class _Watch(TorchDispatchMode):
     """Counts the storages that appear, and those that go."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.now = self.peak = 0
         self._known: set[int] = set()
 

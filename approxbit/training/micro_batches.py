@@ -82,8 +82,7 @@ class MicroBatches(L.Callback):
         assert isinstance(pl_module, StreamedModule)
         self._batch = batch
         if self.size is None:
-            found = self._find_size(trainer, pl_module)
-            found = torch.tensor(found, device=pl_module.device)
+            found = torch.tensor(self._find_size(trainer, pl_module), device=pl_module.device)
             self.size = int(trainer.strategy.reduce(found, reduce_op="min"))
 
     def _find_size(self, trainer: L.Trainer, module: StreamedModule) -> int:
@@ -166,6 +165,7 @@ class StreamedModule(L.LightningModule, ABC):
 
     micro_batches: MicroBatches | None = None
     at_hand: tuple[MicroBatch, Any]
+    _terms_before: dict[str, Any]
 
     @abstractmethod
     def compute_terms(self, batch: Any, part: Part) -> dict[str, Float[Tensor, ""]]:

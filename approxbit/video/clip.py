@@ -48,10 +48,11 @@ class ClipBuilder:
             return self._orientation.apply(_view(self._converter(frame, "rgb24", width, height)))
         if _num_bytes(frame) < _LARGE_FRAME_BYTES:
             shown = self._orientation.apply(_view(self._converter(frame, "rgb24", width, height)))
-            return resize_short_side(shown[None], short_side)[0]
+            small: np.ndarray = resize_short_side(shown[None], short_side)[0]
+            return small
         # Through planes of colour, because FFmpeg's scaler halves the chroma of packed RGB.
-        small = width * short_side // shorter, height * short_side // shorter
-        return self._orientation.apply(self._converter(frame, "gbrp", *small).to_ndarray())
+        size = width * short_side // shorter, height * short_side // shorter
+        return self._orientation.apply(self._converter(frame, "gbrp", *size).to_ndarray())
 
 
 def _num_bytes(frame: Any) -> int:

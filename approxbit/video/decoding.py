@@ -169,16 +169,18 @@ class Decoder:
         key_number = np.flatnonzero(recording.order == first_key)
         leads = recording.order > first_key
         leads[int(key_number[0]) if len(key_number) else 0 :] = False
-        return np.flatnonzero(~came & ~leads).tolist()
+        missing: list[Any] = np.flatnonzero(~came & ~leads).tolist()
+        return missing
 
     def _decode(self, packet: Any) -> list[Any]:
         try:
-            return self._context.decode(packet)
+            frames: list[Any] = self._context.decode(packet)
         except av.error.EOFError:
             return []
         except av.error.FFmpegError as error:
             self._refused.append((self.num_frames, error.strerror or str(error)))
             return []
+        return frames
 
     def _decode_group(self, wanted: np.ndarray, keys: np.ndarray) -> Iterator[tuple[int, Any]]:
         """The first wanted frames, until it is quicker to go on from the key frame of the next."""

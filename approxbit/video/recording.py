@@ -229,7 +229,7 @@ def _count_missing(recording: Recording, is_cut: bool) -> int:
         return int(is_cut)
     first_s, end_s = _span_s(table.dts if "avi" in kinds else table.pts, table)
     rate = _usual_rate(recording.times)
-    num_missing = round((promised_s - first_s) * rate) - len(reader)
+    num_missing: int = round((promised_s - first_s) * rate) - len(reader)
     if is_cut:
         return max(num_missing, 1)
     is_short = promised_s - end_s > max(_SHORT_S, 2 / rate) and "avi" not in kinds

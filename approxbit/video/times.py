@@ -91,7 +91,7 @@ def _filled(stamps: np.ndarray) -> np.ndarray:
     usual = _usual_step(np.diff(np.sort(stamps[known][:_DEEPEST_REORDER])))
     numbers = np.arange(len(stamps))
     before = known[np.maximum(np.searchsorted(known, numbers, side="right") - 1, 0)]
-    filled = stamps[before] + (numbers - before) * usual
+    filled: np.ndarray = stamps[before] + (numbers - before) * usual
     lead = known[0]
     filled[:lead] = stamps[known].min() - usual * np.arange(lead, 0, -1)
     return filled

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from approxbit.backbones.base import Backbone
-from approxbit.families.folder import PathLike, find_checkpoints, locate_backbone
+from approxbit.families.folder import find_checkpoints, locate_backbone
 from approxbit.families.named import read_backbone_card
+from approxbit.files import PathLike
 from approxbit.zoo.builders import build_on_meta, is_builder
 from approxbit.zoo.restoring import sketch_of_card
 

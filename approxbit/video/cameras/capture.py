@@ -16,8 +16,8 @@ from approxbit.video.cameras.retry import Retry
 from approxbit.video.cameras.ring import FrameRing
 from approxbit.video.cameras.sources import read_pictures
 from approxbit.video.cameras.timeline import Timeline
+from approxbit.video.converter import Converter
 from approxbit.video.preprocess import centre_crop, resize_short_side
-from approxbit.video.reader import Converter
 
 _BREATH_S = 1.0
 """How often a process that waits says that it lives."""
@@ -134,4 +134,5 @@ class Scaler:
             shorter = min(frame.width, frame.height)
             width, height = (side * self._size // shorter for side in (frame.width, frame.height))
             rgb = self._colour(self._shrink(frame, "yuv444p", width, height), "rgb24").to_ndarray()
-        return centre_crop(resize_short_side(rgb[None], self._size), self._size)[0]
+        picture: np.ndarray = centre_crop(resize_short_side(rgb[None], self._size), self._size)[0]
+        return picture

@@ -35,7 +35,7 @@ class CameraPolicy:
     max_lag_s: float = 5.0
     grace_s: float = 10.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for each in fields(self):
             value = getattr(self, each.name)
             if not (0 < value < math.inf):
