@@ -15,6 +15,7 @@ from approxbit.cli.export import export
 from approxbit.cli.inspect import inspect
 from approxbit.cli.measure import measure
 from approxbit.cli.models import list_models
+from approxbit.cli.new import new
 from approxbit.cli.prior import prior
 from approxbit.cli.run import run
 from approxbit.cli.select import select
@@ -32,6 +33,7 @@ app = typer.Typer(
 _TAKES_ALL = {"allow_extra_args": True, "ignore_unknown_options": True}
 app.command(short_help="Answer videos over a shaped link; write a report.")(demo)
 app.command(short_help="Answer your own video files.")(run)
+app.command(short_help="Start a project for your own model and data.")(new)
 app.command(short_help="Train a backbone or codecs by a recipe.", context_settings=_TAKES_ALL)(train)
 app.command(short_help="Give codecs their tables for entropy coding.")(prior)
 app.command(short_help="Measure the LUT of a family on this machine.")(measure)

@@ -32,14 +32,17 @@ def find_checkpoints(checkpoints: PathLike | None = None) -> Path:
     """The folder of all families.
 
     Args:
-        checkpoints: The folder; by default the environment variable APPROXBIT_CHECKPOINTS, else the one
-            that was installed with the package, else the one at the top of the repository.
+        checkpoints: The folder; by default the environment variable APPROXBIT_CHECKPOINTS, else `checkpoints`
+            in the current folder where it holds a family, else the one that was installed with the package,
+            else the one at the top of the repository.
 
     Raises:
         ValueError: There is no such folder.
     """
     named = checkpoints or os.environ.get(ENVIRONMENT_VARIABLE)
-    candidates = [Path(named)] if named else [_PACKAGE / "_checkpoints", _PACKAGE.parent / "checkpoints"]
+    shipped = [_PACKAGE / "_checkpoints", _PACKAGE.parent / "checkpoints"]
+    own = [path for path in [Path("checkpoints")] if any(path.glob("*/*.safetensors"))]
+    candidates = [Path(named)] if named else [*own, *shipped]
     for candidate in candidates:
         if candidate.is_dir():
             return candidate

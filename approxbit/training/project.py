@@ -1,0 +1,135 @@
+"""A project of the user's own: a family for a backbone, and the recipe of its first codec."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from approxbit import zoo
+from approxbit.backbones.splitting import OffloadPoint, choose_offload_points, offload_points
+from approxbit.configuration import Configuration
+from approxbit.datasets.check import match_source
+from approxbit.datasets.table import SOURCES, open_source, record_of
+from approxbit.families.folder import ENVIRONMENT_VARIABLE
+from approxbit.files import write_whole
+from approxbit.tasks import Classification
+from approxbit.training.builders import find_backbone
+from approxbit.trust import is_import_path
+
+CODEBOOK_SIZE = 16
+EARLY = 1 / 3  # of the operations: where the paper's first offload point is, too
+
+_RECIPE = """\
+# A codec of {configuration} for {backbone}, on {data}.
+#   approxbit train --config {name}.yaml
+#   approxbit prior --family {name}{trust}
+#   approxbit measure --family {name}{trust}
+#   approxbit run --family {name}{trust} my_video.mp4
+# Where the backbone can be cut:
+{points}
+# `approxbit train -- --help` explains every entry.
+seed_everything: 1
+trust: [{trusted}]
+cache_features: true
+configurations: [{configuration}]
+model:
+  class_path: approxbit.training.CodecModule
+  init_args:
+    backbone: {name}
+    configuration: {configuration}
+    options: {{nested_sizes: [4, 8]}}
+    objective: {{task: 1.0, reconstruction: 1.0, binary: 1.0, distillation: 1.0}}
+    optimization: {{learning_rate: 3.0e-3, schedule: cosine}}
+data:
+  class_path: approxbit.training.ClipData
+  init_args: {{source: {data}, batch_size: 16}}
+trainer:
+  default_root_dir: runs/{name}
+  accelerator: auto
+  devices: 1
+  max_epochs: 30
+  gradient_clip_val: 1.0
+  log_every_n_steps: 20
+  callbacks:
+    - class_path: approxbit.training.KeepLast
+    - class_path: approxbit.training.Release
+      init_args: {{family: {name}, recipe: {name}.yaml, checkpoints: {checkpoints}}}
+"""
+
+
+def start_project(
+    name: str,
+    backbone: str,
+    data: str,
+    weights: str | None = None,
+    arguments: Mapping[str, Any] | None = None,
+    configuration: str = "",
+) -> Path:
+    """Save a backbone as the family `checkpoints/<name>`, and write `<name>.yaml`, which trains its codec.
+
+    Args:
+        name: Of the family and of the recipe.
+        backbone: A builder (`mvitv2_b`) or an import path (`my_package.models:make`).
+        data: A source of clips, such as `folders:clips/`.
+        weights: For a builder, as `find_backbone` takes them.
+        arguments: Of the builder.
+        configuration: Of the codec; by default 16 bits behind the encoder, about a third into the work.
+
+    Returns:
+        The recipe.
+
+    Raises:
+        FileExistsError: There is such a family or recipe.
+        ValueError: The backbone or the data cannot be had, or are not for each other; it has no such offload
+            point; or `name` cannot be a family's.
+        DatasetError: The files of the data are not in their format.
+    """
+    root = Path(os.environ.get(ENVIRONMENT_VARIABLE) or "checkpoints")
+    recipe = Path(f"{name}.yaml")
+    for path in (root / name, recipe):
+        if path.exists():
+            raise FileExistsError(f"{path} is there already: remove it, or take another name")
+    if not zoo.is_builder(backbone):
+        raise ValueError(
+            "expected a builder such as mvitv2_b or an import path such as my_package.models:make, found "
+            f"{backbone!r}"
+        )
+    model = find_backbone(backbone, weights, arguments)
+    source, task = match_source(open_source(data), "train", Classification.of_names(), model)
+    points = offload_points(model, torch.empty(1, *model.clip_shape))
+    early = choose_offload_points(points, [EARLY])[0]
+    chosen = configuration or f"{CODEBOOK_SIZE}-Enc-{early.name}"
+    model.check_point(Configuration.parse(chosen).offload_point)
+    command = f"approxbit new {name} --backbone {backbone} --data {data}"
+    made = zoo.Provenance(recipe=str(recipe), command=command, data=record_of(source))
+    zoo.save_backbone(root / name, model, backbone, arguments, task, made)
+    packages = sorted(
+        {each.partition(":")[0].partition(".")[0] for each in (backbone, data) if is_code(each)}
+    )
+    text = _RECIPE.format(
+        name=name,
+        backbone=backbone,
+        data=json.dumps(data),
+        configuration=chosen,
+        points="\n".join(f"#   {_describe(point)}" for point in points),
+        trusted=", ".join(packages),
+        trust="".join(f" --trust {each}" for each in packages),
+        checkpoints=root,
+    )
+    write_whole(recipe, text)
+    return recipe
+
+
+def is_code(name: str) -> bool:
+    """Whether a name of a backbone or of data is an import path, and no key of a table with a place behind."""
+    return is_import_path(name) and name.partition(":")[0] not in SOURCES
+
+
+def _describe(point: OffloadPoint) -> str:
+    size = f"a feature of {point.feature_bytes:,} bytes as float32"
+    return f"{point.name}: {point.edge_flops_share:.0%} of the work on the edge, {size}"
