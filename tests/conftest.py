@@ -62,6 +62,9 @@ SLOW = (
     "test_inspect.py",
     "test_python_3_8.py",
     "training",
+    "video/cameras/test_camera.py",
+    "video/cameras/test_four_cameras.py",
+    "video/cameras/test_gstreamer.py",
 )
 
 
