@@ -133,6 +133,7 @@ class Follower:
                 said = self._process.receive(within_s=min(_LOOK_S, silence_s))
             except LinkTimeoutError:
                 if time.monotonic() - heard_s > silence_s:
+                    self._process.kill()  # it may not even hear that it is to end
                     raise LinkTimeoutError(f"{self._process.name} said nothing for {silence_s:g} s") from None
                 continue
             heard_s = time.monotonic()
