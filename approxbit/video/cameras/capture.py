@@ -17,6 +17,7 @@ from approxbit.video.cameras.ring import FrameRing
 from approxbit.video.cameras.sources import read_pictures
 from approxbit.video.cameras.timeline import Timeline
 from approxbit.video.converter import Converter
+from approxbit.video.orientation import Orientation, orientation_of
 from approxbit.video.preprocess import centre_crop, resize_short_side
 
 _BREATH_S = 1.0
@@ -60,7 +61,7 @@ class Connection:
         self._ring = ring
         self._timeline = self._new_timeline()
         self._scaler = Scaler(settings.size)
-        self._last: np.ndarray | None = None
+        self._last: tuple[np.ndarray, float] | None = None  # and when it was captured
         self._useful_s = time.monotonic()
 
     def follow(self) -> None:
@@ -96,11 +97,11 @@ class Connection:
         if self.num_frames == 0:
             say(connected=True)
         frame = self._scaler(picture.frame)
-        held = frame if self._last is None else self._last
-        for each in [held] * (place.num_frames - 1) + [frame]:
-            say(frame=self._ring.append(each), captured_s=place.captured_s)
+        last, self._last = self._last, (frame, place.captured_s)
+        for pixels, captured_s in [last or self._last] * (place.num_frames - 1) + [self._last]:
+            say(frame=self._ring.append(pixels), captured_s=captured_s)
         self.num_frames += place.num_frames
-        self._last, self._useful_s = frame, time.monotonic()
+        self._useful_s = time.monotonic()
 
     def _cut(self, cause: str, reason: str) -> None:
         if self._last is not None:  # or nothing has come since the last cut
@@ -112,7 +113,9 @@ class Connection:
 
 
 class Scaler:
-    """Makes pictures as small as the model sees them: short side resized, centre cropped.
+    """Makes pictures as small as the model sees them: short side resized, turned upright, centre cropped.
+
+    The first picture says how all of them are turned.
 
     Args:
         size: Height and width of the result.
@@ -121,6 +124,7 @@ class Scaler:
     def __init__(self, size: int):
         self._size = size
         self._shrink, self._colour = Converter(), Converter()
+        self._orientation: Orientation | None = None
 
     def __call__(self, frame: Any) -> np.ndarray:
         """RGB, uint8, `[size, size, 3]`.
@@ -134,5 +138,8 @@ class Scaler:
             shorter = min(frame.width, frame.height)
             width, height = (side * self._size // shorter for side in (frame.width, frame.height))
             rgb = self._colour(self._shrink(frame, "yuv444p", width, height), "rgb24").to_ndarray()
-        picture: np.ndarray = centre_crop(resize_short_side(rgb[None], self._size), self._size)[0]
+        if self._orientation is None:
+            self._orientation = orientation_of(frame)
+        upright = self._orientation.apply(resize_short_side(rgb[None], self._size)[0])
+        picture: np.ndarray = centre_crop(upright[None], self._size)[0]
         return picture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import os
 import signal
+import struct
 import subprocess
 import sys
 import threading
@@ -20,7 +21,8 @@ from loading import load_file
 
 from approxbit.engines.runner import ClipFormat
 from approxbit.video.cameras import Camera, CameraCounts, CameraPolicy, Dropped, camera
-from approxbit.video.reader import encode_video, read_clip
+from approxbit.video.reader import read_clip
+from approxbit.video.writer import encode_video
 
 HERE = Path(__file__).parent
 patience, rtsp = load_file(HERE / "patience.py"), load_file(HERE / "rtsp_server.py")
@@ -171,12 +173,19 @@ def test_a_file_is_a_camera_that_begins_again_and_again(video: Path, make_camera
     assert each.counts.connections == 1
 
 
-def test_a_frame_of_a_camera_is_nearly_that_of_a_file(tmp_path: Path, make_camera: MakeCamera) -> None:
+@pytest.mark.parametrize("is_turned", [False, True])
+def test_a_frame_of_a_camera_is_nearly_that_of_a_file(
+    is_turned: bool, tmp_path: Path, make_camera: MakeCamera
+) -> None:
     random = np.random.default_rng(3)
     waves = np.cumsum(np.cumsum(random.normal(size=(180, 320, 3)), 0), 1)
     scaled = (255 * (waves - waves.min((0, 1))) / np.ptp(waves, (0, 1))).astype(np.uint8)
     path = tmp_path / "still.mp4"
-    path.write_bytes(encode_video(np.stack([scaled] * 4), 10, crf=10))
+    data = bytearray(encode_video(np.stack([scaled] * 4), 10, crf=10))
+    if is_turned:  # by a quarter, as phones do: the matrix of the header of the track
+        matrix, one = data.index(b"tkhd") + 44, 1 << 16
+        data[matrix : matrix + 36] = struct.pack(">9i", 0, one, 0, -one, 0, 0, 180 * one, 0, 1 << 30)
+    path.write_bytes(data)
     with make_camera(path, num_frames=2, stride=1) as each:
         found = window_of(each).frames
     expected = ClipFormat(2, 32).crop(read_clip(path, 2))
