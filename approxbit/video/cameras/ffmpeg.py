@@ -16,7 +16,7 @@ from approxbit.video.cameras.picture import Picture, Reading
 from approxbit.video.cameras.protocol import Settings
 
 MAX_PIXELS = 8192 * 4352
-"""Of one picture; a stream that claims more is refused before anything is allocated."""
+"""Of one picture; the decoder refuses one that claims more."""
 
 _FORMATS = "rtsp,sdp,mpegts,mpjpeg,mjpeg,flv,live_flv,matroska,webm,mov,mp4,avi,mpeg,ogg,h264,hevc"
 """Nothing that names other files or addresses: no playlists, no lists of pictures."""
