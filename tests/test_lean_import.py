@@ -52,7 +52,7 @@ def test_a_command_that_reads_cards_and_luts_needs_nothing_heavy(words: list[str
 def test_a_name_that_only_torch_may_know_says_so() -> None:
     finished = run_lean("from approxbit.cli import main; main(['inspect', 'mvitv2_b'])")
     assert finished.returncode == 2
-    assert "builders such as mvitv2_b need torch: pip install 'approxbit[serve]'" in finished.stderr
+    assert "such as mvitv2_b need the package torch: pip install 'approxbit[serve]'" in finished.stderr
 
 
 def test_names_cards_and_luts_need_nothing_heavy() -> None:
