@@ -43,16 +43,17 @@ class ClipBuilder:
             self.frames[place] = shown
 
     def _shown(self, frame: Any, width: int, height: int) -> np.ndarray:
-        shorter, short_side = min(width, height), self._short_side
-        if short_side is None or short_side >= shorter:
-            return self._orientation.apply(_view(self._converter(frame, "rgb24", width, height)))
-        if _num_bytes(frame) < _LARGE_FRAME_BYTES:
-            shown = self._orientation.apply(_view(self._converter(frame, "rgb24", width, height)))
-            small: np.ndarray = resize_short_side(shown[None], short_side)[0]
-            return small
-        # Through planes of colour, because FFmpeg's scaler halves the chroma of packed RGB.
-        size = width * short_side // shorter, height * short_side // shorter
-        return self._orientation.apply(self._converter(frame, "gbrp", *size).to_ndarray())
+        shorter = min(width, height)
+        short_side = shorter if self._short_side is None else min(self._short_side, shorter)
+        if short_side == shorter or _num_bytes(frame) < _LARGE_FRAME_BYTES:
+            colours: np.ndarray = self._orientation.apply(
+                _view(self._converter(frame, "rgb24", width, height))
+            )
+            return resize_short_side(colours[None], short_side)[0]
+        # By planes of colour, because FFmpeg's scaler halves the chroma of packed RGB.
+        small = width * short_side // shorter, height * short_side // shorter
+        shown: np.ndarray = self._converter(frame, "gbrp", *small).to_ndarray()
+        return self._orientation.apply(shown)
 
 
 def _num_bytes(frame: Any) -> int:

@@ -125,13 +125,13 @@ class PacketReader:
         self._next = None
         marks = np.frombuffer(bytes(flags), np.uint8)
         is_key, is_discarded, is_corrupt = ((marks >> bit & 1).astype(bool) for bit in range(3))
-        table = [np.array(column, np.int64) for column in columns]
+        arrays = [np.array(column, np.int64) for column in columns]
         return PacketTable(
-            pts=table[0],
-            dts=table[1],
-            durations=table[2],
-            positions=table[3],
-            sizes=table[4],
+            pts=arrays[0],
+            dts=arrays[1],
+            durations=arrays[2],
+            positions=arrays[3],
+            sizes=arrays[4],
             is_key=is_key,
             is_shown=~is_discarded,
             is_corrupt=is_corrupt,

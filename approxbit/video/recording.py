@@ -23,7 +23,7 @@ _ELEMENTARY = {"h264", "hevc", "vvc", "av1", "obu", "mpegvideo", "m4v", "h263", 
 _PROMISING = {"matroska", "webm", "flv", "asf"}
 """Containers whose header says how long they are."""
 
-_SINGLE_PICTURES = {"gif", "apng", "mjpeg"}
+_PICTURE_CODECS = {"mjpeg", "png", "apng", "gif", "bmp", "tiff", "webp"}
 
 _SHORT_S = 0.5
 """A header may round by as much."""
@@ -98,9 +98,18 @@ def open_recording(source: Source, stream_index: int | None = None) -> Iterator[
     """
     with Reopenable(source) as file, PacketReader(file, stream_index) as reader, naming_errors(file.name):
         format_name = reader.opened.container.format.name
-        if format_name in _SINGLE_PICTURES and len(reader) == 1:
-            raise VideoError(f"{file.name}: expected a video, found a picture ({format_name.upper()})")
+        _check_no_picture(reader, format_name)
         yield _describe(reader, file, format_name)
+
+
+def _check_no_picture(reader: PacketReader, format_name: str) -> None:
+    opened = reader.opened
+    if len(reader) != 1 or opened.stream.codec_context.name not in _PICTURE_CODECS:
+        return
+    if opened.container.streams.audio:
+        raise VideoError(f"{opened.name}: expected a video, found sound only, with a picture")
+    if format_name in _PICTURE_CODECS:
+        raise VideoError(f"{opened.name}: expected a video, found a picture ({format_name.upper()})")
 
 
 def _describe(reader: PacketReader, file: Reopenable, format_name: str) -> Recording:
