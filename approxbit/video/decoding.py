@@ -116,11 +116,11 @@ class Decoder:
         damage, times_s = self.recording.damage, self.recording.times.times_s
         for number in self._damaged:
             damage = damage.add(0, 1, number, _time_of(number, times_s), "the decoder found errors in it")
-        for number in self._holes[len(self._damaged) :]:
+        missing = self._missing()
+        for number in self._holes[len(self._damaged) + len(missing) :]:
             damage = damage.add(
                 0, 1, number, _time_of(number, times_s), "there are zeros in place of its data"
             )
-        missing = self._missing()
         for number in missing:
             damage = damage.add(1, 0, number, _time_of(number, times_s), "no frame came out of its packet")
         for number, reason in self._refused[len(missing) + len(self._damaged) :]:

@@ -11,7 +11,7 @@ from approxbit.errors import VideoError
 from approxbit.video.damage import Damage
 from approxbit.video.opening import Opened, Reopenable, Source, naming_errors
 from approxbit.video.packets import PacketReader, PacketTable
-from approxbit.video.structure import count_missing_bytes, is_broken_matroska
+from approxbit.video.structure import count_missing_bytes, is_broken
 from approxbit.video.times import MAX_FRAME_RATE, NO_TIME, Clock, Placed, period_of, place
 
 _WRAP_BITS = {"mpegts": 33, "mpeg": 33}
@@ -136,9 +136,8 @@ def _describe(reader: PacketReader, file: Reopenable, format_name: str) -> Recor
     with file.bytes_of_it() as data:
         num_missing_bytes = count_missing_bytes(data, format_name)
         gaps = _gaps(times, np.flatnonzero(np.isin(order, placed.joints)))
-        # Matroska may have been recorded with gaps; a stream of broadcast may not.
-        is_lost = format_name in _WRAP_BITS
-        is_lost |= "matroska" in format_name and bool(gaps) and is_broken_matroska(data)
+        # A stream of broadcast is steady; others may have been recorded with gaps.
+        is_lost = bool(gaps) and (format_name in _WRAP_BITS or is_broken(data, format_name))
     return recording._replace(damage=_damage(recording, num_missing_bytes, gaps if is_lost else []))
 
 

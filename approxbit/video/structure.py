@@ -68,10 +68,31 @@ def _end_of_riff(file: IO[bytes], size: int) -> int:
     return min(at, size) if at == size + 1 else at
 
 
-def is_broken_matroska(file: IO[bytes]) -> bool:
-    """Whether the elements of a Matroska file do not follow each other without a hole."""
+def is_broken(file: IO[bytes], format_name: str) -> bool:
+    """Whether the parts of a Matroska or Flash file do not follow each other as their lengths say.
+
+    Other formats, which have no such chain, are taken for sound.
+    """
     file.seek(0, os.SEEK_END)
-    size, at = file.tell(), 0
+    size = file.tell()
+    if "matroska" in format_name:
+        return _is_broken_matroska(file, size)
+    return format_name == "flv" and _is_broken_flash(file, size)
+
+
+def _is_broken_flash(file: IO[bytes], size: int) -> bool:
+    """Each tag is followed by its length."""
+    at = int.from_bytes(_read(file, 5, 4), "big") + 4
+    while at + 15 <= size:
+        length = 11 + int.from_bytes(_read(file, at + 1, 3), "big")
+        if int.from_bytes(_read(file, at + length, 4), "big") != length:
+            return True
+        at += length + 4
+    return False
+
+
+def _is_broken_matroska(file: IO[bytes], size: int) -> bool:
+    at = 0
     while at < size:
         name, start, length = _element(file, at)
         if not name:

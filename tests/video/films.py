@@ -60,7 +60,7 @@ def film(
 
 
 def with_streams(*parts: tuple[bytes, int], container: str = "matroska") -> bytes:
-    """The first streams of some files in one, each with FFmpeg's marks (1: default, 1024: attached picture)."""
+    """The first streams of some files in one, each with its marks (1: default)."""
     file = io.BytesIO()
     inputs = [av.open(io.BytesIO(data)) for data, _ in parts]
     with av.open(file, "w", format=container) as output:
@@ -77,11 +77,13 @@ def with_streams(*parts: tuple[bytes, int], container: str = "matroska") -> byte
     return file.getvalue()
 
 
-def song() -> bytes:
-    """A second of silence."""
+def song(cover: bytes = b"") -> bytes:
+    """A second of silence, with a picture attached to it."""
     file = io.BytesIO()
     with av.open(file, "w", format="matroska") as output:
         stream: Any = output.add_stream("pcm_s16le", rate=8000)
+        if cover:
+            output.add_attachment("cover.png", "image/png", cover)
         sound = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.int16), format="s16", layout="mono")
         sound.rate = 8000
         output.mux(stream.encode(sound))
