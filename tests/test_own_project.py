@@ -88,7 +88,7 @@ def trained(folder: Path) -> Path:
 def test_the_family_knows_its_own_classes_and_clips(trained: Path) -> None:
     backbone = json.loads((trained / "checkpoints" / "mine" / "backbone.json").read_text())
     assert backbone["builder"] == "my_nets.models:make"
-    assert backbone["task"]["label_sets"][0]["label_names"] == list(CLASSES)
+    assert backbone["task"]["label_sets"][0]["class_names"] == list(CLASSES)
     codec = json.loads(next((trained / "checkpoints" / "mine").glob("16-Enc-*.json")).read_text())
     assert codec["provenance"]["data"] == {"source": "folders", "arguments": {"root": "clips/"}}
     assert codec["provenance"]["split"] == "test"

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from statistics import mean
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +25,7 @@ from approxbit.exporting.prepare import prepare_family
 from approxbit.profiling.torch_device import open_torch_device
 from approxbit.select import LUT, LUTRow
 from approxbit.server.loading import build_service
+from approxbit.server.service import Service
 from approxbit.tasks import Classification
 from approxbit.wire import AnswerKind, Logits, Wanted
 from approxbit.zoo import describe_machine
@@ -50,10 +50,9 @@ def profile_family(
 ) -> LUT:
     """Latency parts, bytes and scores of all arms of a family.
 
-    Every clip goes the way that it goes in a session, arm by arm: through the device's half, the wire format
-    and the service, at batch size 1, but over no link. Latencies are medians; under ONNX Runtime one graph
-    does all that the edge does, so that `encode_ms` is the entropy coding alone. Payloads are means, as they
-    cross the link: entropy coded where the codec has a prior, and without the packet's header.
+    Every clip goes the way that it goes in a session, arm by arm, at batch size 1, but over no link.
+    Latencies are medians; under ONNX Runtime one graph does all that the edge does, and `encode_ms` is the
+    entropy coding alone. Payloads are means, as they cross the link, without the packet's header.
 
     Args:
         family: A family of the zoo.
@@ -62,36 +61,31 @@ def profile_family(
         num_clips: At most so many, for scores and payloads.
         num_timed: The first so many also count for the latencies.
         num_threads: Threads of either side.
-        checkpoints: Folder of all families; by default as `zoo.find_checkpoints` says.
-        backend: What computes the edge side, `onnxruntime` or `torch`. The server side is torch's.
+        checkpoints: Of all families; by default as `zoo.find_checkpoints` says.
+        backend: What computes the edge side, `onnxruntime` or `torch`; on the server it is torch.
         announce: Told in a sentence when something must be exported.
-        known: The family's LUT of another day or machine, to measure the times alone: the bytes and scores of
-            its rows stay, and only `num_timed` clips are answered.
+        known: An older LUT of the family, to measure the times alone, on `num_timed` clips.
 
     Raises:
         ImportError: A package of `approxbit[export]` is missing for the backend `onnxruntime`.
-        ValueError: There is no such backend, family or split, the clips are not for its backbone, its cards
-            do not say where clips are, there are fewer than 1 clips or threads, or the known LUT is of
-            another family or has other arms.
+        ValueError: There is no such backend, family, configuration or split, the clips are not for its
+            backbone, its cards do not say where clips are, a number is below 1, or `known` has other arms.
         DatasetError: The clips of its cards cannot be had here.
     """
     _check(backend, num_clips=num_clips, num_timed=num_timed, num_threads=num_threads)
-    num_clips = num_clips if known is None else num_timed
     models = zoo.load_family(family, checkpoints)
-    first: Any = next(iter(models.values()))
-    found = find_source(family, checkpoints) if source is None else source
-    source, task = match_source(found, split, first.task, first.backbone)
-    clips, labels = _read(source, split, num_clips)
+    if not models:
+        raise ValueError(f"the family {family} has no configuration yet: train a codec")
+    first, source = next(iter(models.values())), source or find_source(family, checkpoints)
+    source, task = match_source(source, split, first.task, first.backbone)
+    clips, labels = _read(source, split, num_timed if known else num_clips)
     if backend == "torch":
         device = open_torch_device(family, checkpoints, num_threads)
     else:
         device = open_device(prepare_family(family, checkpoints, announce=announce), num_threads)
     service = build_service(models.values(), num_threads)
-    shown = track([*clips[:NUM_WARM_UP], *clips], "answers of all arms")
-    outcomes = list(answer_clips(device.arms, LocalTransport(service), shown, ALL_LOGITS))[-len(clips) :]
-    row_of = partial(_row, num_timed, labels, task)
     lut = LUT(
-        tuple(map(row_of, device.arms, zip(*outcomes, strict=True))),
+        _answer_all(device.arms, service, clips, partial(_row, num_timed, labels, task)),
         device=describe_machine(),
         backend=device.backend,
         date=datetime.date.today().isoformat(),
@@ -121,6 +115,18 @@ def _read(
         clips.append((clip[0] * 255).round().byte().permute(1, 2, 3, 0).contiguous().numpy())
         labels.append(int(target[0]))
     return clips, np.array(labels)
+
+
+def _answer_all(
+    arms: Sequence[EdgeArm],
+    service: Service,
+    clips: Sequence[NDArray[np.uint8]],
+    row_of: Callable[[EdgeArm, Sequence[Outcome]], LUTRow],
+) -> tuple[LUTRow, ...]:
+    """The row of every arm, after the first clips were answered once to warm up."""
+    shown = track([*clips[:NUM_WARM_UP], *clips], "answers of all arms")
+    outcomes = list(answer_clips(arms, LocalTransport(service), shown, ALL_LOGITS))[-len(clips) :]
+    return tuple(map(row_of, arms, zip(*outcomes, strict=True)))
 
 
 def _with_times(known: LUT, timed: LUT) -> LUT:

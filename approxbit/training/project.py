@@ -126,7 +126,7 @@ def start_project(
 
 
 def is_code(name: str) -> bool:
-    """Whether a name of a backbone or of data is an import path, and no key of a table with a place behind."""
+    """Whether a name of a backbone or of data is an import path, and no key of a table with a place."""
     return is_import_path(name) and name.partition(":")[0] not in SOURCES
 
 
