@@ -14,7 +14,19 @@ from approxbit.cli import console
 from approxbit.errors import LUTError
 from approxbit.select import LUT, LUTRow
 
-COMMANDS = ("demo", "run", "train", "prior", "measure", "export", "serve", "select", "list", "inspect")
+COMMANDS = (
+    "demo",
+    "run",
+    "import-backbone",
+    "train",
+    "prior",
+    "measure",
+    "export",
+    "serve",
+    "select",
+    "list",
+    "inspect",
+)
 ROWS = (
     LUTRow("edge-only", 300, 0, 0, 0, 0, 92),
     LUTRow("server-only", 0, 0, 196608, 0, 50, 92),

@@ -12,6 +12,7 @@ import typer
 from approxbit.cli.console import fail
 from approxbit.cli.demo import demo
 from approxbit.cli.export import export
+from approxbit.cli.import_backbone import import_backbone
 from approxbit.cli.inspect import inspect
 from approxbit.cli.measure import measure
 from approxbit.cli.models import list_models
@@ -34,6 +35,7 @@ _TAKES_ALL = {"allow_extra_args": True, "ignore_unknown_options": True}
 app.command(short_help="Answer videos over a shaped link; write a report.")(demo)
 app.command(short_help="Answer your own video files.")(run)
 app.command(short_help="Start a project for your own model and data.")(new)
+app.command("import-backbone", short_help="Make a family of a published checkpoint.")(import_backbone)
 app.command(short_help="Train a backbone or codecs by a recipe.", context_settings=_TAKES_ALL)(train)
 app.command(short_help="Give codecs their tables for entropy coding.")(prior)
 app.command(short_help="Measure the LUT of a family on this machine.")(measure)

@@ -200,6 +200,8 @@ def _card_facts(card: Any) -> Dict[str, Any]:
     facts["data"] = {"source": made.data.source, **made.data.arguments} if made.data else None
     for field in ("split", "command", "recipe", "seed", "date", "machine", "license"):
         facts[field] = getattr(made, field)
+    if made.checkpoint_sha256:
+        facts["checkpoint_sha256"] = made.checkpoint_sha256
     return facts
 
 

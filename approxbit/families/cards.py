@@ -59,6 +59,8 @@ class Provenance:
         machine: Kind of machine, never its name; `approxbit.zoo` says it of the one that saves.
         license: SPDX identifier.
         data: The clips; None if they are not known.
+        checkpoint_sha256: Of the file that the weights were imported from, 64 hexadecimal digits; empty if
+            they were made here.
     """
 
     recipe: str = ""
@@ -70,6 +72,7 @@ class Provenance:
     machine: str = ""
     license: str = "Apache-2.0"
     data: Optional[DataRecord] = None
+    checkpoint_sha256: str = ""
 
 
 @dataclass(frozen=True)

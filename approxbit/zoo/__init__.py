@@ -13,6 +13,7 @@ from approxbit.families import (
     load_lut,
 )
 from approxbit.zoo.builders import BUILDERS, build_backbone, is_builder
+from approxbit.zoo.importing import import_backbone
 from approxbit.zoo.machine import describe_machine
 from approxbit.zoo.paper import PAPER_CONFIGURATIONS, build, build_family
 from approxbit.zoo.sketching import list_offload_points, sketch_backbone
@@ -43,6 +44,7 @@ __all__ = [
     "describe_machine",
     "find_checkpoints",
     "find_task",
+    "import_backbone",
     "is_builder",
     "list_offload_points",
     "load",

@@ -86,8 +86,10 @@ def _flatten_class_token(name: str, tensor: Tensor) -> Tensor:
 
 
 OWN = Origin("approxbit", lambda key: key)
+UNSPLIT = Origin("unsplit", lambda key: f"model.{key}")  # a model before `split` made a backbone of it
 ORIGINS = (
     OWN,
+    UNSPLIT,
     Origin("slowfast", rename_slowfast, _flatten_class_token),
     Origin("mmaction2", rename_mmaction2, _flatten_class_token),
 )

@@ -26,7 +26,7 @@ class LoadReport:
         sha256: Of the file, 64 hexadecimal digits.
         is_hash_known: Whether that was compared with a hash that the caller or the file's name promised.
         origin: `slowfast`, `mmaction2`, `torchvision`, `atze00` or `approxbit`: whose names the keys of
-            the file follow.
+            the file follow. `unsplit` of a model that `split` has made a backbone of.
         num_tensors: How many tensors were loaded, buffers included.
         num_parameters: How many numbers the parameters among them hold.
         left_out: All keys of the file or of the backbone that this leaves.
