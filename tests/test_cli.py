@@ -17,6 +17,7 @@ from approxbit.select import LUT, LUTRow
 COMMANDS = (
     "demo",
     "run",
+    "new",
     "import-backbone",
     "train",
     "prior",
