@@ -3,7 +3,7 @@
 import json
 import sys
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Iterable, List, NoReturn, Sequence
+from typing import TYPE_CHECKING, Any, Dict, Iterable, List, NoReturn, Sequence
 
 import typer
 
@@ -34,6 +34,11 @@ DATA = typer.Option(
     metavar="SPEC",
     help="Clips to use, such as folders:clips/ (a folder for each class), list:clips.csv or "
     "my_package.data:make; by default those that the cards name.",
+)
+ARGUMENT = typer.Option(
+    [],
+    metavar="NAME=VALUE",
+    help="Another argument of the builder, its value as JSON: 'clip_shape=[3,16,224,224]'; can be repeated.",
 )
 PIPE_WIDTH = 1000
 MAX_LINES = 20
@@ -99,3 +104,23 @@ def fail(message: str, code: int) -> NoReturn:
         rest = [*rest[: MAX_LINES // 2], "...", *rest[-MAX_LINES // 2 :]]
     sys.stderr.write("\n".join([f"approxbit: {first}", *("  " + line for line in rest)]) + "\n")
     raise SystemExit(code)
+
+
+def read_arguments(texts: List[str]) -> Dict[str, Any]:
+    """What `--argument NAME=VALUE` says, values as JSON or else as text.
+
+    Raises:
+        ValueError: One of them is not of that form.
+    """
+    arguments: Dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        try:
+            arguments[name] = json.loads(value)
+        except ValueError:
+            arguments[name] = value
+        if not equals or not name:
+            raise ValueError(
+                f"expected --argument NAME=VALUE, such as clip_shape=[3,16,224,224], found {text!r}"
+            )
+    return arguments

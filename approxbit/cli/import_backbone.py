@@ -1,13 +1,12 @@
 """`approxbit import-backbone`: weights that their authors published, as a family."""
 
-import json
 import shlex
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import List, Optional
 
 import typer
 
-from approxbit.cli.console import JSON, TRUST, print_json, print_text, say
+from approxbit.cli.console import ARGUMENT, JSON, TRUST, print_json, print_text, read_arguments, say
 
 CHECKPOINT = typer.Option(
     None,
@@ -23,13 +22,10 @@ LABELS = typer.Option(
     None,
     help="Names of the classes: text with one on each line, a JSON list, or a JSON table of name to index.",
 )
-ARGUMENT = typer.Option(
-    [],
-    metavar="NAME=VALUE",
-    help="Another argument of the builder, its value as JSON: 'clip_shape=[3,16,224,224]'; can be repeated.",
-)
 LICENSE = typer.Option("NOASSERTION", help="SPDX identifier of the weights' license, for the card.")
-CHECKPOINTS = typer.Option(None, help="Folder of all families; by default the one that the zoo finds.")
+CHECKPOINTS = typer.Option(
+    None, help="Folder of all families; by default $APPROXBIT_CHECKPOINTS, else checkpoints here."
+)
 
 
 def import_backbone(
@@ -52,7 +48,7 @@ def import_backbone(
 
     from approxbit.backbones.official import KNOWN_CHECKPOINTS
     from approxbit.datasets.class_names import read_class_names
-    from approxbit.families import find_checkpoints
+    from approxbit.families.folder import own_checkpoints
     from approxbit.tasks import Classification
     from approxbit.zoo import import_backbone as make_family
 
@@ -61,7 +57,7 @@ def import_backbone(
     if builder is None:
         raise ValueError("expected --builder, such as mvitv2_b or my_package.models:make")
     names = read_class_names(labels) if labels else []
-    arguments = _read_arguments(argument)
+    arguments = read_arguments(argument)
     num_classes = num_classes or (known.num_classes if known else None)
     if num_classes is not None:
         arguments["num_classes"] = num_classes
@@ -75,7 +71,7 @@ def import_backbone(
     ]
     command = [word for name, value in words if value for word in (name, value)]
     card, report = make_family(
-        find_checkpoints(checkpoints) / family,
+        own_checkpoints(checkpoints) / family,
         builder,
         checkpoint,
         arguments,
@@ -89,18 +85,3 @@ def import_backbone(
         print_json({"family": family, **asdict(card.provenance), "fingerprint": card.weights.fingerprint})
         return
     print_text(f"{family}: {card.builder}, {len(card.weights.shapes)} tensors, {len(names)} names of classes")
-
-
-def _read_arguments(texts: List[str]) -> Dict[str, Any]:
-    arguments: Dict[str, Any] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        try:
-            arguments[name] = json.loads(value)
-        except ValueError:
-            arguments[name] = value
-        if not equals or not name:
-            raise ValueError(
-                f"expected --argument NAME=VALUE, such as clip_shape=[3,16,224,224], found {text!r}"
-            )
-    return arguments

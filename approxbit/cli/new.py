@@ -1,10 +1,10 @@
 """`approxbit new`."""
 
-from typing import Optional
+from typing import List, Optional
 
 import typer
 
-from approxbit.cli.console import print_text
+from approxbit.cli.console import ARGUMENT, print_text, read_arguments
 
 NAME = typer.Argument(..., help="Of the project: its recipe is NAME.yaml and its family checkpoints/NAME.")
 BACKBONE = typer.Option(
@@ -13,7 +13,6 @@ BACKBONE = typer.Option(
 DATA = typer.Option(
     ..., metavar="SPEC", help="Clips to learn from, such as folders:clips/ or list:clips.csv."
 )
-ARGUMENTS = typer.Option("{}", help="Of the builder, as JSON: '{\"num_classes\": 7}'.")
 WEIGHTS = typer.Option(None, help="For a builder: a published checkpoint by its name, path or address.")
 CONFIGURATION = typer.Option("", help="Of the codec; by default 16 bits, about a third into the work.")
 
@@ -22,18 +21,12 @@ def new(
     name: str = NAME,
     backbone: str = BACKBONE,
     data: str = DATA,
-    arguments: str = ARGUMENTS,
+    argument: List[str] = ARGUMENT,
     weights: Optional[str] = WEIGHTS,
     configuration: str = CONFIGURATION,
 ) -> None:
     """Start a project: save your backbone as a family, and write the recipe that trains a codec for it."""
-    from typing import Any, Dict
-
-    from approxbit.files import from_json, parse_json
     from approxbit.training.project import start_project
 
-    given = from_json(
-        Dict[str, Any], parse_json(arguments, "--arguments", ValueError), "--arguments", ValueError
-    )
-    recipe = start_project(name, backbone, data, weights, given, configuration)
+    recipe = start_project(name, backbone, data, weights, read_arguments(argument), configuration)
     print_text(f"wrote {recipe}; next: approxbit train --config {recipe}")

@@ -52,6 +52,14 @@ def find_checkpoints(checkpoints: PathLike | None = None) -> Path:
     )
 
 
+def own_checkpoints(checkpoints: PathLike | None = None) -> Path:
+    """Where a new family is written: the given folder, else $APPROXBIT_CHECKPOINTS, else `checkpoints` here.
+
+    It is perhaps not there. `find_checkpoints` finds it as soon as it holds a family.
+    """
+    return Path(checkpoints or os.environ.get(ENVIRONMENT_VARIABLE) or "checkpoints")
+
+
 def find_cache(cache: PathLike | None = None) -> Path:
     """The folder of what can be made again; by default `$APPROXBIT_CACHE`, else `~/.cache/approxbit`.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from approxbit.backbones.splitting import OffloadPoint, choose_offload_points, o
 from approxbit.configuration import Configuration
 from approxbit.datasets.check import match_source
 from approxbit.datasets.table import SOURCES, open_source, record_of
-from approxbit.families.folder import ENVIRONMENT_VARIABLE
+from approxbit.families.folder import own_checkpoints
 from approxbit.files import write_whole
 from approxbit.tasks import Classification
 from approxbit.training.builders import find_backbone
@@ -89,7 +88,7 @@ def start_project(
             point; or `name` cannot be a family's.
         DatasetError: The files of the data are not in their format.
     """
-    root = Path(os.environ.get(ENVIRONMENT_VARIABLE) or "checkpoints")
+    root = own_checkpoints()
     recipe = Path(f"{name}.yaml")
     for path in (root / name, recipe):
         if path.exists():

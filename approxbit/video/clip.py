@@ -49,7 +49,8 @@ class ClipBuilder:
             colours: np.ndarray = self._orientation.apply(
                 _view(self._converter(frame, "rgb24", width, height))
             )
-            return resize_short_side(colours[None], short_side)[0]
+            resized: np.ndarray = resize_short_side(colours[None], short_side)[0]
+            return resized
         # By planes of colour, because FFmpeg's scaler halves the chroma of packed RGB.
         small = width * short_side // shorter, height * short_side // shorter
         shown: np.ndarray = self._converter(frame, "gbrp", *small).to_ndarray()
