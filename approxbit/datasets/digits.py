@@ -37,6 +37,7 @@ ACTION_CLASSES = tuple(text.replace("[", "").replace("]", "") for text in TEMPLA
 JOINT_CLASSES = tuple(text.replace("digit", word) for text in ACTION_CLASSES for word in DIGIT_NAMES)
 JOINT, MARGINAL = "action_digit", "actions"
 FRAME_RATE = 16
+NUM_CLIPS = {"train": 24_000, "validation": 1_200, "test": 2_400}
 
 TASK = Classification(
     (
@@ -112,9 +113,9 @@ class DigitsClips(ClipSource):
     """Digits-in-Motion as clips of a task.
 
     Args:
-        num_train: Clips for training.
-        num_validation: Clips for validation.
-        num_test: Clips for the test.
+        num_train: Clips for training, 24,000 by default.
+        num_validation: Clips for validation, 1,200 by default.
+        num_test: Clips for the test, 2,400 by default.
         num_frames: Frames of a clip; by default those of the backbone, and 16 where there is none.
         size: Height and width in pixels; by default those of the backbone, and 64 where there is none.
         cache: Folder for rendered clips; see `DigitsInMotion`.
@@ -126,9 +127,9 @@ class DigitsClips(ClipSource):
 
     def __init__(
         self,
-        num_train: int = 24_000,
-        num_validation: int = 1_200,
-        num_test: int = 2_400,
+        num_train: int | None = None,
+        num_validation: int | None = None,
+        num_test: int | None = None,
         num_frames: int | None = None,
         size: int | None = None,
         cache: str | None = None,
@@ -138,10 +139,15 @@ class DigitsClips(ClipSource):
 
     def clips(self, split: str, training: bool = False) -> DigitsInMotion:
         """Grey frames and labels, a whole batch at once; they are never augmented."""
-        return self.first_clips(split, self.num_clips[split])
+        given = self.num_clips[split]
+        return self._draw(split, NUM_CLIPS[split] if given is None else given)
 
     def first_clips(self, split: str, num_clips: int) -> DigitsInMotion:
-        """As many as one asks for, since they are made here."""
+        """As many as one asks for, since they are made here; of a split with a number, at most that."""
+        given = self.num_clips[split]
+        return self._draw(split, num_clips if given is None else min(num_clips, given))
+
+    def _draw(self, split: str, num_clips: int) -> DigitsInMotion:
         return DigitsInMotion(split, num_clips, self.num_frames or 16, self.size or 64, self.cache)
 
     def to_batch(self, samples: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:

@@ -78,7 +78,7 @@ def open_source(text: str) -> ClipSource:
         DatasetError: Its files are not there, or not in their format.
     """
     record = parse_source(text)
-    trust_package_of(text)
+    trust_package_of(record.source)
     try:
         return make_source(record)
     except ValueError as error:

@@ -149,6 +149,8 @@ def test_the_label_sets_of_the_task_agree_with_one_another():
 
 def test_a_source_gives_batches_of_rgb_in_the_order_of_the_clips(tmp_path):
     source = DigitsClips(num_validation=3, num_frames=4, size=32, cache=str(tmp_path))
+    assert [len(source.first_clips("validation", count)) for count in (2, 9)] == [2, 3]
+    assert len(source.first_clips("test", 5)) == 5  # nobody has said how many there are
     [(clip, labels), (rest, _)] = source.loader("validation", batch_size=2)
     assert (clip.shape, rest.shape) == ((2, 3, 4, 32, 32), (1, 3, 4, 32, 32))
     fresh = render_clip("validation", 1, num_frames=4, size=32)
