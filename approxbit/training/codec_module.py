@@ -164,7 +164,7 @@ class CodecModule(StreamedModule):
         batches = self.trainer.datamodule.train_dataloader()  # type: ignore[attr-defined]
         for inputs, *_ in islice(batches, self.statistics_batches):
             if isinstance(inputs, Feature):
-                yield inputs
+                yield Feature(*(values.to(self.device, self.dtype) for values in inputs))
                 continue
             for clips in inputs.split(len(inputs) if self.micro_batches is None else 1):
                 yield self.compute_feature(clips.to(self.device, self.dtype))
