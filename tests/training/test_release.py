@@ -127,11 +127,11 @@ def test_data_of_other_classes_are_refused_before_the_first_step(
 
 
 def test_a_builder_has_the_task_of_its_data() -> None:
-    module = CodecModule("movinet_small", "4-Enc-B5", "limbs", num_classes=6)
+    module = CodecModule("movinet_small", "4-Enc-B5", "limbs", arguments={"num_classes": 6})
     trainer = L.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, fast_dev_run=1)
     trainer.fit(module, datamodule=ClipData(RandomClips(ACTS, (3, 16, 64, 64)), batch_size=3))
     assert module.task == ACTS.asking("limbs")
-    module = CodecModule("movinet_small", "4-Enc-B5", "plants", num_classes=6)
+    module = CodecModule("movinet_small", "4-Enc-B5", "plants", arguments={"num_classes": 6})
     with pytest.raises(ValueError, match="expected one of the label sets acts, limbs, found 'plants'"):
         trainer.fit(module, datamodule=ClipData(RandomClips(ACTS, (3, 16, 64, 64)), batch_size=3))
 
@@ -161,7 +161,7 @@ def test_of_several_processes_the_first_one_releases(
 def test_a_codec_whose_backbone_cannot_stand_in_a_card_is_refused_before_it_is_trained(
     checkpoints: Path,
 ) -> None:
-    module = CodecModule("movinet_small", "4-Enc-B3", num_classes=6)
+    module = CodecModule("movinet_small", "4-Enc-B3", arguments={"num_classes": 6})
     with pytest.raises(ValueError, match="found the builder 'movinet_small': save it there as a family"):
         train(module, checkpoints, ClipData(RandomClips(ACTS, module.model.backbone.clip_shape)))
     assert not list((checkpoints / "acts").glob("4-*"))

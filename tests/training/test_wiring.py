@@ -16,7 +16,7 @@ from torch import Tensor
 
 from approxbit import zoo
 from approxbit.backbones.feature import Feature
-from approxbit.codec import CodecOptions, Part
+from approxbit.codec import WHOLE, CodecOptions, Part
 from approxbit.tasks import Classification, LabelSet
 from approxbit.training import ClipData, CodecModule, KeepLast, ObjectiveWeights, release
 from approxbit.training.backbone_module import BackboneModule
@@ -209,7 +209,7 @@ def test_the_progress_is_the_share_of_the_steps(family: str, monkeypatch: pytest
     seen: list[float] = []
     compute = CodecModule.compute_objective
 
-    def record(module: CodecModule, batch: object, progress: float, part: Part) -> object:
+    def record(module: CodecModule, batch: object, progress: float = 1.0, part: Part = WHOLE) -> object:
         if module.training:
             seen.append(progress)
         return compute(module, batch, progress, part)
