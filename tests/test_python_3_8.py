@@ -6,6 +6,8 @@ import json
 import os
 import runpy
 import shutil
+import struct
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -75,6 +77,17 @@ with RelayProcess("127.0.0.1:%d" % server.getsockname()[1], Trace.constant(8)) a
     relay.restart_clock()
     child = relay._process
 print(child.returncode)
+"""
+READ_VIDEOS = """
+import json, sys
+from approxbit.video import read_clip, video_info
+found = {}
+for path in sys.argv[1:]:
+    info = video_info(path, on_damage="use")
+    clip = read_clip(path, info.num_frames, on_damage="use")
+    found[path] = [*info[:4], info.codec, *info.damage[:3]]
+    found[path] += [clip.shape, (clip[:, 8, 8::16].mean(-1) > 127).tolist()]
+print(json.dumps(found))
 """
 
 
@@ -157,6 +170,31 @@ def test_a_dataclass_is_read_and_written(postponed: str, python: Path, tmp_path:
     finished = run(python, "-c", postponed + READ_AND_WRITE, folder=tmp_path)
     assert finished.stderr == ""
     assert finished.stdout == "outer.json: inner.shape[0]: expected a whole number, found True\n"
+
+
+def test_videos_are_read_as_by_a_newer_pyav(python: Path, tmp_path: Path) -> None:
+    films = runpy.run_path(str(REPOSITORY / "tests" / "video" / "films.py"))
+    film, with_streams = films["film"], films["with_streams"]
+    turned = bytearray(film(range(9)))
+    at, one = turned.index(b"tkhd") + 44, 1 << 16
+    turned[at : at + 36] = struct.pack(">9i", 0, one, 0, one, 0, 0, 0, 0, 1 << 30)  # turned and mirrored
+    whole = film(container="matroska")
+    videos = {
+        "turned": bytes(turned),
+        "two": with_streams((film(range(100, 105)), 0), (film(), 1)),
+        "joined": film(range(20), "mpegts") + film(range(20, 50), "mpegts"),
+        "reordered": film(container="avi"),
+        "flash": film(container="flv"),
+        "cut": whole[: len(whole) // 2],
+    }
+    for name, data in videos.items():
+        (tmp_path / name).write_bytes(data)
+    older = run(python, "-c", READ_VIDEOS, *videos, folder=tmp_path)
+    path = f"import sys; sys.path.insert(0, {str(REPOSITORY)!r})\n"
+    newer = run(sys.executable, "-c", path + READ_VIDEOS, *videos, folder=tmp_path)
+    assert (older.stderr, newer.stderr) == ("", "")
+    assert json.loads(older.stdout) == json.loads(newer.stdout)
+    assert [value[0] for value in json.loads(newer.stdout).values()][:5] == [9, 50, 50, 50, 50]
 
 
 def test_a_relay_starts_takes_orders_and_ends_well(python: Path) -> None:

@@ -75,8 +75,8 @@ def test_what_is_missing_is_counted_by_what_the_file_promised():
     assert info.num_frames + info.damage.num_missing == 50
     assert info.damage.first_frame == info.num_frames
     assert info.damage.first_s == pytest.approx(info.num_frames / 25)
-    place = rf"from frame {info.num_frames} \(1\.\d\d s\) on: the file is"
-    message = f"{info.damage.num_missing} frames missing {place}"
+    counts = f"{info.damage.num_missing} frames missing from frame {info.num_frames}"
+    message = rf"{counts} \(0\.\d\d s\) on: the file is cut off, \d+ bytes short"
     with pytest.raises(VideoError, match=message):
         read_clip(cut, 4)
 
