@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # what editors and type checkers read; a test holds it to the
     from approxbit.configuration import Configuration as Configuration
     from approxbit.datasets.source import ClipSource as ClipSource
     from approxbit.datasets.videos import ListedClips as ListedClips
+    from approxbit.edge.client import Edge as Edge
     from approxbit.errors import ApproxBitError as ApproxBitError
     from approxbit.errors import ArtefactError as ArtefactError
     from approxbit.errors import CudaError as CudaError
@@ -54,6 +55,7 @@ if TYPE_CHECKING:  # what editors and type checkers read; a test holds it to the
     from approxbit.families import available as available
     from approxbit.families import card as card
     from approxbit.families import load_lut as load_lut
+    from approxbit.families.publish import push as push
     from approxbit.link import BandwidthEstimator as BandwidthEstimator
     from approxbit.link import Trace as Trace
     from approxbit.offload import OffloadedModel as OffloadedModel
@@ -100,6 +102,7 @@ _HOME_OF = {
     "Configuration": "configuration",
     "CudaError": "errors",
     "DatasetError": "errors",
+    "Edge": "edge.client",
     "EdgeStream": "offload.streaming",
     "EngineError": "errors",
     "ExportError": "errors",
@@ -145,6 +148,7 @@ _HOME_OF = {
     "load_lut": "families",
     "offload_points": "backbones.splitting",
     "pack": "wire",
+    "push": "families.publish",
     "save_backbone": "zoo",
     "save_codec": "zoo",
     "split": "backbones.splitting",

@@ -51,6 +51,7 @@ SLOW = (
     "backbones/vlm",
     "baselines",
     "demo",
+    "edge/test_client.py",
     "export/test_on_gpu.py",
     "export/test_rtx.py",
     "export/test_rtx_shipped.py",

@@ -67,7 +67,7 @@ ALLOWED_PACKAGES: dict[str, set[str]] = {
     "wire": {"numpy", "numba"},
     "link": {"numpy"},
     "select": {"numpy"},
-    "families": set(),
+    "families": {"huggingface_hub"},
     "video": {"numpy", "av", "gi"},
     "engines": {"numpy", "onnxruntime", "tensorrt"},
     "edge": {"numpy", "grpc"},

@@ -23,6 +23,7 @@ COMMANDS = (
     "prior",
     "measure",
     "export",
+    "push",
     "serve",
     "select",
     "list",
@@ -107,8 +108,12 @@ def test_a_link_that_is_down_has_no_latency_in_json(
     [
         (("select", "--bandwidth-mbps", "6", "--sla", "soon", "--lut", "{lut}"), "expected an SLA such as"),
         (("select", "--bandwidth-mbps", "6", "--sla", "accuracy>=9", "--lut", "/no/lut"), "/no/lut"),
-        (("run",), "expected at least one video: approxbit run --video FILE"),
-        (("run", "a.mp4", "--configuration", "8-Enc-B5", "--sla", "accuracy>=9"), "found both"),
+        (("run",), "expected at least one video: approxbit run FILE"),
+        (
+            ("run", "a.mp4", "--family", "digits-movinet/16-Enc-B5", "--sla", "accuracy>=9"),
+            "expected one model or an SLA that chooses",
+        ),
+        (("run", "a.mp4", "--server", "somewhere"), "expected a server as host:port"),
     ],
 )
 def test_a_mistake_is_one_line_and_no_traceback(

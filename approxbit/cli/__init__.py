@@ -18,6 +18,7 @@ from approxbit.cli.measure import measure
 from approxbit.cli.models import list_models
 from approxbit.cli.new import new
 from approxbit.cli.prior import prior
+from approxbit.cli.push import push
 from approxbit.cli.run import run
 from approxbit.cli.select import select
 from approxbit.cli.serve import serve
@@ -40,6 +41,7 @@ app.command(short_help="Train a backbone or codecs by a recipe.", context_settin
 app.command(short_help="Give codecs their tables for entropy coding.")(prior)
 app.command(short_help="Measure the LUT of a family on this machine.")(measure)
 app.command(short_help="Write the graphs of a model for a device.")(export)
+app.command(short_help="Publish a family on the Hugging Face Hub.")(push)
 app.command(short_help="Serve all configurations of a family.")(serve)
 app.command(short_help="Say which arm serves an SLA best.")(select)
 app.command("list", short_help="List the models and what was measured.")(list_models)

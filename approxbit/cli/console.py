@@ -12,7 +12,10 @@ from approxbit.trust import trust
 if TYPE_CHECKING:
     from rich.console import Console
 
-FAMILY = typer.Option("digits-movinet", help="Checkpoints to use; `approxbit list` names them.")
+FAMILY = typer.Option(
+    "digits-movinet",
+    help="A family that `approxbit list` names, or one of the hub: hf://owner/name[@revision].",
+)
 THREADS = typer.Option(1, min=1, help="Threads for each operator of the models.")
 
 

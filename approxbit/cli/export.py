@@ -1,11 +1,11 @@
 """`approxbit export`: a model for a device."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, List
+from typing import TYPE_CHECKING, List, Optional
 
 import typer
 
-from approxbit.cli.console import TRUST, say
+from approxbit.cli.console import TRUST, print_text, say
 
 if TYPE_CHECKING:
     from approxbit.offload import OffloadedModel
@@ -13,11 +13,16 @@ if TYPE_CHECKING:
 CONFIG = typer.Option(
     ...,
     "--config",
-    help="Such as digits-movinet/16-Enc-B5; or, untrained, of a builder, such as mvitv2_b/64-Enc-B8 and "
+    help="A family such as digits-movinet, for `approxbit run` and `approxbit.Edge`; one model of it, such "
+    "as digits-movinet/16-Enc-B5; or, untrained, of a builder, such as mvitv2_b/64-Enc-B8 and "
     "my_package.models:make/64-Enc-B8.",
 )
-TARGET = typer.Option("onnxruntime", help="The target: a name under export/targets, or a JSON file.")
-OUT = typer.Option(..., help="Folder for the artefact; an older export in it is replaced.")
+TARGET = typer.Option("onnxruntime", help="Of one model: a name under export/targets, or a JSON file.")
+OUT = typer.Option(
+    None,
+    help="Folder for the artefact of one model, where an older export is replaced; or for the graphs of a "
+    "family, which a device finds by APPROXBIT_CACHE. By default graphs for this machine, in its cache.",
+)
 WHOLE = typer.Option(False, "--whole", help="Also write whole.onnx, for a device that falls back to itself.")
 TRITON = typer.Option(None, help="Also write a model repository of the Triton Inference Server here.")
 
@@ -25,12 +30,38 @@ TRITON = typer.Option(None, help="Also write a model repository of the Triton In
 def export(
     config: str = CONFIG,
     target: str = TARGET,
-    out: Path = OUT,
+    out: Optional[Path] = OUT,
     whole: bool = WHOLE,
-    triton: Path = TRITON,
+    triton: Optional[Path] = TRITON,
     trust: List[str] = TRUST,
 ) -> None:
-    """Write both halves of a model as ONNX, check them against the target, say what to do on the device."""
+    """Write both halves of a model as ONNX, check them against the target, say what to do on the device.
+
+    Of a family, or without a folder to write to: the graphs that this package itself runs on a device, of
+    every model and of the whole backbone; those that are there already are kept.
+    """
+    from approxbit.families import split_name
+
+    if out is None or not split_name(config)[1]:
+        if triton is not None or target != "onnxruntime":
+            raise ValueError(
+                "--target and --triton need one model and --out, such as digits-movinet/16-Enc-B5"
+            )
+        _prepare(config, out)
+        return
+    _export_one(config, target, out, whole, triton)
+
+
+def _prepare(name: str, out: Optional[Path]) -> None:
+    from approxbit.exporting.prepare import prepare_family
+    from approxbit.families import split_name
+
+    family, configuration = split_name(name)
+    chosen = [configuration] if configuration else None
+    print_text(str(prepare_family(family, cache=out, configurations=chosen, announce=say)))
+
+
+def _export_one(config: str, target: str, out: Path, whole: bool, triton: Optional[Path]) -> None:
     from approxbit.exporting.export import export_model
     from approxbit.exporting.gate import load_target
     from approxbit.exporting.triton import write_triton_repository

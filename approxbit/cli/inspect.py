@@ -55,11 +55,13 @@ def inspect(
     products and attention for one clip, 2 for each multiply-add. Of codes, what they are worth: bits in use,
     entropy and what is redundant in it, what each bit does for the answer, and which clips have codes alike.
     """
+    from approxbit.families import split_name
+
     if (video or data or out) and not shows_codes:
         raise ValueError("--video, --data and --out need --codes")
     if video and data:
         raise ValueError("expected --video or --data, found both")
-    if shows_codes and "/" not in name:
+    if shows_codes and not split_name(name)[1]:
         raise ValueError(f"--codes needs a codec such as digits-movinet/16-Enc-B5, found {name!r}")
     facts = _find(name)
     if shows_points or facts["kind"] == "builder":
@@ -80,13 +82,15 @@ def inspect(
 
 def _find(name: str) -> Dict[str, Any]:
     """What is known of a name without opening what it names."""
-    from approxbit.families import list_families
+    from approxbit.families import list_families, split_name
+    from approxbit.families.hub import is_hub_name
 
-    family, slash, _ = name.partition("/")
-    models = describe_models(family) if family in list_families() else []
-    if slash:
+    family, configuration = split_name(name)
+    is_family = is_hub_name(name) or family in list_families()
+    models = describe_models(family) if is_family else []
+    if configuration:
         return _model_facts(name, models)
-    if models or family in list_families():
+    if is_family:
         return {**_family_facts(name), "models": models}
     known = f"the families {', '.join(list_families()) or '(none)'}, a model of one"
     try:
@@ -104,29 +108,33 @@ def _find(name: str) -> Dict[str, Any]:
 
 
 def _model_facts(name: str, models: List[Dict[str, Any]]) -> Dict[str, Any]:
-    from approxbit.families import card
+    from approxbit.families import card, locate
 
     shown = card(name)
-    facts = {"name": name, **({"nested_in": shown.name} if shown.name != name else {}), **_card_facts(shown)}
+    is_nested = shown.name != locate(name)[1]
+    facts = {"name": name, **({"nested_in": shown.name} if is_nested else {}), **_card_facts(shown)}
     (measured,) = (each for each in models if each["model"] == name)
     return {**facts, **{key: measured[key] for key in ("bytes", "accuracy", "unsplit")}}
 
 
 def _family_facts(family: str) -> Dict[str, Any]:
     """Of its backbone; a family of codecs alone has none."""
-    from approxbit.families import card, find_checkpoints
+    from approxbit.families import card, locate
     from approxbit.families.folder import BACKBONE
 
-    if not (find_checkpoints() / family / f"{BACKBONE}.json").is_file():
+    root, local = locate(family)
+    if not (root / local / f"{BACKBONE}.json").is_file():
         return {"name": family, "kind": "family"}
     return {"name": family, **_card_facts(card(family))}
 
 
 def _find_points(facts: Dict[str, Any]) -> List[Dict[str, Any]]:
     """Where the backbone behind a name can be cut."""
+    from approxbit.families import locate
     from approxbit.zoo import list_offload_points
 
     name = facts["name"] if "builder" in facts else facts.get("backbone")
+    root = None if "builder" in facts else locate(facts["name"])[0]
     if name is None:
         raise ValueError(f"{facts['name']} has codecs only: name one of them to see its backbone's points")
     return [
@@ -138,7 +146,7 @@ def _find_points(facts: Dict[str, Any]) -> List[Dict[str, Any]]:
             "edge_flops": point.edge_flops,
             "edge_flops_share": round(point.edge_flops_share, 4),
         }
-        for point in list_offload_points(name)
+        for point in list_offload_points(name, checkpoints=root)
     ]
 
 

@@ -21,7 +21,10 @@ BACKEND = typer.Option(
 TIMES_ONLY = typer.Option(
     False, "--times-only", help="Measure the latencies of the LUT that is there; bytes and accuracies stay."
 )
-OUT = typer.Option(None, help="Where to write the LUT; by default beside the family's checkpoints.")
+OUT = typer.Option(
+    None,
+    help="Where to write the LUT; by default beside the family's checkpoints, unless they are on the hub.",
+)
 
 
 def measure(
@@ -43,10 +46,15 @@ def measure(
     from approxbit.datasets.table import open_source
     from approxbit.errors import LUTError
     from approxbit.families import find_checkpoints
+    from approxbit.families.hub import is_hub_name
     from approxbit.files import load_json
     from approxbit.profiling import profile_family
     from approxbit.select import LUT
 
+    if out is None and is_hub_name(family):
+        raise ValueError(
+            f"expected --out FILE, as {family} cannot be written to; `select --lut FILE` reads it"
+        )
     path = out if out is not None else find_checkpoints() / family / "lut.json"
     say(f"measuring {family}")
     with redirect_stdout(sys.stderr):  # progress bars

@@ -18,7 +18,7 @@ def list_models(as_json: bool = JSON) -> None:
 
 def describe_models(family: str) -> List[Dict[str, Any]]:
     """What the cards and, where there is one, the LUT say about the models of a family."""
-    from approxbit.families import find_checkpoints, find_configurations, load_lut
+    from approxbit.families import find_configurations, load_lut, locate
     from approxbit.families.cards import CodecCard, load_card
     from approxbit.select import EDGE_ONLY
 
@@ -28,8 +28,9 @@ def describe_models(family: str) -> List[Dict[str, Any]]:
     except ValueError:  # not measured yet
         measured = {}
     unsplit = measured[EDGE_ONLY].accuracy if EDGE_ONLY in measured else None
-    found = find_configurations(find_checkpoints() / family)
-    cards = {path: load_card(path, f"{family}/{path.stem}", CodecCard) for path in found.values()}
+    root, local = locate(family)
+    found = find_configurations(root / local)
+    cards = {path: load_card(path, f"{local}/{path.stem}", CodecCard) for path in found.values()}
     rows = []
     for configuration in sorted(found):
         row = measured.get(str(configuration))

@@ -1,25 +1,32 @@
-"""`approxbit run`: the user's own videos over the whole path."""
+"""`approxbit run`: the user's own videos over the whole path, which is that of `approxbit.Edge`."""
 
+import signal
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, NamedTuple, Optional
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import typer
 
-from approxbit.cli.console import FAMILY, JSON, THREADS, TRUST, Engine, print_json, print_table, say
+from approxbit.cli.console import JSON, THREADS, TRUST, Engine, fail, print_json, print_text, say
 
 if TYPE_CHECKING:
     import numpy as np
 
     from approxbit.edge.answer import EdgeAnswer
+    from approxbit.edge.client import Clip, Edge
     from approxbit.edge.device import Device
-    from approxbit.select import LUT, SLA
 
-VIDEO = typer.Option(None, help="A video file; may be repeated, and more files may follow.")
-FILES = typer.Argument(None, help="More video files.")
-CONFIGURATION = typer.Option("", help="Such as 16-Enc-B5; by default the family's most accurate one.")
+FILES = typer.Argument(None, help="Video files.")
+FAMILY = typer.Option(
+    "digits-movinet",
+    help="A family, whose most accurate codes are sent unless there is an SLA, or one model of it, such as "
+    "digits-movinet/16-Enc-B5; of the hub: hf://owner/name[@revision][/configuration].",
+)
+SERVER = typer.Option(
+    "", help="HOST:PORT of an `approxbit serve` of the same family; by default one is started here."
+)
 SLA_TEXT = typer.Option(
     "", "--sla", help="Let the selector choose: 'latency<=60ms' or 'accuracy>=92'; needs the family's LUT."
 )
@@ -29,32 +36,24 @@ RUNNER = typer.Option(
     help="What computes the edge side: graphs under ONNX Runtime, as on a device (exported at first use), "
     "or the modules under torch.",
 )
-TOP = typer.Option(5, min=1, max=255, help="How many classes to print for each file.")
+TOP = typer.Option(5, min=1, max=255, help="How many classes to print for each clip.")
 WINDOW_STEP = typer.Option(
     0,
     min=0,
     help="Answer each file window by window, so many frames apart; 0 takes one clip from the whole file.",
 )
-NUM_TIMED = 4
-LOOSE_MS = 1e9
+INTERRUPTED = 130
 
 
-class Window(NamedTuple):
-    """What one answer is about."""
-
+class _Clip(NamedTuple):
     path: Path
-    frames: "np.ndarray"
-    start: Dict[str, int]
-    """`start_frame`, unless the clip is sampled from the whole file."""
-    shift_frames: Optional[int]
-    """How far it moved since the window before it; None for a clip of its own."""
+    clip: "Clip"
 
 
 def run(
-    video: Optional[List[Path]] = VIDEO,
     files: Optional[List[Path]] = FILES,
     family: str = FAMILY,
-    configuration: str = CONFIGURATION,
+    server: str = SERVER,
     sla: str = SLA_TEXT,
     bandwidth_mbps: float = BANDWIDTH,
     runner: Engine = RUNNER,
@@ -66,184 +65,131 @@ def run(
 ) -> None:
     """Answer your own video files: edge half and encoder here, the rest in a server process.
 
-    A file that cannot be read is named and left out, or answered up to where it breaks off if it is answered
-    window by window; the command then ends with 1.
+    Each answer is printed as it comes, with --json as a line of JSON. A file that cannot be read is named and
+    left out, or answered up to where it breaks off if it is answered window by window; the command then ends
+    with 1. Ctrl-C ends it with 130.
     """
-    paths = [*(video or []), *(files or [])]
-    if not paths:
-        raise ValueError("expected at least one video: approxbit run --video FILE")
-    if configuration and sla:
-        raise ValueError("expected --configuration or --sla, found both")
-    failures: Dict[str, str] = {}
-    arms = [] if sla else [_check_configuration(family, configuration) or _most_accurate(family)]
-    prepared = None if runner == Engine.TORCH else _find_prepared(family, arms)
-    windows = _read(paths, _num_frames(family, prepared), window_step, failures)
-    rows: List[Dict[str, Any]] = []
-    first = next(windows, None)
-    if first is not None:
-        device = _open_device(family, arms, runner, threads, prepared)
-        rows = _answer_all(first, windows, device, family, arms, sla, bandwidth_mbps, top)
-    if as_json:
-        print_json({"answers": rows, "failures": failures})
-    elif rows:
-        _print(rows)
-    if failures:
+    from approxbit.edge.client import check_address, choose_model
+
+    if not files:
+        raise ValueError("expected at least one video: approxbit run FILE")
+    if server:
+        check_address(server)
+    unreadable: List[Path] = []
+    answered = 0
+    try:
+        name = choose_model(family, sla)
+        device = _open_device(name, runner, threads)
+        clips = _read(files, device.clip_format.num_frames, window_step, unreadable)
+        first = next(clips, None)
+        with ExitStack() as stack:
+            if first is not None:
+                address = server or _start_server(stack, name, device)
+                frames = first.clip.frames if sla else None
+                edge = _open_edge(stack, name, address, sla, device, top, bandwidth_mbps, frames)
+                for each, answer in _answer_all(edge, chain([first], clips)):
+                    with _without_interrupts():
+                        _print(_describe(each, answer, device, bool(sla)), as_json)
+                        answered += 1
+    except KeyboardInterrupt:
+        fail(f"interrupted after {answered} answer{'' if answered == 1 else 's'}", INTERRUPTED)
+    if unreadable:
         raise SystemExit(1)
 
 
-def _check_configuration(family: str, configuration: str) -> str:
-    known = _configurations(family)
-    if configuration and configuration not in known:
-        raise ValueError(f"expected --configuration to be one of {', '.join(known)}, found {configuration!r}")
-    return configuration
+def _open_device(name: str, runner: Engine, threads: int) -> "Device":
+    from approxbit.edge.opening import open_family
+    from approxbit.families import split_name
+
+    if runner == Engine.TORCH:
+        from approxbit.profiling.torch_device import open_torch_device
+
+        return open_torch_device(split_name(name)[0], num_threads=threads)
+    return open_family(name, threads)
 
 
-def _find_prepared(family: str, arms: List[str]) -> Optional[Path]:
-    """The exported graphs, if they are there: the edge side then needs no torch, which takes seconds."""
-    from approxbit.engines.finding import find_prepared
-
-    return find_prepared(family, configurations=arms or None)
-
-
-def _num_frames(family: str, prepared: Optional[Path]) -> int:
-    """How many frames a clip has."""
-    if prepared is not None:
-        from approxbit.engines.artefact import load_card
-        from approxbit.engines.prepared import load_prepared
-
-        return load_card(load_prepared(prepared).whole).clip_format.num_frames
-    from approxbit.families import card
-    from approxbit.zoo import sketch_backbone
-
-    first = card(f"{family}/{_configurations(family)[0]}")
-    return sketch_backbone(getattr(first, "backbone", family)).clip_shape[1]
-
-
-def _read(paths: List[Path], num_frames: int, window_step: int, failures: Dict[str, str]) -> Iterator[Window]:
-    """The windows of one file after the other; what is wrong with a file goes into `failures`.
-
-    They are read while they are answered, so that one is held at a time.
-    """
+def _read(paths: List[Path], num_frames: int, step: int, unreadable: List[Path]) -> Iterator[_Clip]:
+    """The clips of one file after the other, read while they are answered, so that one is held at a time."""
+    from approxbit.edge.client import read_clips
     from approxbit.errors import VideoError
 
     for path in paths:
         try:
-            yield from _windows(path, num_frames, window_step)
+            for clip in read_clips(path, num_frames, step):
+                yield _Clip(path, clip)
         except VideoError as error:
-            failures[str(path)] = str(error)
+            unreadable.append(path)
             sys.stderr.write(f"approxbit: {error}\n")
 
 
-def _windows(path: Path, num_frames: int, step: int) -> Iterator[Window]:
-    """The windows of a file; without a step, the one clip of the whole file."""
-    from approxbit.video.reader import read_clip, read_windows
-
-    if not step:
-        yield Window(path, read_clip(path, num_frames), {}, None)
-        return
-    for number, frames in enumerate(read_windows(path, num_frames, step)):
-        yield Window(path, frames, {"start_frame": number * step}, step if number else num_frames)
-
-
-def _configurations(family: str) -> List[str]:
-    from approxbit.families import available
-
-    names = [name.partition("/")[2] for name in available() if name.partition("/")[0] == family]
-    if not names:
-        raise ValueError(f"there is no family {family!r} with a configuration: see approxbit list")
-    return names
-
-
-def _most_accurate(family: str) -> str:
-    """By the family's LUT; without one, the configuration that the family lists first."""
-    from approxbit.families import load_lut
-
-    known = _configurations(family)
-    try:
-        rows = [row for row in load_lut(family).rows if row.arm in known]
-    except ValueError:
-        rows = []
-    return max(rows, key=lambda row: row.accuracy).arm if rows else known[0]
-
-
-def _open_device(
-    family: str, arms: List[str], runner: Engine, threads: int, prepared: Optional[Path]
-) -> "Device":
-    """A device that can run some configurations of a family, or all of them if none is named."""
-    if runner == Engine.TORCH:
-        from approxbit.profiling.torch_device import open_torch_device
-
-        return open_torch_device(family, num_threads=threads)
-    from approxbit.edge.device import open_device
-
-    if prepared is None:
-        from approxbit.exporting.prepare import prepare_family
-
-        prepared = prepare_family(family, configurations=arms or None, announce=say)
-    return open_device(prepared, threads)
-
-
-def _answer_all(
-    first: Window,
-    others: Iterator[Window],
-    device: "Device",
-    family: str,
-    arms: List[str],
-    sla: str,
-    bandwidth_mbps: float,
-    top: int,
-) -> List[Dict[str, Any]]:
-    from approxbit.edge.measure import refresh_times
-    from approxbit.edge.session import EdgeSession
-    from approxbit.edge.transport import GrpcTransport
-    from approxbit.families import load_lut
-    from approxbit.link import RelayProcess, Trace
-    from approxbit.select import LatencySLA, parse_sla
+def _start_server(stack: ExitStack, name: str, device: "Device") -> str:
+    """The address of a server of the family on this machine, for as long as the stack lasts."""
+    from approxbit.families import split_name
     from approxbit.server.process import ServerProcess
-    from approxbit.wire import AnswerKind, Wanted
 
-    chosen: SLA = parse_sla(sla) if sla else LatencySLA(LOOSE_MS)
-    lut = load_lut(family) if sla else _single_arm(device, arms[0])
-    wanted = Wanted(AnswerKind.TOP_K, top)
+    family = split_name(name)[0]
+    say(f"starting a server for {family}; the edge side computes with {device.backend}")
     server = ServerProcess(family, num_threads=device.num_threads)
-    with ExitStack() as stack:
-        say(f"starting a server for {family}; the edge side computes with {device.backend}")
-        stack.callback(server.stop)
-        server.start()
-        address = server.address
-        if sla:
-            with GrpcTransport(address) as direct:
-                frames = [first.frames] * NUM_TIMED
-                lut = refresh_times(lut, device, direct, frames, "this machine")
-        if bandwidth_mbps:
-            relay = stack.enter_context(RelayProcess(address, Trace.constant(bandwidth_mbps)))
-            address = relay.address
-        transport = stack.enter_context(GrpcTransport(address))
-        session = stack.enter_context(
-            EdgeSession(device.arms, transport, lut, chosen, device.clip_format, wanted=wanted)
-        )
-        rows = []
-        for window in chain([first], others):
-            answer = session.answer(window.frames, shift_frames=window.shift_frames)
-            rows.append(_describe(window, answer, device, bool(sla)))
-        return rows
+    stack.callback(server.stop)  # before the start, which an interrupt may hit
+    server.start()
+    return server.address
 
 
-def _single_arm(device: "Device", configuration: str) -> "LUT":
-    """A LUT that leaves the selector no choice."""
-    from approxbit.select import LUT, LUTRow
+def _open_edge(
+    stack: ExitStack,
+    name: str,
+    address: str,
+    sla: str,
+    device: "Device",
+    top: int,
+    bandwidth_mbps: float,
+    timed: "Optional[np.ndarray]",
+) -> "Edge":
+    """The device with its server, over a shaped link where one is asked for; timed on the clip, if any."""
+    from approxbit.edge.client import Edge
+    from approxbit.link import RelayProcess, Trace
 
-    row = LUTRow(configuration, 0, 0, 0, 0, 0, 0)
-    return LUT((row,), device="", backend=device.backend, date="1970-01-01", num_clips=1)
+    near = address
+    if bandwidth_mbps:
+        near = stack.enter_context(RelayProcess(address, Trace.constant(bandwidth_mbps))).address
+    edge: Edge = stack.enter_context(Edge(name, near, sla, device, top))
+    edge.connect()
+    if timed is not None:
+        edge.calibrate(timed, direct=address)
+    return edge
 
 
-def _describe(window: Window, answer: "EdgeAnswer", device: "Device", has_sla: bool) -> Dict[str, Any]:
-    best = device.rank(answer.answer)
-    facts: Dict[str, Any] = {
-        **window.start,
-        "video": str(window.path),
-        "answer": best[0][0],
-        "top": [{"label": label, "probability": round(share, 4)} for label, share in best],
+def _answer_all(edge: "Edge", clips: Iterator[_Clip]) -> "Iterator[Tuple[_Clip, EdgeAnswer]]":
+    """Each clip and its answer; says so when the server goes away, and the device goes on alone."""
+    was_alone = False
+    for each in clips:
+        answer = edge.answer(each.clip.frames, each.clip.shift_frames)
+        if answer.fell_back and not was_alone:
+            say(f"the device answers alone: {answer.reason}")
+        was_alone = answer.fell_back
+        yield each, answer
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Let Ctrl-C wait for the end of the block, so that what is counted is what was printed."""
+    came: List[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if came:
+        raise KeyboardInterrupt
+
+
+def _describe(each: _Clip, answer: "EdgeAnswer", device: "Device", has_sla: bool) -> Dict[str, Any]:
+    start = each.clip.start_frame
+    return {
+        **({} if start is None else {"start_frame": start}),
+        "video": str(each.path),
+        "answer": answer.label,
+        "top": [{"label": label, "probability": round(share, 4)} for label, share in answer.labels],
         "arm": answer.arm,
         "backend": device.backend,
         "payload_bytes": answer.payload_bytes,
@@ -253,19 +199,17 @@ def _describe(window: Window, answer: "EdgeAnswer", device: "Device", has_sla: b
         "latency_ms": round(answer.latency_ms, 3),
         "fell_back": answer.fell_back,
         "reason": answer.reason,
+        **({"meets_sla": answer.meets_sla} if has_sla else {}),
     }
-    if has_sla:
-        facts["meets_sla"] = answer.meets_sla
-    return facts
 
 
-def _print(rows: List[Dict[str, Any]]) -> None:
-    header = ["video", "answer", "arm", "bytes", "latency"]
-    cells = []
-    for row in rows:
-        arm = row["arm"] + (" (fallback)" if row["fell_back"] else "")
-        first, *others = (f"{each['label']} {100 * each['probability']:.1f} %" for each in row["top"])
-        video = row["video"] + (f" from frame {row['start_frame']}" if "start_frame" in row else "")
-        cells.append([video, first, arm, str(row["payload_bytes"]), f"{row['latency_ms']:.1f} ms"])
-        cells += [["", other, "", "", ""] for other in others]
-    print_table(header, cells, num_text_columns=3)
+def _print(facts: Dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(facts)
+    else:
+        video = facts["video"] + (f" from frame {facts['start_frame']}" if "start_frame" in facts else "")
+        arm = facts["arm"] + (" (fallback)" if facts["fell_back"] else "")
+        shares = [f"{each['label']} {100 * each['probability']:.1f} %" for each in facts["top"]]
+        lines = [f"{video}: {shares[0]}, {arm}, {facts['payload_bytes']} bytes, {facts['latency_ms']:.1f} ms"]
+        print_text("\n  ".join(lines + shares[1:]))
+    sys.stdout.flush()

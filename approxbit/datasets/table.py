@@ -19,7 +19,7 @@ from typing import Any
 
 from approxbit.datasets.source import ClipSource
 from approxbit.errors import DatasetError
-from approxbit.families import BackboneCard, DataRecord, card, find_checkpoints
+from approxbit.families import BackboneCard, DataRecord, card, locate, split_name
 from approxbit.families.folder import find_configurations
 from approxbit.trust import find_named, is_import_path, trust_package_of
 
@@ -163,9 +163,10 @@ def find_source(name: str, checkpoints: str | os.PathLike[str] | None = None) ->
 
 def _find_record(name: str, checkpoints: str | os.PathLike[str] | None) -> DataRecord | None:
     """Of a codec, of the codecs of a family, else of their backbone."""
-    root = find_checkpoints(checkpoints)
-    family, slash, _ = name.partition("/")
-    names = [name] if slash else [f"{family}/{each}" for each in sorted(find_configurations(root / family))]
+    root, name = locate(name, checkpoints)
+    family, configuration = split_name(name)
+    known = sorted(find_configurations(root / family))
+    names = [name] if configuration else [f"{family}/{each}" for each in known]
     backbone = family
     for codec in names:
         found = card(codec, root)

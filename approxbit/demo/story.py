@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -18,13 +18,14 @@ from approxbit.demo.facts import list_payloads, write_notes
 from approxbit.demo.plan import NUM_SEGMENTS, Plan, make_plan
 from approxbit.demo.screen import Screen
 from approxbit.exporting.prepare import prepare_family
+from approxbit.families import locate
 from approxbit.link import RelayProcess
 from approxbit.processes import ChildProcess
 from approxbit.report import ClipRecord, Report, summarise
 from approxbit.select import EDGE_ONLY, LUT
 from approxbit.server.process import ServerProcess
 from approxbit.tasks import Task
-from approxbit.zoo import available, describe_machine, find_checkpoints, find_task, load_lut
+from approxbit.zoo import available, describe_machine, find_task, load_lut
 
 DEFAULT_SLOWDOWN = 16.0
 """Edge-only takes 466.9 ms on a Jetson AGX Orin; server-only on an A100 takes 67 ms beside the transfer
@@ -81,7 +82,8 @@ def run_demo(settings: Settings, screen: Screen) -> Report:
     """
     start = time.monotonic()
     _check(settings)
-    root = find_checkpoints()
+    root, family = locate(settings.family)
+    settings = replace(settings, family=family)
     lut = load_lut(settings.family, root)
     task = _find_task(settings.family, root).asking(settings.label_set)
     label_set, lut = task.asked, lut.with_figure(task.figures[0])

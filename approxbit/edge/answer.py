@@ -1,7 +1,7 @@
 """What a session returns for one clip."""
 
 from dataclasses import dataclass
-from typing import Optional
+from typing import Optional, Tuple
 
 from approxbit.edge.meter import Probing
 from approxbit.select import Choice
@@ -78,6 +78,8 @@ class EdgeAnswer(Outcome):
         bandwidth_mbps: The estimate that the choice rests on.
         round_trip_ms: Likewise.
         probing: What looking at the link cost before this clip.
+        labels: Names and probabilities of the likeliest classes, the likeliest first, as `approxbit.Edge`
+            gives them; empty from a session, which does not know the task.
     """
 
     sequence: int
@@ -89,3 +91,9 @@ class EdgeAnswer(Outcome):
     bandwidth_mbps: float
     round_trip_ms: float
     probing: Probing
+    labels: Tuple[Tuple[str, float], ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The name of the likeliest class; empty where `labels` is."""
+        return self.labels[0][0] if self.labels else ""

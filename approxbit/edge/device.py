@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Iterable, Mapping
+from typing import Iterable, Mapping, Sequence
 
 from approxbit.edge.arms import (
     CodesArm,
@@ -87,19 +87,24 @@ def all_arms(
     )
 
 
-def open_device(prepared: PathLike, num_threads: int = 1) -> Device:
-    """Open all configurations of a prepared family with ONNX Runtime; torch is not needed.
+def open_device(
+    prepared: PathLike, num_threads: int = 1, configurations: Sequence[str] | None = None
+) -> Device:
+    """Open a prepared family with ONNX Runtime; torch is not needed.
 
     Args:
         prepared: The file that `approxbit.exporting.prepare.prepare_family` wrote.
         num_threads: Threads for each operator.
+        configurations: Those to open; by default all that are prepared.
 
     Raises:
         ArtefactError: The file is not well-formed, or an artefact is not the one that it names.
         ImportError: onnxruntime is not installed.
-        ValueError: `num_threads` is below 1.
+        ValueError: `num_threads` is below 1, or a configuration is not prepared.
     """
     family = load_prepared(prepared)
+    if configurations is not None:
+        family = family.only(configurations)
     whole, task = family.open_whole(num_threads), require_classification(family.task)
     return Device(
         arms=all_arms(whole, family.open_runners(num_threads).values(), task),

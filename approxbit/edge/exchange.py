@@ -2,7 +2,7 @@
 
 import time
 from dataclasses import dataclass, replace
-from typing import Callable, Dict, Iterable, List, Optional, Sequence, Union
+from typing import Callable, Dict, Iterable, Optional, Sequence, Union
 
 import numpy as np
 
@@ -93,9 +93,10 @@ class Exchange:
         self.close()
 
     @property
-    def refused(self) -> List[str]:
-        """The arms whose codes the server does not serve; known once the session is open."""
-        return [name for name, entry in self._entries.items() if isinstance(self._agreed.get(entry), Status)]
+    def refused(self) -> Dict[str, Status]:
+        """The arms whose codes the server does not serve, and why; known once the session is open."""
+        found = {name: self._agreed.get(entry) for name, entry in self._entries.items()}
+        return {name: status for name, status in found.items() if isinstance(status, Status)}
 
     def open(self, timeout_s: float) -> int:
         """Open a session, if there is none and the arms need one; returns the bytes that were sent.

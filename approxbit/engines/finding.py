@@ -19,8 +19,9 @@ from typing import Any, Mapping, Sequence
 from approxbit.engines.artefact import load_artefact
 from approxbit.engines.prepared import load_prepared
 from approxbit.errors import ArtefactError
-from approxbit.families.folder import find_cache, find_checkpoints, list_configurations, locate_family
-from approxbit.families.named import card
+from approxbit.families import locate
+from approxbit.families.folder import find_cache
+from approxbit.families.named import card, list_models
 from approxbit.files import PathLike, sha256_of_file, to_json
 
 TARGET = "onnxruntime"
@@ -103,10 +104,8 @@ def want_family(
     configurations: Sequence[str] | None = None,
 ) -> WantedFamily:
     """Where the artefacts of a family belong, whether they are there or not; see `find_prepared`."""
-    root, folder = find_checkpoints(checkpoints), find_cache(cache) / FOLDER
-    known = [str(each) for each in list_configurations(locate_family(root, family))]
-    if not known:
-        raise ValueError(f"the family {family} must have at least one configuration, found none")
+    root, family = locate(family, checkpoints)
+    folder, known = find_cache(cache) / FOLDER, list_models(family, root)
     chosen = known if configurations is None else list(configurations)
     if not chosen or not set(chosen) <= set(known):
         raise ValueError(f"expected configurations among {', '.join(known)}, found {', '.join(chosen)}")

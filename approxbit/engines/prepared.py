@@ -9,7 +9,7 @@ It needs no torch: `approxbit.exporting.prepare` writes these files on a host th
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Dict, Mapping
+from typing import Dict, Mapping, Sequence
 
 from approxbit.configuration import Configuration
 from approxbit.engines.artefact import load_card
@@ -40,6 +40,18 @@ class PreparedFamily:
     whole: Path
     artefacts: Mapping[str, Path]
     feature_bytes: Mapping[str, int]
+
+    def only(self, configurations: Sequence[str]) -> "PreparedFamily":
+        """Some of the configurations, and the unsplit model.
+
+        Raises:
+            ValueError: One is not prepared.
+        """
+        unknown = [name for name in configurations if name not in self.artefacts]
+        if unknown:
+            known = ", ".join(self.artefacts)
+            raise ValueError(f"{self.family}: expected configurations among {known}, found {unknown[0]}")
+        return replace(self, artefacts={name: self.artefacts[name] for name in configurations})
 
     def open_whole(self, num_threads: int = 1) -> WholeRunner:
         """A runner of the unsplit model.

@@ -22,6 +22,7 @@ from approxbit.engines.prepared import PreparedFamily, save_prepared
 from approxbit.exporting.export import export_model
 from approxbit.exporting.gate import load_target
 from approxbit.exporting.graph import require_export_packages
+from approxbit.families import locate
 from approxbit.files import PathLike
 from approxbit.zoo import card, load_family, sketch_backbone
 
@@ -56,10 +57,11 @@ def prepare_family(
         ExportError: A model cannot be exported.
         ImportError: Something must be exported, and a package of `approxbit[export]` is missing.
     """
-    found = find_prepared(family, checkpoints, cache, configurations)
+    root, family = locate(family, checkpoints)
+    found = find_prepared(family, root, cache, configurations)
     if found is not None:
         return found
-    wanted = want_family(family, checkpoints, cache, configurations)
+    wanted = want_family(family, root, cache, configurations)
     wanted.file.parent.mkdir(parents=True, exist_ok=True)
     distinct = {each.folder: each for each in (wanted.whole, *wanted.chosen.values())}.values()
     missing = [each for each in distinct if not each.is_there]
@@ -69,13 +71,13 @@ def prepare_family(
             f"exporting {len(missing)} models of {family} to ONNX, some seconds each; "
             f"they are kept in {wanted.file.parent}"
         )
-        _export(missing, family, checkpoints)
-    _write(family, wanted, checkpoints)
+        _export(missing, family, root)
+    _write(family, wanted, root)
     return wanted.file
 
 
-def _export(missing: Sequence[Wanted], family: str, checkpoints: PathLike | None) -> None:
-    models, target = load_family(family, checkpoints), load_target(finding.TARGET)
+def _export(missing: Sequence[Wanted], family: str, root: Path) -> None:
+    models, target = load_family(family, root), load_target(finding.TARGET)
     for each in track(missing, "exporting", console=Console(stderr=True), transient=True):
         with tempfile.TemporaryDirectory(dir=each.folder.parent, prefix=".") as scratch:
             model = models[each.name.partition("/")[2]]
@@ -94,10 +96,10 @@ def _publish(made: Path, wanted: Wanted) -> None:
             raise
 
 
-def _write(family: str, wanted: WantedFamily, checkpoints: PathLike | None) -> None:
-    codec: Any = card(wanted.whole.name, checkpoints)
-    owner: Any = card(codec.backbone, checkpoints)
-    backbone = sketch_backbone(owner.name, checkpoints=checkpoints)
+def _write(family: str, wanted: WantedFamily, root: Path) -> None:
+    codec: Any = card(wanted.whole.name, root)
+    owner: Any = card(codec.backbone, root)
+    backbone = sketch_backbone(owner.name, checkpoints=root)
     prepared = PreparedFamily(
         family,
         owner.task.asking(codec.asked),

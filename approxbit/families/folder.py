@@ -23,6 +23,7 @@ from approxbit.errors import WeightsError
 from approxbit.files import PathLike, load_json
 
 BACKBONE = "backbone"
+LUT_FILE = "lut.json"
 ENVIRONMENT_VARIABLE = "APPROXBIT_CHECKPOINTS"
 _FAMILY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -157,7 +158,7 @@ def locate_lut(root: Path, family: str) -> Path:
     Raises:
         ValueError: There is no such family, or it has no LUT.
     """
-    return _locate_in_family(root, "LUTs", family, "lut.json")
+    return _locate_in_family(root, "LUTs", family, LUT_FILE)
 
 
 def check_family(family: str) -> str:

@@ -6,14 +6,21 @@ from pathlib import Path
 
 from approxbit.errors import WeightsError
 from approxbit.families.cards import BackboneCard, Card, CodecCard, load_card
-from approxbit.families.folder import find_checkpoints, locate_backbone, locate_codec, locate_lut
+from approxbit.families.folder import (
+    list_configurations,
+    locate_backbone,
+    locate_codec,
+    locate_family,
+    locate_lut,
+)
+from approxbit.families.hub import locate
 from approxbit.files import PathLike
 from approxbit.select import LUT
 from approxbit.tasks import Task
 
 
 def card(name: str, checkpoints: PathLike | None = None) -> Card:
-    """The card of a backbone (`digits-movinet`) or of a codec (`digits-movinet/16-Enc-B5`).
+    """The card of a backbone (`digits-movinet`) or of a codec (`digits-movinet/16-Enc-B5`, `hf://owner/name/16-Enc-B5`).
 
     A nested codec has that of the codec which holds it, whose `name` is another.
 
@@ -21,7 +28,7 @@ def card(name: str, checkpoints: PathLike | None = None) -> Card:
         ValueError: There is no such backbone or codec.
         WeightsError: The card cannot be read.
     """
-    root = find_checkpoints(checkpoints)
+    root, name = locate(name, checkpoints)
     return read_codec_card(root, name) if "/" in name else read_backbone_card(root, name)
 
 
@@ -57,10 +64,10 @@ def find_task(name: str, checkpoints: PathLike | None = None) -> Task:
         ValueError: There is no such backbone or codec.
         WeightsError: A card cannot be read, or the codec's backbone has no such label set.
     """
-    found = card(name, checkpoints)
+    root, name = locate(name, checkpoints)
+    found = card(name, root)
     if isinstance(found, BackboneCard):
         return found.task
-    root = find_checkpoints(checkpoints)
     owner = read_owner_card(root, found)
     try:
         return owner.task.asking(found.asked)
@@ -75,4 +82,17 @@ def load_lut(family: str, checkpoints: PathLike | None = None) -> LUT:
         ValueError: There is no such family, or it has no LUT.
         LUTError: The file cannot be read.
     """
-    return LUT.load(locate_lut(find_checkpoints(checkpoints), family))
+    return LUT.load(locate_lut(*locate(family, checkpoints)))
+
+
+def list_models(family: str, checkpoints: PathLike | None = None) -> list[str]:
+    """The configurations of a family, such as `16-Enc-B5`.
+
+    Raises:
+        ValueError: There is no such family, or it has no configurations.
+    """
+    root, local = locate(family, checkpoints)
+    known = [str(each) for each in list_configurations(locate_family(root, local))]
+    if not known:
+        raise ValueError(f"the family {family} must have at least one configuration, found none")
+    return known

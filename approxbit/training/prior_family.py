@@ -20,6 +20,8 @@ from approxbit.codec.codec import Codec
 from approxbit.datasets.check import fit_source
 from approxbit.datasets.source import ClipSource
 from approxbit.datasets.windows import Windows
+from approxbit.families import locate
+from approxbit.families.hub import check_is_here
 from approxbit.offload import OffloadedModel
 from approxbit.training.prior import CodePrior, WindowPairs
 from approxbit.wire import (
@@ -71,7 +73,7 @@ def load_outermost(
     family: str, checkpoints: str | os.PathLike[str] | None = None
 ) -> dict[str, OffloadedModel]:
     """The models of a family whose codecs are nested in no other; others use the prior of their holder."""
-    root = zoo.find_checkpoints(checkpoints)
+    root, family = locate(family, checkpoints)
     return {
         configuration: model
         for configuration, model in zoo.load_family(family, root).items()
@@ -237,10 +239,12 @@ def train_priors(
         One result for each codec, once it is saved.
 
     Raises:
-        ValueError: There is no such family, preset or codec, or the clips are not for its backbone.
+        ValueError: There is no such family, preset or codec, the family is one of the hub, or the clips are
+            not for its backbone.
     """
     if preset not in PRESETS:
         raise ValueError(f"preset must be one of {', '.join(PRESETS)}, found {preset!r}")
+    check_is_here(family)
     root = zoo.find_checkpoints(checkpoints)
     models = load_outermost(family, root)
     if unknown := set(configurations) - set(models):

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from approxbit.backbones.base import Backbone
-from approxbit.families.folder import find_checkpoints, locate_backbone
+from approxbit.families.folder import locate_backbone
+from approxbit.families.hub import locate
 from approxbit.families.named import read_backbone_card
 from approxbit.files import PathLike
 from approxbit.zoo.builders import build_on_meta, is_builder
@@ -35,7 +36,7 @@ def sketch_backbone(
     """
     if is_builder(name):
         return build_on_meta(name, arguments)
-    root = find_checkpoints(checkpoints)
+    root, name = locate(name, checkpoints)
     return sketch_of_card(locate_backbone(root, name), read_backbone_card(root, name))
 
 

@@ -25,6 +25,7 @@ from approxbit.families.folder import (
     locate_codec,
     locate_family,
 )
+from approxbit.families.hub import check_is_here, find_weights, locate
 from approxbit.families.named import find_task, read_backbone_card, read_codec_card, read_owner_card
 from approxbit.files import PathLike
 from approxbit.offload import OffloadedModel
@@ -145,10 +146,11 @@ def save_prior(
         split: Whose clips it was measured on; by default that of the card.
 
     Raises:
-        ValueError: There is no such codec, it is nested in another, the prior is for codes of another size,
-            or the metrics in the card are those of another split.
+        ValueError: There is no such codec, it is one of the hub or nested in another, the prior is for codes
+            of another size, or the metrics in the card are those of another split.
         WeightsError: As for `load`.
     """
+    check_is_here(name)
     root = find_checkpoints(checkpoints)
     codec, made = load(name, root).codec, read_codec_card(root, name)
     if made.name != name:
@@ -165,17 +167,19 @@ def load(name: str, checkpoints: PathLike | None = None) -> OffloadedModel:
     """A verified model, in eval mode and on the CPU.
 
     Args:
-        name: Family and configuration, such as `digits-movinet/16-Enc-B5`; `available()` lists them.
+        name: Family and configuration, such as `digits-movinet/16-Enc-B5`, which `available()` lists; or of a
+            family on the Hugging Face Hub, `hf://owner/name/16-Enc-B5` or `hf://owner/name@revision/16-Enc-B5`.
         checkpoints: Folder of all families; by default as `find_checkpoints` says.
 
     Raises:
         ValueError: There is no such model.
+        ImportError: It is one of the hub, and huggingface_hub is not installed.
         HashMismatchError: A file is not what its card describes, or the backbone is not the codec's.
         MissingKeyError: Tensors are missing from a file, or unknown to the model.
         WrongShapeError: A tensor has another shape than the model's.
         WeightsError: A file cannot be read.
     """
-    root = find_checkpoints(checkpoints)
+    root, name = locate(name, checkpoints)
     codec_card = read_codec_card(root, name)
     model = _assemble(root, codec_card, load_backbone(read_owner_card(root, codec_card).name, root))
     return model.first_bits(Configuration.parse(name.partition("/")[2]).codebook_size)
@@ -184,13 +188,14 @@ def load(name: str, checkpoints: PathLike | None = None) -> OffloadedModel:
 def load_family(family: str, checkpoints: PathLike | None = None) -> dict[str, OffloadedModel]:
     """All models of a family by their configurations, in eval mode; models of one backbone share it.
 
-    Nested codecs share all but their first and last layers.
+    The family lies in `checkpoints` or on the hub: `hf://owner/name`, `hf://owner/name@revision`. Nested
+    codecs share all but their first and last layers.
 
     Raises:
         ValueError: There is no such family.
         WeightsError: As for `load`.
     """
-    root = find_checkpoints(checkpoints)
+    root, family = locate(family, checkpoints)
     configurations = list_configurations(locate_family(root, family))
     cards = {each: read_codec_card(root, f"{family}/{each}") for each in configurations}
     owners = {read_owner_card(root, each).name for each in cards.values()}
@@ -209,9 +214,9 @@ def load_backbone(family: str, checkpoints: PathLike | None = None) -> Backbone:
         ValueError: There is no such family, or it has no backbone of its own.
         WeightsError: As for `load`.
     """
-    root = find_checkpoints(checkpoints)
+    root, family = locate(family, checkpoints)
     backbone_card, path = read_backbone_card(root, family), locate_backbone(root, family)
-    tensors = read_weights(_weights_of(path), backbone_card.weights)
+    tensors = read_weights(find_weights(path, backbone_card.weights), backbone_card.weights)
     backbone = restore_backbone(path, backbone_card, tensors)
     backbone.fingerprint = int(backbone_card.weights.fingerprint, 16)
     return backbone.requires_grad_(False)
@@ -236,7 +241,8 @@ def _assemble(root: Path, codec_card: CodecCard, backbone: Backbone) -> Offloade
             f"{path}: was trained for the backbone {codec_card.backbone} of the fingerprint "
             f"{codec_card.backbone_fingerprint}, found {backbone_card.weights.fingerprint}"
         )
-    tensors = read_weights(_weights_of(path), codec_card.weights, path.stem)
+    weights = find_weights(path, codec_card.weights)
+    tensors = read_weights(weights, codec_card.weights, path.stem)
     prior = tensors.pop(PRIOR, None)
     make = partial(_build_codec, backbone, codec_card.configuration, _options_of(path, codec_card))
     codec = restore(path, "arguments", make, tensors).requires_grad_(False)

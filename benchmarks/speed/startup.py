@@ -28,7 +28,7 @@ COMMANDS = {
     "approxbit list": 0.5,
     "approxbit select --bandwidth-mbps 3 --sla accuracy>=80": 0.5,
     "approxbit inspect digits-movinet/16-Enc-B5": 0.5,
-    "approxbit run --video clip.mp4": 6.0,
+    "approxbit run clip.mp4": 6.0,
 }
 """And the aim in seconds."""
 

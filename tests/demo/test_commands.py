@@ -15,6 +15,7 @@ import pytest
 
 from approxbit import cli, profiling
 from approxbit.edge.transport import GrpcTransport
+from approxbit.engines.finding import find_prepared
 from approxbit.select import LUT
 from approxbit.video.writer import write_video
 
@@ -44,14 +45,13 @@ def test_run_answers_what_it_can_read_and_names_what_it_cannot(
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"no video")
     first, second = videos
-    words = ["--family", family, "--configuration", "8-Enc-B3", "--top", 3, "--json"]
-    assert run("run", "--video", first, broken, second, *words) == 1
+    words = ["--family", f"{family}/8-Enc-B3", "--top", 3, "--json"]
+    assert run("run", first, broken, second, *words) == 1
     output, errors = capsys.readouterr()
-    result = json.loads(output)
-    assert [answer["video"] for answer in result["answers"]] == [str(first), str(second)]
-    assert list(result["failures"]) == [str(broken)]
+    answers = [json.loads(line) for line in output.splitlines()]
+    assert [answer["video"] for answer in answers] == [str(first), str(second)]
     assert f"approxbit: {broken}: expected a video" in errors
-    for answer in result["answers"]:
+    for answer in answers:
         assert (answer["arm"], answer["payload_bytes"], answer["fell_back"]) == ("8-Enc-B3", 8, False)
         assert answer["backend"].startswith("onnxruntime ")
         shares = [each["probability"] for each in answer["top"]]
@@ -63,9 +63,9 @@ def test_run_answers_what_it_can_read_and_names_what_it_cannot(
 def test_run_answers_a_video_window_by_window(
     family: str, videos: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["--family", family, "--configuration", "8-Enc-B3", "--window-step", 3, "--runner", "torch"]
+    words = ["--family", f"{family}/8-Enc-B3", "--window-step", 3, "--runner", "torch"]
     assert run("run", videos[0], *words, "--json") == 0
-    answers = json.loads(capsys.readouterr().out)["answers"]
+    answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [answer["start_frame"] for answer in answers] == [0, 3, 6]
     assert [answer["is_key"] for answer in answers] == [True] * 3  # this family has no prior
     assert run("run", videos[0], *words) == 0
@@ -93,12 +93,13 @@ def test_run_reads_each_file_once_and_answers_up_to_where_it_breaks_off(
     data, num_lost = videos[0].read_bytes(), 3000
     end = data.index(b"moov") - 4  # of the last frames
     broken.write_bytes(data[: end - num_lost] + bytes(num_lost) + data[end:])
-    words = ["--family", family, "--configuration", "8-Enc-B3", "--window-step", 2, "--runner", "torch"]
+    words = ["--family", f"{family}/8-Enc-B3", "--window-step", 2, "--runner", "torch"]
     assert run("run", broken, videos[1], *words, "--json") == 1
-    result = json.loads(capsys.readouterr().out)
-    starts = [(Path(answer["video"]).name, answer["start_frame"]) for answer in result["answers"]]
+    output, errors = capsys.readouterr()
+    answers = [json.loads(line) for line in output.splitlines()]
+    starts = [(Path(answer["video"]).name, answer["start_frame"]) for answer in answers]
     assert starts == [("broken.mp4", 0), ("broken.mp4", 2), ("b.avi", 0)]
-    assert list(result["failures"]) == [str(broken)]
+    assert str(broken) in errors
     assert opened == ["broken.mp4", "b.avi"]
 
 
@@ -115,14 +116,14 @@ def test_run_lets_the_selector_choose_and_shapes_the_link(
 def test_run_computes_with_torch_for_those_who_ask(
     family: str, videos: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["--family", family, "--configuration", "8-Enc-B3", "--runner", "torch", "--json"]
+    words = ["--family", f"{family}/8-Enc-B3", "--runner", "torch", "--json"]
     assert run("run", videos[0], *words) == 0
     output, errors = capsys.readouterr()
-    assert json.loads(output)["answers"][0]["backend"].startswith("torch ")
+    assert json.loads(output)["backend"].startswith("torch ")
     assert "the edge side computes with torch " in errors
 
 
-def test_run_names_what_to_install_where_nothing_can_be_exported(
+def test_a_family_that_was_never_exported_says_how_its_graphs_come_here(
     family: str,
     videos: list[Path],
     tmp_path: Path,
@@ -137,7 +138,17 @@ def test_run_names_what_to_install_where_nothing_can_be_exported(
     assert run("run", videos[0], "--family", family) == 2
     output, errors = capsys.readouterr()
     assert output == ""
-    assert "needs onnx: pip install 'approxbit[export]'" in errors
+    assert "exporting them needs onnx: pip install 'approxbit[export]'" in errors
+    assert f"run `approxbit export --config {family} --out FOLDER`" in errors
+
+
+def test_export_of_a_family_is_what_a_device_finds(
+    family: str, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("export", "--config", family, "--out", cache) == 0  # nothing is exported twice
+    assert Path(capsys.readouterr().out.strip()) == find_prepared(family)
+    assert run("export", "--config", family, "--target", "orin-jp6") == 1
+    assert "--target and --triton need one model and --out" in capsys.readouterr().err
 
 
 def test_run_of_unreadable_files_only_starts_nothing(
@@ -153,9 +164,9 @@ def test_run_names_families_and_configurations_that_are_not_there(
     family: str, videos: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("run", videos[0], "--family", "nothing") == 1
-    assert "there is no family 'nothing'" in capsys.readouterr().err
-    assert run("run", videos[0], "--family", family, "--configuration", "9-Enc-B9") == 1
-    assert "expected --configuration to be one of" in capsys.readouterr().err
+    assert "has the families digits-tiny; found 'nothing'" in capsys.readouterr().err
+    assert run("run", videos[0], "--family", f"{family}/9-Enc-B9") == 1
+    assert "has the configurations 8-Enc-B3, 4-NoEnc-B5, found '9-Enc-B9'" in capsys.readouterr().err
 
 
 def test_list_names_models_with_their_measurements(family: str, capsys: pytest.CaptureFixture[str]) -> None:

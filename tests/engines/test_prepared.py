@@ -47,6 +47,14 @@ def test_what_was_saved_is_read_again(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [tmp_path / "toy.json"]
 
 
+def test_some_of_the_configurations_can_be_had_alone(tmp_path: Path) -> None:
+    family = load_prepared(write(tmp_path / "toy.json")).only(["4-NoEnc-B5"])
+    assert family.artefacts == {"4-NoEnc-B5": tmp_path / "toy--4-NoEnc-B5"}
+    assert family.whole == tmp_path / "toy--8-Enc-B3"
+    with pytest.raises(ValueError, match="toy: expected configurations among 4-NoEnc-B5, found 9-Enc-B3"):
+        family.only(["9-Enc-B3"])
+
+
 def test_the_format_stays_as_it_is(tmp_path: Path) -> None:
     family = load_prepared(write(tmp_path / "toy.json"))
     assert family.whole == family.artefacts["8-Enc-B3"] == tmp_path / "toy--8-Enc-B3"

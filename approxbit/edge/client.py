@@ -1,0 +1,261 @@
+"""A device and its server behind one name: what `approxbit.Edge` and `approxbit run` are."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Iterator, NamedTuple
+
+import numpy as np
+
+from approxbit.edge.answer import EdgeAnswer
+from approxbit.edge.arms.arm import EdgeArm
+from approxbit.edge.device import Device
+from approxbit.edge.exchange import Exchange, RefusedError
+from approxbit.edge.measure import refresh_times
+from approxbit.edge.opening import open_family
+from approxbit.edge.session import EdgeSession
+from approxbit.edge.transport import GrpcTransport
+from approxbit.errors import LinkError, WireError
+from approxbit.families import list_models, load_lut, split_name
+from approxbit.files import PathLike
+from approxbit.select import LUT, SLA, LatencySLA, LUTRow, parse_sla
+from approxbit.video.reader import read_clip, read_windows
+from approxbit.wire import AnswerKind, Status, Wanted
+
+NUM_LABELS = 5
+NUM_TIMED = 4
+CONNECT_S = 10.0
+_LOOSE = LatencySLA(1e9)
+_ADDRESS = re.compile(r"\S+:\d+")
+
+
+class Clip(NamedTuple):
+    """Frames that get one answer.
+
+    Attributes:
+        frames: RGB, uint8, `[time, height, width, 3]`.
+        start_frame: Of a window, its first frame in the video; None for a clip sampled from all of it.
+        shift_frames: Of a window, by how many frames it follows the one before it.
+    """
+
+    frames: np.ndarray
+    start_frame: int | None = None
+    shift_frames: int | None = None
+
+
+def read_clips(path: PathLike, num_frames: int, step: int = 0) -> Iterator[Clip]:
+    """The one clip of a video, or its windows `step` frames apart; one is held at a time.
+
+    Raises:
+        VideoError: The file cannot be read, or is too short. Windows before the damage are still given.
+        ValueError: `step` is below 0, or `num_frames` below 1.
+    """
+    if not step:
+        yield Clip(read_clip(path, num_frames))
+        return
+    for number, frames in enumerate(read_windows(path, num_frames, step)):
+        yield Clip(frames, number * step, step if number else num_frames)
+
+
+class Edge:
+    """This device, answering clips together with a server; a context manager.
+
+    ```python
+    with approxbit.Edge("digits-movinet", server="192.168.1.10:50051", sla="latency<=60ms") as edge:
+        answer = edge.answer_video("clip.mp4")
+    print(answer.label, answer.arm, answer.latency_ms)
+    ```
+
+    It needs no torch where the family's graphs were exported (`approxbit export`), and no server to open: a
+    clip that the server does not answer is answered by the whole model on this device, and says why
+    (`EdgeAnswer.fell_back`, `reason`). Call `connect` to be told before the first clip.
+
+    Args:
+        family: Such as `digits-movinet` or `hf://owner/name`; or one model of it, such as
+            `digits-movinet/16-Enc-B5`, whose codes then carry every clip.
+        server: Where `approxbit serve` listens, as `host:port`.
+        sla: `latency<=60ms` or `accuracy>=92`: the selector chooses an arm for each clip by the family's LUT.
+            Without one, codes of the model that was named, or of the family's most accurate one.
+        device: What computes; by default `open_family` opens it.
+        num_labels: How many of the likeliest classes an answer names, 1 to 255.
+
+    Raises:
+        ValueError: There is no such family, model or LUT, or an argument is malformed.
+        ApproxBitError: A file of the family is damaged.
+        ImportError: The graphs are missing and cannot be exported here, or onnxruntime is not installed.
+    """
+
+    def __init__(
+        self,
+        family: str,
+        server: str,
+        sla: str | SLA = "",
+        device: Device | None = None,
+        num_labels: int = NUM_LABELS,
+    ):
+        check_address(server)
+        self.sla = _read_sla(sla)
+        self.name = choose_model(family, sla)
+        self.server = server
+        self._wanted = Wanted(AnswerKind.TOP_K, num_labels)
+        self.device = device or open_family(self.name)
+        family, configuration = split_name(self.name)
+        self.lut = _single_arm(self.device, configuration) if configuration else load_lut(family)
+        self._transport = GrpcTransport(server)
+        self._session = self._open_session()
+
+    def __enter__(self) -> Edge:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._session.close()
+        self._transport.close()
+
+    def connect(self, timeout_s: float = CONNECT_S) -> None:
+        """Make sure that a server is there that reads this device's codes.
+
+        Raises:
+            LinkError: None answers within `timeout_s` seconds, or it has another family or other weights.
+        """
+        family = split_name(self.name)[0]
+        exchange = Exchange(self._transport, self._arms)
+        try:
+            exchange.open(timeout_s)
+            self._transport.ping(timeout_s)  # where no arm has codes, nothing was asked yet
+        except RefusedError as error:
+            raise LinkError(f"{self.server}: {error}") from error
+        except (LinkError, WireError) as error:
+            advice = f"start one there with `approxbit serve --family {family}`"
+            raise LinkError(f"no server for {family} answers at {self.server}: {advice}\n{error}") from error
+        refused = exchange.refused
+        if not refused or len(refused) < len([arm for arm in self._arms if arm.code_format]):
+            return
+        if Status.WRONG_WEIGHTS in refused.values():
+            raise LinkError(
+                f"the server at {self.server} has other weights or another preprocessing than {family} has "
+                "here: both sides need the same files of the family"
+            )
+        raise LinkError(
+            f"the server at {self.server} reads no codes of {family} ({', '.join(refused)}): it serves "
+            f"another family; start one with `approxbit serve --family {family}`"
+        )
+
+    def calibrate(self, frames: np.ndarray, direct: str = "") -> None:
+        """Put the times of this device and this server into the LUT, medians over some answers of every arm.
+
+        Without it the selector goes by the times of the machine on which the LUT was measured.
+
+        Args:
+            frames: Of one clip, uint8 `[time, height, width, 3]`.
+            direct: Address of the same server, where `server` is that of a shaped link: times must not wait
+                for it.
+
+        Raises:
+            LinkError: The server does not answer.
+            ValueError: The LUT has no arm that the device can run.
+        """
+        with GrpcTransport(direct or self.server) as transport:
+            clips = [frames] * NUM_TIMED
+            self.lut = refresh_times(self.lut, self.device, transport, clips, "this machine")
+        self._session.close()
+        self._session = self._open_session()
+
+    def answer(self, frames: np.ndarray, shift_frames: int | None = None) -> EdgeAnswer:
+        """The one answer to one clip, with names of its likeliest classes.
+
+        Args:
+            frames: RGB, uint8, `[time, height, width, 3]`, with the number of frames of the family's clips.
+            shift_frames: See `EdgeSession.answer`.
+
+        Raises:
+            ValueError: The frames are not those of a clip.
+        """
+        answer = self._session.answer(frames, shift_frames)
+        return replace(answer, labels=tuple(self.device.rank(answer.answer)))
+
+    def answer_video(self, path: PathLike) -> EdgeAnswer:
+        """The answer to one clip that is sampled from a whole video file.
+
+        Raises:
+            VideoError: The file cannot be read.
+        """
+        (clip,) = read_clips(path, self.device.clip_format.num_frames)
+        return self.answer(clip.frames)
+
+    def answer_windows(self, path: PathLike, step: int) -> Iterator[EdgeAnswer]:
+        """The answers to the windows of a long video file, `step` frames apart.
+
+        Raises:
+            VideoError: The file cannot be read, or is shorter than a window.
+            ValueError: `step` is below 1.
+        """
+        if step < 1:
+            raise ValueError(f"step must be at least 1, found {step}")
+        for clip in read_clips(path, self.device.clip_format.num_frames, step):
+            yield self.answer(clip.frames, clip.shift_frames)
+
+    @property
+    def _arms(self) -> list[EdgeArm]:
+        """Those that the selector may choose, and those that work without a server."""
+        return [arm for arm in self.device.arms if arm.name in self.lut.arms or not arm.crosses_link]
+
+    def _open_session(self) -> EdgeSession:
+        return EdgeSession(
+            self._arms, self._transport, self.lut, self.sla, self.device.clip_format, wanted=self._wanted
+        )
+
+
+def check_address(server: str) -> None:
+    """Let only `host:port` pass.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    if _ADDRESS.fullmatch(server) is None:
+        raise ValueError(f"expected a server as host:port, such as 192.168.1.10:50051, found {server!r}")
+
+
+def choose_model(name: str, sla: str | SLA = "") -> str:
+    """What of a family a device needs: all of it where an SLA decides for each clip, else one model.
+
+    Args:
+        name: A family, or a model of one.
+        sla: Empty for none.
+
+    Returns:
+        The family under an SLA; else the model that was named, or the one that is the most accurate by the
+        family's LUT, or the first of a family that has no LUT.
+
+    Raises:
+        ValueError: There is no such family or model, or a model is named beside an SLA.
+    """
+    family, configuration = split_name(name)
+    known = list_models(family)
+    if configuration and configuration not in known:
+        raise ValueError(f"{family} has the configurations {', '.join(known)}, found {configuration!r}")
+    if configuration and sla:
+        raise ValueError(f"expected one model or an SLA that chooses, found {name} and {sla}")
+    if configuration or sla:
+        return name
+    try:
+        rows = [row for row in load_lut(family).rows if row.arm in known]
+    except ValueError:  # not measured yet
+        rows = []
+    return f"{family}/{max(rows, key=lambda row: row.accuracy).arm if rows else known[0]}"
+
+
+def _read_sla(sla: str | SLA) -> SLA:
+    if isinstance(sla, str):
+        return parse_sla(sla) if sla else _LOOSE
+    return sla
+
+
+def _single_arm(device: Device, configuration: str) -> LUT:
+    """A LUT that leaves the selector no choice."""
+    row = LUTRow(configuration, 0, 0, 0, 0, 0, 0)
+    return LUT((row,), device="", backend=device.backend, date="1970-01-01", num_clips=1)
