@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,7 +31,10 @@ def own_family(own_package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     backbone = find_backbone(builder, arguments=ARGUMENTS)
     zoo.save_backbone(tmp_path / "checkpoints" / "own", backbone, builder, ARGUMENTS, TASK)
     codec = Codec(backbone.feature_shape("B1"), Configuration.parse("4-Enc-B1"))
-    zoo.save_codec(tmp_path / "checkpoints" / "own", codec.eval())
+    made = zoo.Provenance(
+        data=zoo.DataRecord("digits", {"num_train": 16, "num_validation": 4, "num_test": 4})
+    )
+    zoo.save_codec(tmp_path / "checkpoints" / "own", codec.eval(), provenance=made)
     monkeypatch.setenv("APPROXBIT_CHECKPOINTS", str(tmp_path / "checkpoints"))
     monkeypatch.setenv("APPROXBIT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("APPROXBIT_TRUST", "")
@@ -102,31 +102,29 @@ def test_a_card_is_not_followed_until_the_user_trusts_its_package(own_family: st
 def test_every_command_takes_a_family_of_the_users_code(
     own_family: str, make_video: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """In a process of its own, whose current folder holds the package; `run` starts a server in another."""
-    video = make_video("clip.mp4", num_frames=20)
+    """The server of `run` is a process of its own, which trusts what this one does."""
+    run = ["run", "--family", "own", "--runner", "torch", "--json", str(make_video("clip.mp4", 20))]
 
-    def run(*words: object) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "approxbit", *map(str, words)]
-        return subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
-
-    refused = run("run", "--family", "own", "--video", video, "--runner", "torch")
-    assert refused.returncode == 1
-    assert "own_nets, which is not trusted" in refused.stderr
-    ran = run("run", "--family", "own", "--video", video, "--trust", "own_nets", "--json")
-    assert ran.returncode == 0, ran.stderr
-    assert json.loads(ran.stdout)["answers"][0]["arm"] == "4-Enc-B1"
-    assert not json.loads(ran.stdout)["answers"][0]["fell_back"]
-    trust("own_nets")
-    main_words = [
-        ["inspect", "own", "--points"],
-        ["inspect", "own_nets.models:make"],
-        ["export", "--config", "own/4-Enc-B1", "--out", str(tmp_path / "exported")],
-        ["prior", "--family", "own", "--clips", "8", "--test-clips", "4", "--steps", "2", "--windows", "0"],
-        ["measure", "--family", "own", "--clips", "4", "--timed-clips", "2", "--backend", "torch"],
-    ]
-    for words in main_words:
+    def call(*words: str) -> tuple[int, str, str]:
         with pytest.raises(SystemExit) as ended:
-            main(words)
-        assert ended.value.code == 0, capsys.readouterr().err
+            main(list(words))
+        return (int(str(ended.value.code)), *capsys.readouterr())
+
+    code, _, error = call(*run)
+    assert code == 1
+    assert "package own_nets, which is not trusted: where you know who wrote it, allow it by --trust" in error
+    code, out, error = call(*run, "--trust", "own_nets")
+    assert code == 0, error
+    (answer,) = map(json.loads, out.splitlines())
+    assert (answer["arm"], answer["fell_back"]) == ("4-Enc-B1", False)
+    for words in (
+        ("inspect", "own", "--points"),
+        ("inspect", "own_nets.models:make"),
+        ("export", "--config", "own/4-Enc-B1", "--out", str(tmp_path / "exported")),
+        ("prior", "--family", "own", "--clips", "8", "--test-clips", "4", "--steps", "2", "--windows", "0"),
+        ("measure", "--family", "own", "--clips", "4", "--timed-clips", "2", "--backend", "torch"),
+    ):
+        code, _, error = call(*words)
+        assert code == 0, f"{words}: {error}"
     assert approxbit.load("own/4-Enc-B1").prior is not None
     assert "4-Enc-B1" in approxbit.load_lut("own").arms

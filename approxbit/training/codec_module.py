@@ -162,12 +162,13 @@ class CodecModule(StreamedModule):
 
     def _first_features(self) -> Iterator[Feature]:
         batches = self.trainer.datamodule.train_dataloader()  # type: ignore[attr-defined]
+        dtype = next(self.parameters()).dtype
         for inputs, *_ in islice(batches, self.statistics_batches):
             if isinstance(inputs, Feature):
-                yield Feature(*(values.to(self.device, self.dtype) for values in inputs))
+                yield Feature(*(values.to(self.device, dtype) for values in inputs))
                 continue
             for clips in inputs.split(len(inputs) if self.micro_batches is None else 1):
-                yield self.compute_feature(clips.to(self.device, self.dtype))
+                yield self.compute_feature(clips.to(self.device, dtype))
 
     def compute_objective(
         self, batch: Batch, progress: float = 1.0, part: Part = WHOLE

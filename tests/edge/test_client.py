@@ -24,7 +24,7 @@ from approxbit.configuration import Configuration
 from approxbit.datasets.digits import TASK
 from approxbit.edge.client import choose_model
 from approxbit.server.process import ServerProcess
-from approxbit.video.reader import write_video
+from approxbit.video.writer import write_video
 
 LONG = 120
 NAMES = {*TASK.label_set().class_names}
