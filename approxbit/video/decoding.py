@@ -53,6 +53,7 @@ class Decoder:
         self._refused: list[tuple[int, str]] = []
         self._is_interlaced = False
         table, codec = recording.reader.table, recording.reader.opened.stream.codec_context.name
+        self._codec: str = codec
         has_placeholders = codec == "mpeg4" and (table.sizes <= _PLACEHOLDER_BYTES).any()
         self._is_one_to_one = codec in _ONE_TO_ONE and not has_placeholders
 
@@ -136,8 +137,8 @@ class Decoder:
         return self.recording.reader.opened.stream.codec_context
 
     def _has_hole(self, packet: Any) -> bool:
-        codec = self._context.name
-        if codec not in _NEVER_ZERO:
+        codec = self._codec
+        if packet.size <= len(_ZEROS) or codec not in _NEVER_ZERO:
             return False
         data = bytes(packet)
         if _ZEROS not in data:
@@ -190,11 +191,14 @@ class Decoder:
         wanted_packets = set(recording.order[wanted].tolist())
         context = self._context
         context.flush_buffers()
+        was_wanted = None
         for fed, packet in enumerate(chain(recording.reader.read_from(key), [None]), key):
             # No other frame is made from those that are skipped.
             if packet is not None and self._has_hole(packet):
                 raise UnexpectedFrameError
-            context.skip_frame = "DEFAULT" if packet is None or fed in wanted_packets else "NONREF"
+            is_wanted = packet is None or fed in wanted_packets
+            if is_wanted != was_wanted:
+                context.skip_frame, was_wanted = "DEFAULT" if is_wanted else "NONREF", is_wanted
             frames = context.decode(packet)
             while frames:
                 frame = frames.pop(0)

@@ -99,22 +99,25 @@ class PacketReader:
         self._packets, self._next = self.opened.container.demux(self.opened.stream), 0
 
     def _scan(self) -> PacketTable:
-        columns = [array("q") for _ in range(5)]
-        pts, dts, durations, positions, sizes = (column.append for column in columns)
-        flags = bytearray()
+        rows = array("q")
         held_bytes, error = 0, ""
+        add = rows.extend
         try:
             for packet in self._packets:
                 size = packet.size
                 if not size:
                     continue
-                stamp, decoding = packet.pts, packet.dts
-                pts(NO_TIME if stamp is None else stamp)
-                dts(NO_TIME if decoding is None else decoding)
-                durations(packet.duration or 0)
-                positions(-1 if packet.pos is None else packet.pos)
-                sizes(size)
-                flags.append(packet.is_keyframe | packet.is_discard << 1 | packet.is_corrupt << 2)
+                pts, dts, pos = packet.pts, packet.dts, packet.pos
+                add(
+                    (
+                        NO_TIME if pts is None else pts,
+                        NO_TIME if dts is None else dts,
+                        packet.duration or 0,
+                        -1 if pos is None else pos,
+                        size,
+                        packet.is_keyframe | packet.is_discard << 1 | packet.is_corrupt << 2,
+                    )
+                )
                 if self._held is not None:
                     held_bytes += size
                     self._held.append(packet)
@@ -123,18 +126,17 @@ class PacketReader:
         except av.error.FFmpegError as failure:
             error = failure.strerror or str(failure)
         self._next = None
-        marks = np.frombuffer(bytes(flags), np.uint8)
-        is_key, is_discarded, is_corrupt = ((marks >> bit & 1).astype(bool) for bit in range(3))
-        arrays = [np.array(column, np.int64) for column in columns]
+        table = np.frombuffer(rows, np.int64).reshape(-1, 6) if rows else np.zeros((0, 6), np.int64)
+        columns, flags = np.ascontiguousarray(table[:, :5].T), table[:, 5]
         return PacketTable(
-            pts=arrays[0],
-            dts=arrays[1],
-            durations=arrays[2],
-            positions=arrays[3],
-            sizes=arrays[4],
-            is_key=is_key,
-            is_shown=~is_discarded,
-            is_corrupt=is_corrupt,
+            pts=columns[0],
+            dts=columns[1],
+            durations=columns[2],
+            positions=columns[3],
+            sizes=columns[4],
+            is_key=(flags & 1) > 0,
+            is_shown=(flags & 2) == 0,
+            is_corrupt=(flags & 4) > 0,
             time_base=float(self.opened.stream.time_base),
             error=error,
         )
