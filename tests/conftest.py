@@ -63,6 +63,7 @@ SLOW = (
     "test_hostile_cards.py",
     "test_inspect.py",
     "test_own_models.py",
+    "test_own_project.py",
     "test_python_3_8.py",
     "training",
     "video/cameras/test_camera.py",

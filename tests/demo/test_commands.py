@@ -207,7 +207,7 @@ def test_measure_saves_and_prints_the_lut(
 ) -> None:
     asked: dict[str, object] = {}
 
-    def fake(name: str, **options: object) -> LUT:
+    def fake(name: str, source: object, **options: object) -> LUT:
         asked.update(options, family=name)
         print("a progress bar")
         return lut
@@ -225,6 +225,7 @@ def test_measure_saves_and_prints_the_lut(
         "num_timed": 5,
         "num_threads": 2,
         "backend": "onnxruntime",
+        "known": None,
     }
     assert LUT.load(path) == lut
     assert "8-Enc-B3" in output
