@@ -108,7 +108,10 @@ def test_blocks_are_told_apart_by_what_they_import() -> None:
     assert needs("from approxbit import load")
     assert needs("import approxbit\napproxbit.load('a')")
     assert not needs("import approxbit\napproxbit.load_lut('a')")
-    assert [block.document for block in TORCH_FREE] == ["approxbit/select/README.md"]
+    assert [block.document for block in TORCH_FREE] == [
+        "approxbit/select/README.md",
+        "approxbit/video/README.md",
+    ]
     (on_device,) = (block for block in PYTHON_BLOCKS if SERVER in block.code)
     assert not needs_torch(on_device)  # test_documents.py runs it
 

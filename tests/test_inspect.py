@@ -69,7 +69,7 @@ def test_a_family_without_a_backbone_shows_its_models(capsys: pytest.CaptureFixt
         (["digits-movinet/9-Enc-B9"], "has the models digits-movinet/4-Enc-B3"),
         (["digits-movinet-actions", "--points"], "digits-movinet-actions has codecs only"),
         (["movinet_a2", "--codes"], "--codes needs a codec such as digits-movinet/16-Enc-B5"),
-        (["digits-movinet/16-Enc-B5", "--out", "a.png"], "--video and --out need --codes"),
+        (["digits-movinet/16-Enc-B5", "--out", "a.png"], "--video, --data and --out need --codes"),
     ],
 )
 def test_what_cannot_be_shown_is_refused(

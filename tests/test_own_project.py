@@ -124,15 +124,14 @@ def server(trained: Path) -> Iterator[str]:
         "--port",
         "0",
     ]
-    process = subprocess.Popen(
+    with subprocess.Popen(
         command, cwd=trained, env=environment(trained), stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    try:
-        yield f"127.0.0.1:{json.loads(process.stdout.readline())['port']}"
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait()
+    ) as process:
+        assert process.stdout is not None
+        try:
+            yield f"127.0.0.1:{json.loads(process.stdout.readline())['port']}"
+        finally:
+            process.send_signal(signal.SIGINT)
 
 
 def test_a_served_family_answers_videos_by_name(trained: Path, server: str) -> None:

@@ -149,8 +149,8 @@ def choose_split(label: str, name: str) -> str:
     """The split of a file, by the hash of its class and its name alone.
 
     Example:
-        >>> [choose_split("wave", f"{number}.mp4") for number in (1, 2, 5)]
-        ['train', 'train', 'train']
+        >>> [choose_split("wave", f"{number}.mp4") for number in (1, 3, 9)]
+        ['test', 'train', 'validation']
     """
     digest = hashlib.sha256(f"{label}/{name}".encode()).digest()
     share = int.from_bytes(digest[:8], "big") / 2**64

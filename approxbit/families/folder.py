@@ -42,7 +42,7 @@ def find_checkpoints(checkpoints: PathLike | None = None) -> Path:
     """
     named = checkpoints or os.environ.get(ENVIRONMENT_VARIABLE)
     shipped = [_PACKAGE / "_checkpoints", _PACKAGE.parent / "checkpoints"]
-    own = [path for path in [Path("checkpoints")] if any(path.glob("*/*.safetensors"))]
+    own = [path for path in [Path.cwd() / "checkpoints"] if any(path.glob("*/*.safetensors"))]
     candidates = [Path(named)] if named else [*own, *shipped]
     for candidate in candidates:
         if candidate.is_dir():

@@ -101,8 +101,7 @@ def start_project(
     model = find_backbone(backbone, weights, arguments)
     source, task = match_source(open_source(data), "train", Classification.of_names(), model)
     points = offload_points(model, torch.empty(1, *model.clip_shape))
-    early = choose_offload_points(points, [EARLY])[0]
-    chosen = configuration or f"{CODEBOOK_SIZE}-Enc-{early.name}"
+    chosen = configuration or f"{CODEBOOK_SIZE}-Enc-{choose_offload_points(points, [EARLY])[0].name}"
     model.check_point(Configuration.parse(chosen).offload_point)
     command = f"approxbit new {name} --backbone {backbone} --data {data}"
     made = zoo.Provenance(recipe=str(recipe), command=command, data=record_of(source))

@@ -62,7 +62,7 @@ def test_loader_workers_share_the_videos(samples):
 
 def test_evaluation_stops_at_a_bad_video(samples, damaged_video):
     dataset = labeled_video_dataset([*samples, (damaged_video, 0)], make_clip_sampler("uniform", 1.6), 2)
-    with pytest.raises(VideoError, match=r"damaged.mp4: expected a video that decodes"):
+    with pytest.raises(VideoError, match=r"damaged.mp4: expected a whole video"):
         list(dataset)
 
 

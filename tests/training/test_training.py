@@ -197,7 +197,7 @@ def test_distance_from_the_unsplit_model_vanishes_where_nothing_is_lost(workshop
     module = CodecModule("digits-tiny", "4-Enc-B5", objective=ObjectiveWeights(distillation=1, downstream=1))
     clip, labels = next(iter(DigitsClips(**SMALL).loader("train", 4)))
     feature = module.compute_feature(clip)
-    module.model.codec.forward = lambda feature: CodecOutput(feature, feature, feature)
+    module.model.codec.forward = lambda feature, *_: CodecOutput(feature, feature, feature)
     parts, _ = module.compute_objective((feature, labels))
     assert parts.distillation.item() == pytest.approx(0, abs=1e-6)
     assert parts.downstream.item() == 0
@@ -284,7 +284,7 @@ def test_the_known_answer_of_the_unsplit_model_is_the_teacher(workshop):
         ({"label_set": "colours"}, "one of the label sets action_digit, actions, digits, found 'colours'"),
         (
             {"weights": "x.safetensors"},
-            "digits-tiny has its own weights and classes, found weights='x.safetensors'",
+            "digits-tiny has its own weights and arguments, found weights='x.safetensors'",
         ),
         (
             {"prior_preset": "tiny", "objective": ObjectiveWeights(rate=1)},

@@ -71,7 +71,7 @@ def build(family, vision=None, **text):
 
 def clips_of(backbone, batch=2):
     generator = torch.Generator().manual_seed(1)
-    return torch.randn(batch, *backbone.clip_shape, generator=generator)
+    return torch.rand(batch, *backbone.clip_shape, generator=generator)
 
 
 def questions_of(backbone, batch=2, num_words=4):
