@@ -50,9 +50,9 @@ def test_a_codec_learns_through_the_frozen_server_half_and_language_model(backbo
     optimizer = torch.optim.Adam(model.codec.parameters(), lr=3e-3)
     frozen = {name: parameter.clone() for name, parameter in backbone.named_parameters()}
     with torch.no_grad():
-        feature = model.edge_half(clip)
+        feature = model.edge_half(backbone.normalise(clip))
     losses = []
-    for _ in range(12):
+    for _ in range(20):
         visual = model.server_half(model.codec(feature).feature)
         logits = backbone.logits(visual, ids)[:, -6:-1]  # what predicts the last five words
         loss = F.cross_entropy(logits.flatten(0, 1), ids[:, -5:].flatten())
