@@ -28,7 +28,7 @@ def test_a_recipe_opens_with_command_hardware_wall_time_and_expected_metric(reci
 DOCUMENTS = (REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md"))
 OPENINGS = [read_opening(recipe)["command"] for recipe in RECIPES]
 FOUND = [line for path in DOCUMENTS for line in re.findall(r"^approxbit train .*", path.read_text(), re.M)]
-COMMANDS = [line for line in FOUND if "mine.yaml" not in line]  # `approxbit new` writes that: test_own_project.py
+COMMANDS = [line for line in FOUND if "mine.yaml" not in line]  # `approxbit new` writes that one
 
 
 # Lightning 2.6 calls a name of jsonargparse that the latter is about to drop.
