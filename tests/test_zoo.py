@@ -214,6 +214,20 @@ def test_the_environment_variable_names_the_checkpoints(
     assert zoo.find_checkpoints() == REPOSITORY / "checkpoints"
 
 
+def test_families_of_the_current_folder_stand_beside_those_that_ship(
+    pristine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("APPROXBIT_CHECKPOINTS", raising=False)
+    checkpoints = Path(shutil.copytree(pristine, tmp_path / "checkpoints"))
+    monkeypatch.chdir(tmp_path)
+    assert {"toy/8-Enc-B3", "digits-movinet/16-Enc-B5"} < set(zoo.available())
+    assert zoo.card("toy").name == "toy"
+    assert zoo.load_lut("digits-movinet").family == "digits-movinet"
+    assert zoo.find_checkpoints(family="../toy") == checkpoints  # a name that leads out finds nothing
+    with pytest.raises(ValueError, match="found 'nothing'"):
+        zoo.card("nothing")
+
+
 def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(
         ValueError, match=r"checkpoints at .*nowhere: pass checkpoints=\.\.\. or set APPROXBIT"

@@ -55,7 +55,7 @@ def measure(
         raise ValueError(
             f"expected --out FILE, as {family} cannot be written to; `select --lut FILE` reads it"
         )
-    path = out if out is not None else find_checkpoints() / family / "lut.json"
+    path = out if out is not None else find_checkpoints(family=family) / family / "lut.json"
     say(f"measuring {family}")
     with redirect_stdout(sys.stderr):  # progress bars
         lut = profile_family(

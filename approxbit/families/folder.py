@@ -29,28 +29,38 @@ _FAMILY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
-def find_checkpoints(checkpoints: PathLike | None = None) -> Path:
-    """The folder of all families.
+def find_checkpoints(checkpoints: PathLike | None = None, family: str = "") -> Path:
+    """The folder of all families, or the one that has a family.
 
     Args:
-        checkpoints: The folder; by default the environment variable APPROXBIT_CHECKPOINTS, else `checkpoints`
-            in the current folder where it holds a family, else the one that was installed with the package,
-            else the one at the top of the repository.
+        checkpoints: The folder; by default the environment variable APPROXBIT_CHECKPOINTS. Where neither says
+            it, families are looked for in `checkpoints` in the current folder, where that holds one, and then
+            among those that ship: with the package, or at the top of the repository.
+        family: What is looked for; if no folder has it, the first folder is given.
 
     Raises:
         ValueError: There is no such folder.
     """
+    folders = _list_folders(checkpoints)
+    is_name = _FAMILY.fullmatch(family) is not None
+    return next((each for each in folders if is_name and (each / family).is_dir()), folders[0])
+
+
+def _list_folders(checkpoints: PathLike | None) -> list[Path]:
+    """All folders of families, the user's own before what ships."""
     named = checkpoints or os.environ.get(ENVIRONMENT_VARIABLE)
+    own = Path.cwd() / "checkpoints"
     shipped = [_PACKAGE / "_checkpoints", _PACKAGE.parent / "checkpoints"]
-    own = [path for path in [Path.cwd() / "checkpoints"] if any(path.glob("*/*.safetensors"))]
-    candidates = [Path(named)] if named else [*own, *shipped]
-    for candidate in candidates:
-        if candidate.is_dir():
-            return candidate
-    raise ValueError(
-        f"expected a folder of checkpoints at {' or '.join(map(str, candidates))}: "
-        f"pass checkpoints=... or set {ENVIRONMENT_VARIABLE}"
-    )
+    candidates = [Path(named)] if named else shipped
+    found = [each for each in candidates if each.is_dir()][:1]
+    if not named and own not in found and any(own.glob("*/*.safetensors")):
+        found.insert(0, own)
+    if not found:
+        raise ValueError(
+            f"expected a folder of checkpoints at {' or '.join(map(str, candidates))}: "
+            f"pass checkpoints=... or set {ENVIRONMENT_VARIABLE}"
+        )
+    return found
 
 
 def own_checkpoints(checkpoints: PathLike | None = None) -> Path:
@@ -75,11 +85,10 @@ def available(checkpoints: PathLike | None = None) -> tuple[str, ...]:
     Raises:
         ValueError: There is no folder of checkpoints.
     """
-    root = find_checkpoints(checkpoints)
     return tuple(
         f"{family}/{configuration}"
-        for family in list_families(root)
-        for configuration in list_configurations(root / family)
+        for family in list_families(checkpoints)
+        for configuration in list_configurations(find_checkpoints(checkpoints, family) / family)
     )
 
 
@@ -89,8 +98,8 @@ def list_families(checkpoints: PathLike | None = None) -> list[str]:
     Raises:
         ValueError: There is no folder of checkpoints.
     """
-    root = find_checkpoints(checkpoints)
-    return sorted(each.name for each in root.iterdir() if each.is_dir() and _FAMILY.fullmatch(each.name))
+    found = (each for folder in _list_folders(checkpoints) for each in folder.iterdir())
+    return sorted({each.name for each in found if each.is_dir() and _FAMILY.fullmatch(each.name)})
 
 
 def list_configurations(folder: Path) -> list[Configuration]:

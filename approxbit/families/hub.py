@@ -125,7 +125,8 @@ def locate(name: str, checkpoints: PathLike | None = None) -> tuple[Path, str]:
         ImportError: huggingface_hub is needed and not installed.
     """
     if not is_hub_name(name):
-        return find_checkpoints(checkpoints), name
+        family = name.partition("/")[0] if isinstance(name, str) else ""  # who reads it says what is wrong
+        return find_checkpoints(checkpoints, family), name
     repository, revision, configuration = parse_hub_name(name)
     root, family = _fetch_cards(repository, revision)
     return root, f"{family}/{configuration}" if configuration else family

@@ -71,7 +71,7 @@ def push(family: str, to: str, checkpoints: PathLike | None = None, private: boo
     if revision != "main" or configuration:
         raise ValueError(f"expected a repository as owner/name, found {to!r}")
     check_is_here(family)
-    whole = _gather(find_checkpoints(checkpoints), family)
+    whole = _gather(find_checkpoints(checkpoints, family), family)
     files = _files_of(whole)
     lut = LUT.load(whole.lut) if whole.lut else None
     files[README] = write_model_card(repository, whole.backbone, whole.codecs, lut).encode()

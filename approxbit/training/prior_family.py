@@ -245,7 +245,7 @@ def train_priors(
     if preset not in PRESETS:
         raise ValueError(f"preset must be one of {', '.join(PRESETS)}, found {preset!r}")
     check_is_here(family)
-    root = zoo.find_checkpoints(checkpoints)
+    root = zoo.find_checkpoints(checkpoints, family)
     models = load_outermost(family, root)
     if unknown := set(configurations) - set(models):
         expected, found = ", ".join(models), ", ".join(sorted(unknown))

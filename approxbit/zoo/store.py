@@ -19,7 +19,6 @@ from approxbit.families.cards import BackboneCard, CodecCard, Provenance, save_c
 from approxbit.families.folder import (
     BACKBONE,
     check_family,
-    find_checkpoints,
     list_configurations,
     locate_backbone,
     locate_codec,
@@ -151,7 +150,7 @@ def save_prior(
         WeightsError: As for `load`.
     """
     check_is_here(name)
-    root = find_checkpoints(checkpoints)
+    root, name = locate(name, checkpoints)
     codec, made = load(name, root).codec, read_codec_card(root, name)
     if made.name != name:
         raise ValueError(f"{name} is nested in {made.name}, whose prior it has: name that one")

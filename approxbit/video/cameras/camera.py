@@ -156,11 +156,7 @@ class Camera:
         Raises:
             RuntimeError: The camera was not started.
         """
-        while True:
-            window = self.wait()
-            if window is None:
-                return
-            yield window
+        return iter(self.wait, None)
 
     def wait(self, timeout_s: float | None = None) -> Window | None:
         """The newest window, once there is one; None after `timeout_s`, and when the camera is closed.

@@ -54,11 +54,7 @@ class CameraGroup:
 
     def windows(self) -> Iterator[Window]:
         """The newest window of one camera after the other, until all are closed."""
-        while True:
-            window = self.wait()
-            if window is None:
-                return
-            yield window
+        return iter(self.wait, None)
 
     def wait(self, timeout_s: float | None = None) -> Window | None:
         """The next window, once there is one; None after `timeout_s`, and when all cameras are closed."""
