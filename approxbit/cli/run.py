@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import warnings
 from contextlib import ExitStack, contextmanager
 from itertools import chain
 from pathlib import Path
@@ -42,7 +43,24 @@ WINDOW_STEP = typer.Option(
     min=0,
     help="Answer each file window by window, so many frames apart; 0 takes one clip from the whole file.",
 )
+STREAM = typer.Option(
+    None,
+    min=0,
+    help="Which stream of the files, as ffprobe counts them; by default the one that players show.",
+)
+ON_DAMAGE = typer.Option(
+    "warn",
+    help="Refuse damaged files (error), or answer what is there, with a warning (warn) or not (use).",
+)
 INTERRUPTED = 130
+
+
+class Reading(NamedTuple):
+    """How files are read."""
+
+    step: int
+    stream: Optional[int]
+    on_damage: str
 
 
 class _Clip(NamedTuple):
@@ -58,6 +76,8 @@ def run(
     bandwidth_mbps: float = BANDWIDTH,
     runner: Engine = RUNNER,
     window_step: int = WINDOW_STEP,
+    stream: Optional[int] = STREAM,
+    on_damage: str = ON_DAMAGE,
     top: int = TOP,
     threads: int = THREADS,
     as_json: bool = JSON,
@@ -80,7 +100,7 @@ def run(
     try:
         name = choose_model(family, sla)
         device = _open_device(name, runner, threads)
-        clips = _read(files, device.clip_format.num_frames, window_step, unreadable)
+        clips = _read(files, device, Reading(window_step, stream, on_damage), unreadable)
         first = next(clips, None)
         with ExitStack() as stack:
             if first is not None:
@@ -108,18 +128,30 @@ def _open_device(name: str, runner: Engine, threads: int) -> "Device":
     return open_family(name, threads)
 
 
-def _read(paths: List[Path], num_frames: int, step: int, unreadable: List[Path]) -> Iterator[_Clip]:
+def _read(paths: List[Path], device: "Device", how: Reading, unreadable: List[Path]) -> Iterator[_Clip]:
     """The clips of one file after the other, read while they are answered, so that one is held at a time."""
     from approxbit.edge.client import read_clips
     from approxbit.errors import VideoError
 
     for path in paths:
         try:
-            for clip in read_clips(path, num_frames, step):
+            for clip in _telling(read_clips(path, device.clip_format, *how)):
                 yield _Clip(path, clip)
         except VideoError as error:
             unreadable.append(path)
             sys.stderr.write(f"approxbit: {error}\n")
+
+
+def _telling(clips: "Iterator[Clip]") -> "Iterator[Clip]":
+    """The clips of a file; warnings of damage become lines of the command."""
+    while True:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            clip = next(clips, None)
+        sys.stderr.writelines(f"approxbit: {warning.message}\n" for warning in caught)
+        if clip is None:
+            return
+        yield clip
 
 
 def _start_server(stack: ExitStack, name: str, device: "Device") -> str:

@@ -16,6 +16,7 @@ from approxbit.edge.measure import refresh_times
 from approxbit.edge.opening import open_family
 from approxbit.edge.session import EdgeSession
 from approxbit.edge.transport import GrpcTransport
+from approxbit.engines.runner import ClipFormat
 from approxbit.errors import LinkError, WireError
 from approxbit.families import list_models, load_lut, split_name
 from approxbit.files import PathLike
@@ -44,17 +45,34 @@ class Clip(NamedTuple):
     shift_frames: int | None = None
 
 
-def read_clips(path: PathLike, num_frames: int, step: int = 0) -> Iterator[Clip]:
+def read_clips(
+    path: PathLike,
+    clip_format: ClipFormat,
+    step: int = 0,
+    stream: int | None = None,
+    on_damage: str = "error",
+) -> Iterator[Clip]:
     """The one clip of a video, or its windows `step` frames apart; one is held at a time.
+
+    Frames are scaled as they are decoded, to what the clip's crop is cut from.
+
+    Args:
+        path: A video file.
+        clip_format: Of the model.
+        step: 0 samples one clip from the whole file.
+        stream: As in `approxbit.video.read_clip`.
+        on_damage: Likewise.
 
     Raises:
         VideoError: The file cannot be read, or is too short. Windows before the damage are still given.
-        ValueError: `step` is below 0, or `num_frames` below 1.
+        ValueError: `step` is below 0, or `on_damage` is unknown.
     """
+    num_frames, size = clip_format.num_frames, clip_format.size
     if not step:
-        yield Clip(read_clip(path, num_frames))
+        yield Clip(read_clip(path, num_frames, short_side=size, stream=stream, on_damage=on_damage))
         return
-    for number, frames in enumerate(read_windows(path, num_frames, step)):
+    windows = read_windows(path, num_frames, step, short_side=size, stream=stream, on_damage=on_damage)
+    for number, frames in enumerate(windows):
         yield Clip(frames, number * step, step if number else num_frames)
 
 
@@ -184,7 +202,7 @@ class Edge:
         Raises:
             VideoError: The file cannot be read.
         """
-        (clip,) = read_clips(path, self.device.clip_format.num_frames)
+        (clip,) = read_clips(path, self.device.clip_format)
         return self.answer(clip.frames)
 
     def answer_windows(self, path: PathLike, step: int) -> Iterator[EdgeAnswer]:
@@ -196,7 +214,7 @@ class Edge:
         """
         if step < 1:
             raise ValueError(f"step must be at least 1, found {step}")
-        for clip in read_clips(path, self.device.clip_format.num_frames, step):
+        for clip in read_clips(path, self.device.clip_format, step):
             yield self.answer(clip.frames, clip.shift_frames)
 
     @property

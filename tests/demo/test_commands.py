@@ -60,6 +60,21 @@ def test_run_answers_what_it_can_read_and_names_what_it_cannot(
         assert answer["answer"] == answer["top"][0]["label"]
 
 
+def test_run_answers_what_is_left_of_a_damaged_video_and_says_so(
+    family: str, videos: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cut = tmp_path / "cut.avi"
+    cut.write_bytes(videos[1].read_bytes()[:-3000])
+    words = ["--family", f"{family}/8-Enc-B3", "--runner", "torch", "--json"]
+    for on_damage, code, num_answers, num_lines in (("error", 1, 0, 1), ("warn", 0, 1, 1), ("use", 0, 1, 0)):
+        assert run("run", cut, "--on-damage", on_damage, *words) == code
+        output, errors = capsys.readouterr()
+        assert len(output.splitlines()) == num_answers
+        assert errors.count(f"approxbit: {cut}: ") == num_lines
+    assert run("run", cut, "--stream", 3, *words) == 1
+    assert "expected stream 3 to be a video, found videos: 0" in capsys.readouterr().err
+
+
 def test_run_answers_a_video_window_by_window(
     family: str, videos: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
