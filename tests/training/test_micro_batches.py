@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
-from types import ModuleType
 from typing import Any
 
 import lightning as L
 import pytest
 import torch
+from acts import ACTS, ARGUMENTS
 from random_clips import RandomClips
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from approxbit import zoo
 from approxbit.backbones.feature import Feature
 from approxbit.baselines.vq_module import VQModule
 from approxbit.codec import WHOLE, CodecOptions, LookupFree, NoisyThreshold, Part, Spherical, Threshold
-from approxbit.tasks import Classification, LabelSet
 from approxbit.training import (
     BackboneModule,
     ClipData,
@@ -30,30 +27,8 @@ from approxbit.training import (
 from approxbit.training.memory import free_bytes, peak_bytes
 from approxbit.training.parts import BatchInParts, send_ahead
 
-pytestmark = [
-    # Lightning 2.6 with torch 2.15 uses a name of torch's that is about to go.
-    pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.:FutureWarning"),
-    # What Lightning says about tiny data on a CPU is true and on purpose here.
-    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
-    pytest.mark.filterwarnings("ignore:.*module.s. in eval mode at the start of training"),
-    pytest.mark.filterwarnings("ignore:.*The number of training batches"),
-]
-ARGUMENTS = {"num_classes": 6, "clip_shape": (3, 4, 32, 32)}
-ACTS = Classification((LabelSet("acts", tuple("abcdef")),))
 ON_CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 NUM_CLIPS = 7  # of a batch: micro-batches of 3, 3 and 1
-
-
-@pytest.fixture(scope="module")
-def family(tmp_path_factory: pytest.TempPathFactory, small: ModuleType) -> Iterator[str]:
-    """A backbone of random weights, every one of which shows in its answers."""
-    root = tmp_path_factory.mktemp("checkpoints")
-    torch.manual_seed(0)
-    backbone = small.shake(zoo.build_backbone("movinet_small", ARGUMENTS))
-    zoo.save_backbone(root / "acts", backbone, "movinet_small", ARGUMENTS, ACTS)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("APPROXBIT_CHECKPOINTS", str(root))
-        yield "acts"
 
 
 class Gradients(L.Callback):

@@ -14,14 +14,6 @@ from approxbit import cli, zoo
 from approxbit.select import EDGE_ONLY
 from approxbit.training.cli import main
 
-pytestmark = [
-    # Lightning 2.6 with torch 2.15 uses a name of torch's that is about to go.
-    pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.:FutureWarning"),
-    # What Lightning says about tiny data on a CPU is true and on purpose here.
-    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
-    pytest.mark.filterwarnings("ignore:.*module.s. in eval mode at the start of training"),
-    pytest.mark.filterwarnings("ignore:.*The number of training batches"),
-]
 MakeVideo = Callable[..., Path]
 RECIPES = Path(__file__).parents[2] / "recipes" / "paper"
 CLASSES = ("Holding something", "Pulling something", "Pushing something")

@@ -10,6 +10,7 @@ from typing import Any
 import lightning as L
 import pytest
 import torch
+from acts import ACTS, ARGUMENTS
 from lightning.pytorch.plugins import MixedPrecision
 from random_clips import RandomClips
 from safetensors.torch import load_file
@@ -18,7 +19,6 @@ from torch import Tensor
 from approxbit import zoo
 from approxbit.backbones.feature import Feature
 from approxbit.codec import Binarizer, CodecOptions, LookupFree, NoisyThreshold, Spherical, Threshold
-from approxbit.tasks import Classification, LabelSet
 from approxbit.training import (
     BackboneModule,
     ClipData,
@@ -31,17 +31,9 @@ from approxbit.training import (
 from approxbit.training.features import FeatureData
 
 pytestmark = [
-    # Lightning 2.6 with torch 2.15 uses a name of torch's that is about to go.
-    pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.:FutureWarning"),
     # The first scale of float16 gradients may be too large: that step is left out, and the scale halved.
     pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step..` before `optimizer.step"),
-    # What Lightning says about tiny data and half precision on a CPU is true and on purpose here.
-    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
-    pytest.mark.filterwarnings("ignore:.*module.s. in eval mode at the start of training"),
-    pytest.mark.filterwarnings("ignore:.*The number of training batches"),
 ]
-ARGUMENTS = {"num_classes": 6, "clip_shape": (3, 4, 32, 32)}
-ACTS = Classification((LabelSet("acts", tuple("abcdef")),))
 EVERYTHING = ObjectiveWeights(distillation=0.7, downstream=1.1, rate=3.0, temperature=4.0)
 NESTED = CodecOptions(encoder_attention=True, nested_sizes=(2, 4), whole_share=0.3)
 

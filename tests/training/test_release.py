@@ -15,14 +15,6 @@ from approxbit.tasks import Classification, LabelSet
 from approxbit.training import BackboneModule, ClipData, CodecModule, Release
 from approxbit.training.release import measure_figures
 
-pytestmark = [
-    # Lightning 2.6 with torch 2.15 uses a name of torch's that is about to go.
-    pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.:FutureWarning"),
-    # What Lightning says about tiny data on a CPU is true and on purpose here.
-    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
-    pytest.mark.filterwarnings("ignore:.*module.s. in eval mode at the start of training"),
-    pytest.mark.filterwarnings("ignore:.*The number of training batches"),
-]
 ARGUMENTS = {"num_classes": 6, "clip_shape": (3, 4, 32, 32)}
 ACTS = Classification(
     (

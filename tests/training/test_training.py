@@ -16,12 +16,6 @@ from approxbit.training.cli import main, parse_recipe
 from approxbit.training.features import compute_features, find_features
 
 pytestmark = [
-    # Lightning 2.6 with torch 2.15 uses a name of torch's that is about to go.
-    pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.:FutureWarning"),
-    # What Lightning says about tiny data on a CPU is true and on purpose here.
-    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
-    pytest.mark.filterwarnings("ignore:.*module.s. in eval mode at the start of training"),
-    pytest.mark.filterwarnings("ignore:.*The number of training batches"),
     # A resumed epoch draws its clips anew: nothing is lost, but the order is not that of an unbroken run.
     pytest.mark.filterwarnings("ignore:You're resuming from a checkpoint that ended before the epoch"),
 ]

@@ -3,49 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import lightning as L
 import numpy as np
 import pytest
 import torch
+from acts import ACTS, ARGUMENTS, CLASS_OF
 from random_clips import RandomClips
 from torch import Tensor
 
 from approxbit import zoo
 from approxbit.backbones.feature import Feature
 from approxbit.codec import WHOLE, CodecOptions, Part
-from approxbit.tasks import Classification, LabelSet
 from approxbit.training import ClipData, CodecModule, KeepLast, ObjectiveWeights, release
 from approxbit.training.backbone_module import BackboneModule
 from approxbit.training.checkpoints import last_checkpoint
 
 pytestmark = [
-    # Lightning 2.6 with torch 2.15 uses a name of torch's that is about to go.
-    pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.:FutureWarning"),
-    # What Lightning says about tiny data on a CPU is true and on purpose here.
-    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
-    pytest.mark.filterwarnings("ignore:.*module.s. in eval mode at the start of training"),
-    pytest.mark.filterwarnings("ignore:.*The number of training batches"),
     pytest.mark.filterwarnings("ignore:You're resuming from a checkpoint that ended before the epoch"),
 ]
-ARGUMENTS = {"num_classes": 6, "clip_shape": (3, 4, 32, 32)}
-CLASS_OF = (0, 1, 2, 0, 2, 1)
-ACTS = Classification((LabelSet("acts", tuple("abcdef")), LabelSet("limbs", tuple("xyz"), CLASS_OF)))
-
-
-@pytest.fixture(scope="module")
-def family(tmp_path_factory: pytest.TempPathFactory, small: ModuleType) -> Iterator[str]:
-    """A backbone of random weights, every one of which shows in its answers."""
-    root = tmp_path_factory.mktemp("checkpoints")
-    torch.manual_seed(0)
-    backbone = small.shake(zoo.build_backbone("movinet_small", ARGUMENTS))
-    zoo.save_backbone(root / "acts", backbone, "movinet_small", ARGUMENTS, ACTS)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("APPROXBIT_CHECKPOINTS", str(root))
-        yield "acts"
 
 
 def make_trainer(steps: int, root: Path | None = None, **options) -> L.Trainer:
