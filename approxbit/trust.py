@@ -52,8 +52,18 @@ def trust_package_of(name: str) -> None:
 
     For recipes, command lines and arguments of functions. What a card says never comes here.
     """
-    if is_import_path(name):
-        trust(name.partition(":")[0].partition(".")[0])
+    if package := package_of(name):
+        trust(package)
+
+
+def package_of(name: str) -> str:
+    """The package that an import path leads into; empty for any other name.
+
+    Example:
+        >>> package_of("my_package.models:make"), package_of("mvitv2_b")
+        ('my_package', '')
+    """
+    return name.partition(":")[0].partition(".")[0] if is_import_path(name) else ""
 
 
 def is_import_path(name: str) -> bool:
@@ -92,7 +102,7 @@ def find_named(name: str, known: Mapping[str, Known], what: str) -> Known | Any:
         )
     module, attribute = match.groups()
     if not _is_trusted(module):
-        package = module.partition(".")[0]
+        package = package_of(name)
         raise UntrustedError(
             f"{name!r} is code of the package {package}, which is not trusted: where you know who wrote it, "
             f'allow it by --trust {package}, or by approxbit.trust("{package}")'

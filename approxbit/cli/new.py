@@ -4,11 +4,13 @@ from typing import List, Optional
 
 import typer
 
-from approxbit.cli.console import ARGUMENT, print_text, read_arguments
+from approxbit.cli.console import ARGUMENT, TRUST, print_text, read_arguments
 
 NAME = typer.Argument(..., help="Of the project: its recipe is NAME.yaml and its family checkpoints/NAME.")
 BACKBONE = typer.Option(
-    ..., help="A builder (mvitv2_b), or a function of yours that makes a model (my_package.models:make)."
+    ...,
+    help="A builder (mvitv2_b), a function of yours that makes a model (my_package.models:make), or a family "
+    "of yours (import-backbone makes one).",
 )
 DATA = typer.Option(
     ..., metavar="SPEC", help="Clips to learn from, such as folders:clips/ or list:clips.csv."
@@ -24,6 +26,7 @@ def new(
     argument: List[str] = ARGUMENT,
     weights: Optional[str] = WEIGHTS,
     configuration: str = CONFIGURATION,
+    trust: List[str] = TRUST,
 ) -> None:
     """Start a project: save your backbone as a family, and write the recipe that trains a codec for it."""
     from approxbit.training.project import start_project

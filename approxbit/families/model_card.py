@@ -10,7 +10,7 @@ from approxbit.families.cards import BackboneCard, Card, CodecCard
 from approxbit.families.hub import PREFIX, import_hub
 from approxbit.select import LUT
 from approxbit.tasks import Task
-from approxbit.trust import is_import_path
+from approxbit.trust import package_of
 
 LIBRARY = "approxbit"
 TAGS = (LIBRARY, "video", "edge", "split-computing")
@@ -81,10 +81,8 @@ def write_model_card(
 
 
 def _use(source: str, builder: str, codecs: Sequence[CodecCard]) -> str:
-    package = builder.partition(":")[0].partition(".")[0]
-    first = (
-        f'approxbit.trust("{package}")  # has the code of the backbone\n' if is_import_path(builder) else ""
-    )
+    package = package_of(builder)
+    first = f'approxbit.trust("{package}")  # has the code of the backbone\n' if package else ""
     if not codecs:
         return f'{first}backbone = approxbit.load_backbone("{source}")'
     return (

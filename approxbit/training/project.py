@@ -13,18 +13,19 @@ from approxbit import zoo
 from approxbit.backbones.splitting import OffloadPoint, choose_offload_points, offload_points
 from approxbit.configuration import Configuration
 from approxbit.datasets.check import match_source
-from approxbit.datasets.table import SOURCES, open_source, record_of
-from approxbit.families.folder import own_checkpoints
+from approxbit.datasets.table import open_source, parse_source, record_of
+from approxbit.families.folder import check_family, own_checkpoints
+from approxbit.families.named import read_backbone_card
 from approxbit.files import write_whole
-from approxbit.tasks import Classification
+from approxbit.tasks import Classification, require_classification
 from approxbit.training.builders import find_backbone
-from approxbit.trust import is_import_path
+from approxbit.trust import package_of
 
 CODEBOOK_SIZE = 16
 EARLY = 1 / 3  # of the operations: where the paper's first offload point is, too
 
 _RECIPE = """\
-# A codec of {configuration} for {backbone}, on {data}.
+# A codec of {configuration} for {made_of}, on {data}.
 #   approxbit train --config {name}.yaml
 #   approxbit prior --family {name}{trust}
 #   approxbit measure --family {name}{trust}
@@ -39,7 +40,7 @@ configurations: [{configuration}]
 model:
   class_path: approxbit.training.CodecModule
   init_args:
-    backbone: {name}
+    backbone: {backbone}
     configuration: {configuration}
     options: {{nested_sizes: [4, 8]}}
     objective: {{task: 1.0, reconstruction: 1.0, binary: 1.0, distillation: 1.0}}
@@ -69,11 +70,12 @@ def start_project(
     arguments: Mapping[str, Any] | None = None,
     configuration: str = "",
 ) -> Path:
-    """Save a backbone as the family `checkpoints/<name>`, and write `<name>.yaml`, which trains its codec.
+    """Write `<name>.yaml`, which trains a codec for the family `<name>`, and save a new backbone there.
 
     Args:
         name: Of the family and of the recipe.
-        backbone: A builder (`mvitv2_b`) or an import path (`my_package.models:make`).
+        backbone: A builder (`mvitv2_b`) or an import path (`my_package.models:make`), of which the family is
+            made; or a family that lies in the user's folder of checkpoints.
         data: A source of clips, such as `folders:clips/`.
         weights: For a builder, as `find_backbone` takes them.
         arguments: Of the builder.
@@ -83,35 +85,29 @@ def start_project(
         The recipe.
 
     Raises:
-        FileExistsError: There is such a family or recipe.
+        FileExistsError: There is such a recipe, or a family that would be written over.
         ValueError: The backbone or the data cannot be had, or are not for each other; it has no such offload
             point; or `name` cannot be a family's.
         DatasetError: The files of the data are not in their format.
     """
-    root = own_checkpoints()
-    recipe = Path(f"{name}.yaml")
-    for path in (root / name, recipe):
+    root, recipe, is_new = own_checkpoints(), Path(f"{check_family(name)}.yaml"), zoo.is_builder(backbone)
+    for path in (recipe, *([root / name] if is_new else [])):
         if path.exists():
             raise FileExistsError(f"{path} is there already: remove it, or take another name")
-    if not zoo.is_builder(backbone):
-        raise ValueError(
-            "expected a builder such as mvitv2_b or an import path such as my_package.models:make, found "
-            f"{backbone!r}"
-        )
+    builder = backbone if is_new else read_backbone_card(root, backbone).builder
     model = find_backbone(backbone, weights, arguments)
-    source, task = match_source(open_source(data), "train", Classification.of_names(), model)
+    source, task = match_source(open_source(data), "train", _task_of(backbone), model)
     points = offload_points(model, torch.empty(1, *model.clip_shape))
     chosen = configuration or f"{CODEBOOK_SIZE}-Enc-{choose_offload_points(points, [EARLY])[0].name}"
     model.check_point(Configuration.parse(chosen).offload_point)
-    command = f"approxbit new {name} --backbone {backbone} --data {data}"
-    made = zoo.Provenance(recipe=str(recipe), command=command, data=record_of(source))
-    zoo.save_backbone(root / name, model, backbone, arguments, task, made)
-    packages = sorted(
-        {each.partition(":")[0].partition(".")[0] for each in (backbone, data) if is_code(each)}
-    )
+    if is_new:
+        made = zoo.Provenance(recipe=str(recipe), data=record_of(source))
+        zoo.save_backbone(root / name, model, backbone, arguments, task, made)
+    packages = sorted({package_of(builder), package_of(parse_source(data).source)} - {""})
     text = _RECIPE.format(
         name=name,
-        backbone=backbone,
+        made_of=backbone,
+        backbone=name if is_new else backbone,
         data=json.dumps(data),
         configuration=chosen,
         points="\n".join(f"#   {_describe(point)}" for point in points),
@@ -123,9 +119,11 @@ def start_project(
     return recipe
 
 
-def is_code(name: str) -> bool:
-    """Whether a name of a backbone or of data is an import path, and no key of a table with a place."""
-    return is_import_path(name) and name.partition(":")[0] not in SOURCES
+def _task_of(backbone: str) -> Classification:
+    """Of a family; of a builder, classes of which no name is known."""
+    if zoo.is_builder(backbone):
+        return Classification.of_names()
+    return require_classification(zoo.find_task(backbone))
 
 
 def _describe(point: OffloadPoint) -> str:

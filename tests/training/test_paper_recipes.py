@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
+from loading import load_file
+from official_layouts import CLASSES, MakeVideo, write_kinetics, write_something_something
 
 from approxbit import cli, zoo
+from approxbit.backbones.mvitv2 import mvitv2_tiny
 from approxbit.select import EDGE_ONLY
 from approxbit.training.cli import main
 
-MakeVideo = Callable[..., Path]
+SAMPLES = load_file(Path(__file__).parents[1] / "backbones" / "official" / "conftest.py")
 RECIPES = Path(__file__).parents[2] / "recipes" / "paper"
-CLASSES = ("Holding something", "Pulling something", "Pushing something")
 OVERRIDES = (
     "--trainer.max_steps=2",
     "--trainer.accelerator=cpu",
@@ -27,29 +27,6 @@ OVERRIDES = (
     "--data.init_args.num_workers=0",
     "--model.init_args.statistics_batches=1",
 )
-
-
-def write_kinetics(root: Path, make_video: MakeVideo) -> None:
-    for split, count in (("train", 6), ("validate", 3)):
-        lines = ["label,youtube_id,time_start,time_end,split"]
-        for number in range(count):
-            video = f"{split:_<9}{number:02d}"
-            make_video(root / "videos" / f"{video}_000000_000010.mp4", 12, 72, 96)
-            lines.append(f"{CLASSES[number % 3]},{video},0,10,{split}")
-        (root / f"{split}.csv").write_text("\n".join(lines) + "\n")
-
-
-def write_something_something(root: Path, make_video: MakeVideo) -> None:
-    start = "something-something-v2"
-    entries: dict[str, list[dict[str, Any]]] = {"train": [], "validation": []}
-    for number in range(9):
-        make_video(root / f"20bn-{start}" / f"{number}.webm", 12, 72, 96)
-        label = CLASSES[number % 3]
-        entry = {"id": str(number), "label": label, "template": label.replace("something", "[something]")}
-        entries["train" if number < 6 else "validation"].append(entry)
-    numbers = {label: str(index) for index, label in enumerate(CLASSES)}
-    for name, content in {"labels": numbers, **entries}.items():
-        (root / f"{start}-{name}.json").write_text(json.dumps(content))
 
 
 @pytest.mark.parametrize(
@@ -92,3 +69,36 @@ def test_a_recipe_of_the_paper_ends_with_codec_prior_and_lut(
     lut = zoo.load_lut(family)
     assert {configuration, EDGE_ONLY} < set(lut.arms)
     assert (lut.split, lut.num_clips, lut.figures) == ("validation", 2, ("top1_classes",))
+
+
+def test_a_published_checkpoint_goes_the_whole_way_on_something_something(
+    make_video: MakeVideo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From an empty folder, with what the authors of model and data publish and one command for each step."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("APPROXBIT_CHECKPOINTS", raising=False)
+    monkeypatch.setenv("APPROXBIT_CACHE", str(tmp_path / "cache"))
+    write_something_something(Path("ssv2"), make_video)
+    torch.manual_seed(4)
+    published = mvitv2_tiny(num_classes=3, clip_shape=(3, 8, 64, 64)).eval()
+    torch.save({"model_state": SAMPLES.slowfast_state(published)}, "MViTv2_S.pyth")
+    labels, shape = "ssv2/something-something-v2-labels.json", "clip_shape=[3,8,64,64]"
+    made = f"--builder mvitv2_tiny --num-classes 3 --argument {shape} --labels {labels}"
+    few = "--trainer.max_steps 2 --trainer.accelerator cpu --data.init_args.batch_size 2"
+    for command in (
+        f"import-backbone --checkpoint MViTv2_S.pyth --family mine {made}",
+        "new mine --backbone mine --data ssv2:ssv2",
+        f"train --config mine.yaml {few} --trainer.enable_progress_bar false",
+        "prior --family mine --preset fast --clips 4 --test-clips 2 --steps 2 --windows 2",
+        "measure --family mine --clips 2 --timed-clips 1 --backend torch",
+        "select --family mine --bandwidth-mbps 3 --sla accuracy>=0",
+    ):
+        with pytest.raises(SystemExit, match="0"):
+            cli.main(command.split())
+    (codec,) = {zoo.card(name).name for name in zoo.available() if name.startswith("mine/")}
+    card = zoo.card(codec)
+    assert zoo.find_task(codec).label_set().class_names == CLASSES
+    assert card.provenance.data == zoo.DataRecord("ssv2", {"root": "ssv2"})
+    assert zoo.load(codec).prior is not None
+    assert torch.equal(SAMPLES.answer(zoo.load_backbone("mine")), SAMPLES.answer(published))
+    assert zoo.load_lut("mine").split == "validation"
