@@ -108,8 +108,9 @@ def test_run_reads_each_file_once_and_answers_up_to_where_it_breaks_off(
     data, num_lost = videos[0].read_bytes(), 3000
     end = data.index(b"moov") - 4  # of the last frames
     broken.write_bytes(data[: end - num_lost] + bytes(num_lost) + data[end:])
-    words = ["--family", f"{family}/8-Enc-B3", "--window-step", 2, "--runner", "torch"]
-    assert run("run", broken, videos[1], *words, "--json") == 1
+    words = ["--family", f"{family}/8-Enc-B3", "--window-step", 2, "--runner", "torch", "--json"]
+    words += ["--on-damage", "error"]
+    assert run("run", broken, videos[1], *words) == 1
     output, errors = capsys.readouterr()
     answers = [json.loads(line) for line in output.splitlines()]
     starts = [(Path(answer["video"]).name, answer["start_frame"]) for answer in answers]
