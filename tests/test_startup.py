@@ -58,3 +58,10 @@ def test_run_with_graphs_at_hand_has_torch_in_its_server_only(
 def test_what_is_blocked_is_really_blocked(blocked: dict[str, str]) -> None:
     assert "torch is blocked here" in run(blocked, "approxbit.backbones").stderr
     assert "No module named approxbit.server.nothing" in run(blocked, "approxbit.server.nothing").stderr
+
+
+def test_commands_that_train_nothing_wait_for_neither_lightning_nor_torchvision() -> None:
+    rooms = "approxbit.training.project, approxbit.training.prior_family, approxbit.profiling"
+    code = f"import sys, {rooms}; print([n for n in ('lightning', 'torchvision') if n in sys.modules])"
+    command = [sys.executable, "-c", code]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == "[]"

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from functools import singledispatch
 
 from torch import nn
 
 from approxbit.configuration import Shape4
+
+_LATER = {"approxbit.backbones.mvitv2": "approxbit.exporting.views.mvitv2"}
+"""Views that are imported when one of their halves is met, by its module: torchvision takes seconds."""
 
 
 @singledispatch
@@ -25,4 +30,9 @@ def view_of(half: nn.Module, input_shape: Shape4) -> nn.Module:
         half: In eval mode; it is not changed.
         input_shape: (channel, time, height, width) of a clip (edge half) or of a feature (server half).
     """
+    for kind in type(half).__mro__:
+        views = _LATER.get(kind.__module__, "")
+        if views and views not in sys.modules:
+            importlib.import_module(views)  # which registers them
+            return view_of(half, input_shape)
     return half
