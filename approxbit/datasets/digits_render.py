@@ -13,7 +13,7 @@ from sklearn.datasets import load_digits
 from approxbit.datasets.digits_actions import ACTIONS, Scene, Stage, Track
 
 GLYPH = 48
-_CELL = 36
+CELL = 36
 _BEND = 3.0
 """Most that the pen of a training digit strays, as a standard deviation in pixels of a glyph."""
 _THICKEN = 0.12
@@ -40,8 +40,8 @@ def glyphs() -> Glyphs:
     """All 1,797 digits of scikit-learn's `load_digits`, in its order."""
     images, values = load_digits(return_X_y=True)
     small = images.reshape(-1, 8, 8).astype(np.float32) / 16.0
-    large = ndimage.zoom(small, (1, _CELL / 8, _CELL / 8), order=3)
-    margin = (GLYPH - _CELL) // 2
+    large = ndimage.zoom(small, (1, CELL / 8, CELL / 8), order=3)
+    margin = (GLYPH - CELL) // 2
     large = np.pad(large, ((0, 0), (margin, margin), (margin, margin)))
     return Glyphs(large.astype(np.float32), values.astype(np.int64))
 
@@ -179,7 +179,7 @@ def _draw(
     sine = (np.sin(track.angle) / track.scale)[:, None, None]
     u, v = cosine * x + sine * y, cosine * y - sine * x
     u = (u + shear * v) / aspect
-    coordinates = np.stack([v, u]) * _CELL + (GLYPH - 1) / 2
+    coordinates = np.stack([v, u]) * CELL + (GLYPH - 1) / 2
     ink, halo = written
     opacity = track.opacity[:, None, None].astype(np.float32)
     frames *= 1 - 0.8 * opacity * ndimage.map_coordinates(halo, coordinates, order=1)

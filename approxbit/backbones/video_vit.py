@@ -1,0 +1,210 @@
+"""A plain video transformer: patches of a few frames, full attention over space and time, no pooling.
+
+EDGE     clip -> patches + place -> layer 1 -> ... -> layer n
+                                        L1              Ln
+SERVER   layer n+1 -> ... -> norm -> visual tokens
+
+Every layer is dense matrix products, which processors with matrix units train several times faster in bfloat16.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from approxbit.backbones.base import Backbone, EdgeHalf, ServerHalf, run_through
+from approxbit.backbones.feature import Feature, FeatureShape
+
+Tokens = Float[Tensor, "batch token channel"]
+
+
+class Attention(nn.Module):
+    """Multi-head attention of tokens among themselves, or of queries over other tokens."""
+
+    def __init__(self, width: int, num_heads: int) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.query = nn.Linear(width, width)
+        self.key_value = nn.Linear(width, 2 * width)
+        self.output = nn.Linear(width, width)
+
+    def forward(self, tokens: Tokens, context: Tokens | None = None, mask: Tensor | None = None) -> Tokens:
+        """Tokens that have looked at `context`, by default at one another; `mask` is true where they may."""
+        return self.attend(tokens, *self.keys(tokens if context is None else context), mask)
+
+    def keys(self, context: Tokens) -> tuple[Tensor, Tensor]:
+        """Keys and values of a context, which many queries may share."""
+        key, value = self.key_value(context).chunk(2, dim=-1)
+        return self._heads(key), self._heads(value)
+
+    def attend(self, tokens: Tokens, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tokens:
+        """As `forward`, with what `keys` gave."""
+        query = self._heads(self.query(tokens))
+        found = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        return self.output(found.transpose(1, 2).flatten(2))
+
+    def _heads(self, tokens: Tokens) -> Tensor:
+        batch, number, width = tokens.shape
+        return tokens.reshape(batch, number, self.num_heads, width // self.num_heads).transpose(1, 2)
+
+
+def mlp(width: int, ratio: int = 4) -> nn.Sequential:
+    """Two layers with a wide one between."""
+    return nn.Sequential(nn.Linear(width, ratio * width), nn.GELU(), nn.Linear(ratio * width, width))
+
+
+class Layer(nn.Module):
+    """Attention and MLP, each on normalised tokens and added to them."""
+
+    def __init__(self, width: int, num_heads: int) -> None:
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(width)
+        self.attention = Attention(width, num_heads)
+        self.mlp_norm = nn.LayerNorm(width)
+        self.mlp = mlp(width)
+
+    def forward(self, tokens: Tokens) -> Tokens:
+        """The next layer's tokens."""
+        tokens = tokens + self.attention(self.attention_norm(tokens))
+        return tokens + self.mlp(self.mlp_norm(tokens))
+
+
+class Embedding(nn.Module):
+    """Patches of a clip as tokens that know their place and time."""
+
+    def __init__(self, grid: tuple[int, int, int], patch: tuple[int, int, int], width: int) -> None:
+        super().__init__()
+        self.projection = nn.Conv3d(3, width, kernel_size=patch, stride=patch)
+        self.place = nn.Parameter(0.02 * torch.randn(1, 1, grid[1] * grid[2], width))
+        self.time = nn.Parameter(0.02 * torch.randn(1, grid[0], 1, width))
+
+    def forward(self, clip: Float[Tensor, "batch 3 time height width"]) -> Tokens:
+        """Tokens in order of time, row and column."""
+        patches = self.projection(clip).flatten(3).permute(0, 2, 3, 1)
+        tokens: Tensor = (patches + self.place + self.time).flatten(1, 2)
+        return tokens
+
+
+class VideoViT(Backbone):
+    """A video transformer whose answer is its visual tokens, one for each patch.
+
+    Args:
+        clip_shape: (3, time, height, width) of clips; multiples of `patch`.
+        width: Channels of a token, a multiple of `num_heads`.
+        num_layers: Layers; it can be cut after each, at `L1` and so on.
+        num_heads: Heads of attention.
+        patch: Frames, height and width of a patch.
+
+    Raises:
+        ValueError: Patches do not fill the clip, or heads the width.
+    """
+
+    num_classes = 0
+    mean = (0.4, 0.4, 0.4)
+    std = (0.25, 0.25, 0.25)
+
+    def __init__(
+        self,
+        clip_shape: tuple[int, int, int, int] = (3, 16, 64, 64),
+        width: int = 192,
+        num_layers: int = 6,
+        num_heads: int = 3,
+        patch: tuple[int, int, int] = (2, 8, 8),
+    ) -> None:
+        super().__init__()
+        sizes = tuple(zip(clip_shape[1:], patch, strict=True))
+        if any(whole % part for whole, part in sizes) or width % num_heads:
+            raise ValueError(
+                f"expected clips of whole patches and a width of whole heads, found clips {clip_shape} and "
+                f"patches {patch}, width {width} and {num_heads} heads"
+            )
+        self.clip_shape, self.width, self.patch = tuple(clip_shape), width, tuple(patch)
+        self.grid = (sizes[0][0] // patch[0], sizes[1][0] // patch[1], sizes[2][0] // patch[2])
+        self.embedding = Embedding(self.grid, patch, width)
+        self.layers = nn.ModuleList(Layer(width, num_heads) for _ in range(num_layers))
+        self.norm = nn.LayerNorm(width)
+        self.apply(_initialise)
+
+    @property
+    def offload_points(self) -> tuple[str, ...]:
+        """`L1` after the first layer to the last but one."""
+        return tuple(f"L{number}" for number in range(1, len(self.layers)))
+
+    def num_visual_tokens(self) -> int:
+        """Tokens of a clip."""
+        return prod(self.grid)
+
+    def feature_shape(self, point: str, clip_shape: tuple[int, int, int, int] | None = None) -> FeatureShape:
+        """Shape of the grid of patches, the same at every point.
+
+        Raises:
+            ValueError: The model has no such offload point, or takes no such clips.
+        """
+        self.check_point(point)
+        self._check_clip(clip_shape or self.clip_shape)
+        return FeatureShape(self.width, *self.grid)
+
+    def num_tokens(self, point: str) -> int:
+        """None: there are no class tokens."""
+        self.check_point(point)
+        return 0
+
+    def edge_half(self, point: str) -> VideoViTEdgeHalf:
+        """The embedding and the layers up to `point`."""
+        return VideoViTEdgeHalf(self, self.check_point(point) + 1)
+
+    def server_half(self, point: str) -> VideoViTServerHalf:
+        """The layers after `point`: feature -> visual tokens."""
+        return VideoViTServerHalf(self, self.check_point(point) + 1)
+
+    def forward(self, clip: Float[Tensor, "batch 3 time height width"]) -> Tokens:
+        """Visual tokens of a batch of clips, in order of time, row and column.
+
+        Raises:
+            ValueError: The clips are of another shape than `clip_shape`.
+        """
+        self._check_clip(tuple(clip.shape[1:]))
+        tokens: Tensor = self.norm(run_through(self.layers, self.embedding(clip)))
+        return tokens
+
+    def _check_clip(self, shape: Any) -> None:
+        if tuple(shape) != self.clip_shape:
+            raise ValueError(f"expected clips of {self.clip_shape}, found {tuple(shape)}")
+
+
+class VideoViTEdgeHalf(EdgeHalf):
+    """The layers of a `VideoViT` before an offload point."""
+
+    def __init__(self, model: VideoViT, num_layers: int) -> None:
+        super().__init__()
+        self.embedding, self.layers, self.grid = model.embedding, model.layers[:num_layers], model.grid
+
+    def forward(self, clip: Float[Tensor, "batch 3 time height width"]) -> Feature:
+        """The grid of patches; there are no class tokens."""
+        tokens = run_through(self.layers, self.embedding(clip))
+        return Feature(tokens.transpose(1, 2).unflatten(2, self.grid), tokens[:, :0])
+
+
+class VideoViTServerHalf(ServerHalf):
+    """The layers of a `VideoViT` after an offload point."""
+
+    def __init__(self, model: VideoViT, num_layers: int) -> None:
+        super().__init__()
+        self.layers, self.norm = model.layers[num_layers:], model.norm
+
+    def forward(self, feature: Feature) -> Tokens:
+        """The visual tokens."""
+        tokens: Tensor = self.norm(run_through(self.layers, feature.grid.flatten(2).transpose(1, 2)))
+        return tokens
+
+
+def _initialise(module: nn.Module) -> None:
+    if isinstance(module, (nn.Linear, nn.Conv3d)):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
