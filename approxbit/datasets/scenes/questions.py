@@ -1,8 +1,8 @@
 """Questions about a script, with their answers, of many families.
 
 A question names a digit by its value ("the seven"), by its colour ("the red digit") or by both ("the red
-seven"). What is asked is drawn so that the words of a question tell little of its answer: yes is as frequent as
-no, the digits and actions of false questions are drawn as those of true ones are.
+seven"). What is asked is drawn so that the words of a question tell little of its answer: yes is as frequent
+as no, the digits and actions of false questions are drawn as those of true ones are.
 """
 
 from __future__ import annotations
@@ -160,10 +160,9 @@ def _count(script: Script, rng: np.random.Generator) -> Asked:
 def _count_acting(script: Script, rng: np.random.Generator) -> Asked:
     yield "how many digits change their place", NUMBERS[sum(a.action in TRAVELS for a in script.actors)]
     yield "how many digits stand still", NUMBERS[sum(a.action == STANDS for a in script.actors)]
-    yield (
-        "how many digits turn",
-        NUMBERS[sum(a.action.startswith("turns") for a in script.actors)],
-    )
+    num_turning = sum(a.action.startswith("turns") for a in script.actors)
+    if num_turning or rng.uniform() < 0.25:  # in two scenes of three no digit turns
+        yield "how many digits turn", NUMBERS[num_turning]
 
 
 def _place(x: float, y: float) -> str:
@@ -292,13 +291,16 @@ def _nearest(script: Script, rng: np.random.Generator) -> Asked:
 
 
 def _hidden(script: Script, rng: np.random.Generator) -> Asked:
-    for found in script.actors:
-        if found.behind >= 0:
+    """Who hides behind whom, and nothing behind some digits, whether another hides in the scene or not."""
+    covers = {found.behind for found in script.actors if found.action == HIDES}
+    for actor, found in enumerate(script.actors):
+        if found.action == HIDES:
             cover = script.actors[found.behind]
             yield f"what is hidden behind {name_of(script, found.behind, rng)} at the end", found.name
-            yield f"behind which digit does {name_of(script, 0, rng)} hide", cover.name
-    if not any(found.action == HIDES for found in script.actors) and rng.uniform() < 0.35:
-        actor = int(rng.integers(len(script.actors)))
+            yield f"behind which digit does {name_of(script, actor, rng)} hide", cover.name
+    bare = [actor for actor in script.seen(script.num_frames - 1) if actor not in covers]
+    if bare and rng.uniform() < (0.5 if covers else 0.12):
+        actor = bare[int(rng.integers(len(bare)))]
         yield f"what is hidden behind {name_of(script, actor, rng)} at the end", "nothing"
 
 
