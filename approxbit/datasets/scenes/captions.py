@@ -19,17 +19,17 @@ NUM_WORDS = (15, 30)
 _OWN = (
     "a",
     "an",
+    "the",
     "and",
+    "then",
+    "on",
     "background",
     "behind",
-    "on",
-    "once",
     "stand",
-    "the",
-    "then",
+    "once",
+    "twice",
     "three",
     "times",
-    "twice",
 )
 WORDS = frozenset(_OWN).union(DIGITS, COLOURS, BACKGROUNDS, *(action.split() for action in ACTIONS))
 """Every word of captions, in small letters."""
