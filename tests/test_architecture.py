@@ -80,7 +80,17 @@ ALLOWED_PACKAGES: dict[str, set[str]] = {
     },
     "codec": {"torch", "jaxtyping"},
     "offload": {"torch", "jaxtyping", "numpy"},
-    "datasets": {"torch", "torchvision", "numpy", "scipy", "sklearn", "pytorchvideo", "jaxtyping", "rich"},
+    "datasets": {
+        "torch",
+        "torchvision",
+        "numpy",
+        "scipy",
+        "sklearn",
+        "av",
+        "pytorchvideo",
+        "jaxtyping",
+        "rich",
+    },
     "zoo": {"torch", "safetensors"},
     "exporting": {
         "torch",
