@@ -25,6 +25,7 @@ from approxbit.trust import find_named, is_import_path, trust_package_of
 
 _CLASSES = {
     "digits": "approxbit.datasets.digits:DigitsClips",
+    "scenes": "approxbit.datasets.scenes.clips:SceneClips",
     "folders": "approxbit.datasets.own_files:FolderClips",
     "list": "approxbit.datasets.own_files:CsvClips",
     "kinetics": "approxbit.datasets.videos:KineticsClips",

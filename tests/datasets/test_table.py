@@ -15,6 +15,7 @@ from approxbit.configuration import Configuration
 from approxbit.datasets.digits import DigitsClips
 from approxbit.datasets.own_files import CsvClips, FolderClips
 from approxbit.datasets.questions import MSVDQAClips
+from approxbit.datasets.scenes.clips import SceneClips
 from approxbit.datasets.source import ClipSource
 from approxbit.datasets.table import SOURCES, find_source, make_source, open_source, parse_source, record_of
 from approxbit.datasets.videos import KineticsClips, ListedClips, SomethingSomethingClips
@@ -56,6 +57,7 @@ def own_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     ("text", "kind"),
     [
         ("digits", DigitsClips),
+        ("scenes", SceneClips),
         ("folders:clips/", FolderClips),
         ("list:clips.csv", CsvClips),
         ("kinetics:k600", KineticsClips),
