@@ -27,6 +27,8 @@ if TYPE_CHECKING:
         offload_points,
         split,
     )
+    from approxbit.backbones.question_head import VideoQuestionModel
+    from approxbit.backbones.video_vit import VideoViT
     from approxbit.backbones.vlm import (
         LlavaOnevision,
         VideoLanguageModel,
@@ -58,6 +60,8 @@ __all__ = [
     "UnknownLayoutError",
     "VideoLanguageModel",
     "VideoLlava",
+    "VideoQuestionModel",
+    "VideoViT",
     "VisionTower",
     "choose_offload_points",
     "llava_onevision",
@@ -80,6 +84,8 @@ _LATER = {
         *("GridLayout", "NotCleanError", "OffloadPoint", "SplitModel", "TokenLayout", "UnknownLayoutError"),
         *("choose_offload_points", "offload_points", "split"),
     ),
+    "question_head": ("VideoQuestionModel",),
+    "video_vit": ("VideoViT",),
     "vlm": (
         *("LlavaOnevision", "VideoLanguageModel", "VideoLlava", "VisionTower"),
         *("llava_onevision", "load_edge_half", "video_llava"),

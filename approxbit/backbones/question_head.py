@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from approxbit.backbones.video_vit import Attention, Tokens, VideoViT, _initialise, mlp
+from approxbit.backbones.video_vit import Attention, Tokens, VideoViT, initialise, mlp
 
 MAX_WORDS = 20
 
@@ -79,7 +79,7 @@ class QuestionHead(nn.Module):
         self.layers = nn.ModuleList(QuestionLayer(width, num_heads) for _ in range(num_layers))
         self.norm = nn.LayerNorm(width)
         self.classifier = nn.Linear(width, len(self.answers))
-        self.apply(_initialise)
+        self.apply(initialise)
         nn.init.normal_(self.embedding.weight, std=0.02)
 
     def encode(self, questions: Iterable[str]) -> list[list[int]]:

@@ -21,6 +21,10 @@ from approxbit.backbones.base import Backbone, EdgeHalf, ServerHalf, run_through
 from approxbit.backbones.feature import Feature, FeatureShape
 
 Tokens = Float[Tensor, "batch token channel"]
+Context = Float[Tensor, "batch context channel"]
+
+PATCH = (2, 8, 8)
+"""Frames, height and width of what becomes one token."""
 
 
 class Attention(nn.Module):
@@ -33,11 +37,11 @@ class Attention(nn.Module):
         self.key_value = nn.Linear(width, 2 * width)
         self.output = nn.Linear(width, width)
 
-    def forward(self, tokens: Tokens, context: Tokens | None = None, mask: Tensor | None = None) -> Tokens:
+    def forward(self, tokens: Tokens, context: Context | None = None, mask: Tensor | None = None) -> Tokens:
         """Tokens that have looked at `context`, by default at one another; `mask` is true where they may."""
         return self.attend(tokens, *self.keys(tokens if context is None else context), mask)
 
-    def keys(self, context: Tokens) -> tuple[Tensor, Tensor]:
+    def keys(self, context: Context) -> tuple[Tensor, Tensor]:
         """Keys and values of a context, which many queries may share."""
         key, value = self.key_value(context).chunk(2, dim=-1)
         return self._heads(key), self._heads(value)
@@ -59,10 +63,17 @@ def mlp(width: int, ratio: int = 4) -> nn.Sequential:
 
 
 class Layer(nn.Module):
-    """Attention and MLP, each on normalised tokens and added to them."""
+    """Attention and MLP, each on normalised tokens and added to them.
 
-    def __init__(self, width: int, num_heads: int) -> None:
+    Args:
+        width: Channels of a token.
+        num_heads: Heads of attention.
+        num_slices: Parts of the tokens, in their order, that look at themselves alone; 1 for all at once.
+    """
+
+    def __init__(self, width: int, num_heads: int, num_slices: int = 1) -> None:
         super().__init__()
+        self.num_slices = num_slices
         self.attention_norm = nn.LayerNorm(width)
         self.attention = Attention(width, num_heads)
         self.mlp_norm = nn.LayerNorm(width)
@@ -70,22 +81,35 @@ class Layer(nn.Module):
 
     def forward(self, tokens: Tokens) -> Tokens:
         """The next layer's tokens."""
-        tokens = tokens + self.attention(self.attention_norm(tokens))
-        return tokens + self.mlp(self.mlp_norm(tokens))
+        batch, number, width = tokens.shape
+        sliced = tokens.reshape(batch * self.num_slices, number // self.num_slices, width)
+        sliced = sliced + self.attention(self.attention_norm(sliced))
+        sliced = sliced + self.mlp(self.mlp_norm(sliced))
+        return sliced.reshape(batch, number, width)
 
 
 class Embedding(nn.Module):
-    """Patches of a clip as tokens that know their place and time."""
+    """Patches of 2 x 8 x 8 pixels as tokens that know their place and time, by three convolutions.
 
-    def __init__(self, grid: tuple[int, int, int], patch: tuple[int, int, int], width: int) -> None:
+    They overlap in space: a transformer on patches that do not learns digits far more slowly.
+    """
+
+    def __init__(self, grid: tuple[int, int, int], width: int) -> None:
         super().__init__()
-        self.projection = nn.Conv3d(3, width, kernel_size=patch, stride=patch)
+        sizes = (3, width // 4, width // 2)
+        self.convolutions = nn.Sequential(
+            nn.Conv3d(sizes[0], sizes[1], (1, 3, 3), (1, 2, 2), (0, 1, 1)),
+            nn.GELU(),
+            nn.Conv3d(sizes[1], sizes[2], (1, 3, 3), (1, 2, 2), (0, 1, 1)),
+            nn.GELU(),
+            nn.Conv3d(sizes[2], width, (2, 3, 3), (2, 2, 2), (0, 1, 1)),
+        )
         self.place = nn.Parameter(0.02 * torch.randn(1, 1, grid[1] * grid[2], width))
         self.time = nn.Parameter(0.02 * torch.randn(1, grid[0], 1, width))
 
     def forward(self, clip: Float[Tensor, "batch 3 time height width"]) -> Tokens:
         """Tokens in order of time, row and column."""
-        patches = self.projection(clip).flatten(3).permute(0, 2, 3, 1)
+        patches = self.convolutions(clip).flatten(3).permute(0, 2, 3, 1)
         tokens: Tensor = (patches + self.place + self.time).flatten(1, 2)
         return tokens
 
@@ -94,14 +118,15 @@ class VideoViT(Backbone):
     """A video transformer whose answer is its visual tokens, one for each patch.
 
     Args:
-        clip_shape: (3, time, height, width) of clips; multiples of `patch`.
-        width: Channels of a token, a multiple of `num_heads`.
-        num_layers: Layers; it can be cut after each, at `L1` and so on.
+        clip_shape: (3, time, height, width) of clips; whole patches of 2 x 8 x 8.
+        width: Channels of a token, a multiple of `num_heads` and of 4.
+        num_layers: Layers; it can be cut after each but the last, at `L1` and so on.
+        num_local: So many layers at first look at one time slice alone: cheaper on the device, and a code can
+            be made as frames come.
         num_heads: Heads of attention.
-        patch: Frames, height and width of a patch.
 
     Raises:
-        ValueError: Patches do not fill the clip, or heads the width.
+        ValueError: Patches do not fill the clip, heads not the width, or more layers are local than there are.
     """
 
     num_classes = 0
@@ -111,24 +136,27 @@ class VideoViT(Backbone):
     def __init__(
         self,
         clip_shape: tuple[int, int, int, int] = (3, 16, 64, 64),
-        width: int = 192,
+        width: int = 128,
         num_layers: int = 6,
-        num_heads: int = 3,
-        patch: tuple[int, int, int] = (2, 8, 8),
+        num_local: int = 2,
+        num_heads: int = 4,
     ) -> None:
         super().__init__()
-        sizes = tuple(zip(clip_shape[1:], patch, strict=True))
-        if any(whole % part for whole, part in sizes) or width % num_heads:
+        channels, time, height, columns = clip_shape
+        if channels != 3 or time % PATCH[0] or height % PATCH[1] or columns % PATCH[2]:
+            raise ValueError(f"expected RGB clips of whole patches of {PATCH}, found {tuple(clip_shape)}")
+        if width % num_heads or width % 4 or not 0 <= num_local <= num_layers:
             raise ValueError(
-                f"expected clips of whole patches and a width of whole heads, found clips {clip_shape} and "
-                f"patches {patch}, width {width} and {num_heads} heads"
+                "expected a width of whole heads and quarters and no more local layers than layers, found "
+                f"width {width}, {num_heads} heads, {num_local} local layers of {num_layers}"
             )
-        self.clip_shape, self.width, self.patch = tuple(clip_shape), width, tuple(patch)
-        self.grid = (sizes[0][0] // patch[0], sizes[1][0] // patch[1], sizes[2][0] // patch[2])
-        self.embedding = Embedding(self.grid, patch, width)
-        self.layers = nn.ModuleList(Layer(width, num_heads) for _ in range(num_layers))
+        self.clip_shape, self.width = (channels, time, height, columns), width
+        self.grid = (time // PATCH[0], height // PATCH[1], columns // PATCH[2])
+        self.embedding = Embedding(self.grid, width)
+        slices = [self.grid[0] if number < num_local else 1 for number in range(num_layers)]
+        self.layers = nn.ModuleList(Layer(width, num_heads, each) for each in slices)
         self.norm = nn.LayerNorm(width)
-        self.apply(_initialise)
+        self.apply(initialise)
 
     @property
     def offload_points(self) -> tuple[str, ...]:
@@ -203,8 +231,8 @@ class VideoViTServerHalf(ServerHalf):
         return tokens
 
 
-def _initialise(module: nn.Module) -> None:
-    if isinstance(module, (nn.Linear, nn.Conv3d)):
+def initialise(module: nn.Module) -> None:
+    """Start values of a transformer's matrices; convolutions keep those of PyTorch."""
+    if isinstance(module, nn.Linear):
         nn.init.trunc_normal_(module.weight, std=0.02)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
+        nn.init.zeros_(module.bias)

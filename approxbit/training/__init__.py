@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from approxbit.training.micro_batches import MicroBatches, StreamedModule
     from approxbit.training.objective import ObjectiveWeights, reconstruction_loss
     from approxbit.training.optimization import Optimization
+    from approxbit.training.question_module import QuestionModule
     from approxbit.training.release import Release
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "MicroBatches",
     "ObjectiveWeights",
     "Optimization",
+    "QuestionModule",
     "Release",
     "StreamedModule",
     "reconstruction_loss",
@@ -38,6 +40,7 @@ _LATER = {
     "micro_batches": ("MicroBatches", "StreamedModule"),
     "objective": ("ObjectiveWeights", "reconstruction_loss"),
     "optimization": ("Optimization",),
+    "question_module": ("QuestionModule",),
     "release": ("Release",),
 }
 _HOME_OF = {name: module for module, names in _LATER.items() for name in names}

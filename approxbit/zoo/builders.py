@@ -30,6 +30,7 @@ def _build(name: str, **arguments: Any) -> Backbone:
 BUILDERS: dict[str, Callable[..., Backbone]] = {
     "movinet_small": movinet_small,
     **{name: partial(_build, name) for name in ("mvitv2_tiny", "mvitv2_b", "mvitv2_s")},
+    "video_questions": partial(_build, "VideoQuestionModel"),
     **{f"movinet_{size}": partial(movinet, size) for size in MOVINETS},
     **{f"movinet_{size}_stream": partial(movinet, size, streaming=True) for size in MOVINETS},
     "video_llava_7b": partial(_build, "video_llava"),

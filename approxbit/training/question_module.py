@@ -1,0 +1,239 @@
+"""Trains a video model that answers questions: its tower on dense targets, its head on questions, or both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import lightning as L
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from lightning.pytorch.utilities import rank_zero_info
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
+
+from approxbit import zoo
+from approxbit.backbones.question_head import VideoQuestionModel
+from approxbit.datasets.dense import DenseTargets, QuestionTargets
+from approxbit.tasks import QuestionAnswering, Target
+from approxbit.training.memory import keep_freed_memory
+from approxbit.training.schedule import warmup_cosine
+
+Batch = tuple[Float[Tensor, "batch 3 time height width"], QuestionTargets]
+
+VIEWS = ("whole", "one_frame", "shuffled", "nothing", "script")
+"""What the model sees of a clip: all of it; its middle frame all the time; its frames in random order; grey; or,
+in the place of the tower's tokens, the dense targets themselves, which bounds what a tower can give."""
+
+
+class QuestionModule(L.LightningModule):
+    """Dense targets for the tower and questions for the head of a `VideoQuestionModel`.
+
+    Args:
+        backbone: A builder, or a family to go on from.
+        arguments: Of a builder: words, answers and sizes.
+        classes: Names and numbers of classes of the dense targets.
+        values: Names and numbers of the values of the dense targets.
+        dense_weight: Of the loss on dense targets; 0 leaves it out.
+        question_weight: Of the loss on questions; 0 leaves it out.
+        train_tower: Let the tower learn; else it stays as it is.
+        learning_rate: Peak rate of AdamW.
+        weight_decay: Of matrices and convolutions.
+        warmup: Share of the steps over which the rate rises.
+        view: What the model sees of a clip, one of `VIEWS`; all but `whole` are controls.
+
+    Raises:
+        ValueError: The view is unknown, or nothing is to be learned.
+    """
+
+    def __init__(
+        self,
+        backbone: str,
+        arguments: Mapping[str, Any] | None = None,
+        classes: Mapping[str, int] | None = None,
+        values: Mapping[str, int] | None = None,
+        dense_weight: float = 1.0,
+        question_weight: float = 1.0,
+        train_tower: bool = True,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 0.05,
+        warmup: float = 0.05,
+        view: str = "whole",
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        if view not in VIEWS:
+            raise ValueError(f"expected a view of {', '.join(VIEWS)}, found {view!r}")
+        if not (dense_weight > 0 and train_tower) and not question_weight > 0:
+            raise ValueError("expected a tower to train on dense targets, or a question_weight above 0")
+        self.builder, self.arguments = backbone, dict(arguments or {})
+        if zoo.is_builder(backbone):
+            built = zoo.build_backbone(backbone, self.arguments)
+        else:
+            built = zoo.load_backbone(backbone)
+            card = zoo.card(backbone)
+            assert isinstance(card, zoo.BackboneCard)
+            self.builder, self.arguments = card.builder, dict(card.arguments)
+        if not isinstance(built, VideoQuestionModel):
+            raise ValueError(f"expected a model that answers questions, found {type(built).__name__}")
+        self.backbone = built.requires_grad_(True).train()
+        self.classes, self.values = dict(classes or {}), dict(values or {})
+        self.dense_weight, self.question_weight = dense_weight, question_weight
+        self.train_tower = train_tower and view != "script"
+        self.learning_rate, self.weight_decay, self.warmup = learning_rate, weight_decay, warmup
+        self.view = view
+        width = built.width
+        self.dense = nn.ModuleDict(
+            {name: nn.Linear(width, number) for name, number in {**self.classes, **self.values}.items()}
+        )
+        if view == "script":
+            number = sum(self.classes.values()) + sum(self.values.values())
+            self.script = nn.Sequential(nn.Linear(number, width), nn.GELU(), nn.Linear(width, width))
+        self.task = QuestionAnswering()
+        self._answers: dict[str, list[tuple[str, Target]]] = {}
+        self._hits: dict[str, list[Tensor]] = {}
+
+    def setup(self, stage: str) -> None:
+        """Take over the task of the data, and give it the shape of the model's clips."""
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        data.source = data.source.fitted(self.backbone.clip_shape)
+        self.task = data.source.task
+        rank_zero_info(f"{data.source.title}: questions of {', '.join(self.task.question_types)}")
+
+    def on_fit_start(self) -> None:
+        """Where the allocator allows it, keep the memory of the large activations between steps."""
+        keep_freed_memory()
+
+    def visual(self, batch: Batch) -> Float[Tensor, "batch token channel"]:
+        """Tokens of what the model sees of the clips."""
+        clips, targets = batch
+        if self.view == "script":
+            tokens: Tensor = self.script(_as_numbers(targets.dense, self.classes))
+            return tokens
+        with torch.set_grad_enabled(self.train_tower and torch.is_grad_enabled()):
+            seen: Tensor = self.backbone(self.backbone.normalise(self._seen(clips)))
+        return seen
+
+    def _seen(self, clips: Tensor) -> Tensor:
+        num_frames = clips.shape[2]
+        if self.view == "one_frame":
+            return clips[:, :, num_frames // 2 :][:, :, :1].expand_as(clips)
+        if self.view == "shuffled":
+            return clips[:, :, torch.randperm(num_frames, device=clips.device)]
+        return torch.full_like(clips, 0.5) if self.view == "nothing" else clips
+
+    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+        """The weighed losses of one batch."""
+        terms = self.compute_terms(batch)
+        for name, value in terms.items():
+            self.log(f"train/{name}", value.detach(), prog_bar=name in ("dense", "questions"))
+        return terms["loss"]
+
+    def compute_terms(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
+        """`dense`, `questions` and their weighed sum, `loss`."""
+        tokens, targets = self.visual(batch), batch[1]
+        terms: dict[str, Tensor] = {}
+        loss = tokens.new_zeros(())
+        if self.dense_weight > 0 and self.train_tower and targets.dense is not None:
+            terms["dense"] = self._dense_loss(tokens, targets.dense)
+            loss = loss + self.dense_weight * terms["dense"]
+        if self.question_weight > 0:
+            logits, right = self._answer(tokens, targets)
+            terms["questions"] = F.cross_entropy(logits, right)
+            loss = loss + self.question_weight * terms["questions"]
+        return {**terms, "loss": loss}
+
+    def _dense_loss(self, tokens: Tensor, dense: DenseTargets) -> Tensor:
+        loss = tokens.new_zeros(())
+        for name in self.classes:
+            target = dense.classes[name]
+            logits = self.dense[name](tokens[target >= 0])
+            loss = loss + F.cross_entropy(logits, target[target >= 0])
+        for name in self.values:
+            target = dense.values[name]
+            known = ~target.isnan().any(dim=-1)
+            loss = loss + F.smooth_l1_loss(self.dense[name](tokens[known]), target[known])
+        return loss
+
+    def _answer(self, tokens: Tensor, targets: QuestionTargets) -> tuple[Tensor, Tensor]:
+        """Logits of all questions of a batch in one row, and the numbers of the right answers."""
+        head = self.backbone.head
+        questions = head.to_tensor([[text for text, _ in each] for each in targets.asked]).to(tokens.device)
+        logits = self.backbone.answer_logits(tokens, questions)[questions[..., 0] > 0]
+        numbers = {answer: number for number, answer in enumerate(head.answers)}
+        right = [numbers[target.answer] for each in targets.asked for _, target in each]
+        return logits, torch.tensor(right, device=logits.device)
+
+    def validation_step(self, batch: Batch, batch_index: int) -> None:
+        """Remember answers and readings of one batch."""
+        self._observe(batch)
+
+    def test_step(self, batch: Batch, batch_index: int) -> None:
+        """Remember answers and readings of one batch."""
+        self._observe(batch)
+
+    @torch.no_grad()
+    def _observe(self, batch: Batch) -> None:
+        tokens, targets = self.visual(batch), batch[1]
+        if self.question_weight > 0:
+            found = self.backbone.ask(tokens, [[text for text, _ in each] for each in targets.asked])
+            for answers, asked in zip(found, targets.asked, strict=True):
+                for answer, (_, target) in zip(answers, asked, strict=True):
+                    self._answers.setdefault(target.question_type, []).append((answer, target))
+        if targets.dense is not None and self.view != "script":
+            for name in self.classes:
+                target = targets.dense.classes[name]
+                guess = self.dense[name](tokens).argmax(dim=-1)
+                self._hits.setdefault(name, []).append((guess == target)[target >= 0])
+
+    def collect(self) -> dict[str, float]:
+        """Figures in percent of what was observed since the last time.
+
+        `exact_match_<question type>` of each type, their mean `macro`, and `dense_<name>` of each reading.
+        """
+        figures = {f"dense_{name}": 100 * torch.cat(hits).float().mean().item() for name, hits in self._hits.items()}
+        if self._answers:
+            pairs = [pair for each in self._answers.values() for pair in each]
+            scores = self.task.score([answer for answer, _ in pairs], [target for _, target in pairs])
+            figures |= {"macro": sum(v for k, v in scores.items() if k != "exact_match") / (len(scores) - 1)}
+            figures |= scores
+        self._answers, self._hits = {}, {}
+        return {name: round(value, 3) for name, value in figures.items()}
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the figures."""
+        for name, value in self.collect().items():
+            self.log(f"validation/{name}", value, prog_bar=name in ("macro", "dense_value"))
+
+    def on_test_epoch_end(self) -> None:
+        """Log the figures."""
+        for name, value in self.collect().items():
+            self.log(f"test/{name}", value)
+
+    def configure_optimizers(self) -> Any:
+        """AdamW with a warm-up and a cosine over the whole training."""
+        tower = () if self.train_tower else ("backbone.embedding.", "backbone.layers.", "backbone.norm.")
+        idle = tower + (() if self.question_weight > 0 else ("backbone.head.",))
+        learned = [(name, each) for name, each in self.named_parameters() if not name.startswith(idle or ("\0",))]
+        groups = [
+            {"params": [each for _, each in learned if each.ndim > 1], "weight_decay": self.weight_decay},
+            {"params": [each for _, each in learned if each.ndim <= 1], "weight_decay": 0.0},
+        ]
+        optimizer = torch.optim.AdamW(groups, lr=self.learning_rate, betas=(0.9, 0.98))
+        schedule = warmup_cosine(int(self.trainer.estimated_stepping_batches), self.warmup)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": LambdaLR(optimizer, schedule), "interval": "step"},
+        }
+
+
+def _as_numbers(dense: DenseTargets | None, classes: Mapping[str, int]) -> Float[Tensor, "batch patch number"]:
+    """Dense targets as one vector for each patch; what nobody knows is 0."""
+    if dense is None:
+        raise ValueError("expected dense targets for the view 'script', found none in these data")
+    columns = [
+        F.one_hot(dense.classes[name].clamp(min=0), number) * (dense.classes[name] >= 0).unsqueeze(-1)
+        for name, number in classes.items()
+    ]
+    return torch.cat([*(each.float() for each in columns), *(v.nan_to_num() for v in dense.values.values())], dim=-1)
