@@ -197,10 +197,9 @@ def _draw_to(
     draw(0)  # a wrong argument shows before any file or process is made
     cells = size // CELL_SIZE
     with whole_file(frames) as scratch, whole_file(owners) as owner_scratch:
-        shape = (num_clips, num_frames, size, size, 3)
+        shape, owner_shape = (num_clips, num_frames, size, size, 3), (num_clips, num_frames, cells, cells)
         clips = np.lib.format.open_memmap(scratch, mode="w+", dtype=np.uint8, shape=shape)
-        shape = (num_clips, num_frames, cells, cells)
-        filled = np.lib.format.open_memmap(owner_scratch, mode="w+", dtype=np.int8, shape=shape)
+        filled = np.lib.format.open_memmap(owner_scratch, mode="w+", dtype=np.int8, shape=owner_shape)
         # Small sets are not worth the start of other processes.
         workers = 1 if num_clips < 200 else (os.cpu_count() or 1)
         drawn = []

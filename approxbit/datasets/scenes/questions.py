@@ -73,7 +73,8 @@ def draw_questions(script: Script, seed: int = 0, per_family: int = 2) -> list[Q
     for family, ask in FAMILIES.items():
         drawn = list(dict.fromkeys(ask(script, rng)))
         for place in rng.permutation(len(drawn))[:per_family]:
-            found.append(Question(*drawn[place], family))
+            text, answer = drawn[place]
+            found.append(Question(text, answer, family))
     return found
 
 

@@ -142,14 +142,15 @@ def draw_timeline(split: str, index: int, seconds: float, per_scene: int = 3) ->
     if split not in SPLITS or index < 0:
         known = ", ".join(SPLITS)
         raise ValueError(f"expected a split of {known} and an index from 0, found {split!r} and {index}")
-    rng = np.random.default_rng([8, SPLITS.index(split), index])
+    # Apart, so that other questions leave the scenes as they are.
+    stage, curiosity = np.random.default_rng([8, SPLITS.index(split), index]).spawn(2)
     first, frame = _FIRST_SCENE + _SCENES * index, 0
     scripts: list[Script] = []
     scenes: list[PlacedScene] = []
     events: list[Event] = []
     questions: list[MemoryQuestion] = []
-    for number, length in enumerate(_draw_lengths(round(seconds * FRAME_RATE), rng)):
-        num_actors = int(rng.integers(NUM_ACTORS[0], NUM_ACTORS[1] + 1))
+    for number, length in enumerate(_draw_lengths(round(seconds * FRAME_RATE), stage)):
+        num_actors = int(stage.integers(NUM_ACTORS[0], NUM_ACTORS[1] + 1))
         script = draw_script(split, first + number, length, num_actors)
         start_s, end_s = frame / FRAME_RATE, (frame + length) / FRAME_RATE
         names = tuple(f"{actor.colour} {actor.name}" for actor in script.actors)
@@ -161,9 +162,9 @@ def draw_timeline(split: str, index: int, seconds: float, per_scene: int = 3) ->
         asked = [
             MemoryQuestion(end_s, *found, family)
             for family, ask in MEMORY_FAMILIES.items()
-            for found in ask(scripts, rng)
+            for found in ask(scripts, curiosity)
         ]
-        questions += [asked[place] for place in sorted(rng.permutation(len(asked))[:per_scene])]
+        questions += [asked[place] for place in sorted(curiosity.permutation(len(asked))[:per_scene])]
         frame += length
     return Timeline(split, index, FRAME_RATE, frame, tuple(scenes), tuple(events), tuple(questions))
 
@@ -241,7 +242,9 @@ def _came_first(scripts: Scripts, rng: np.random.Generator) -> Asked:
 
 
 def _count_digits(scripts: Scripts, rng: np.random.Generator) -> Asked:
-    yield "how many different digits have there been so far", NUMBERS[len(_first_scenes(scripts))]
+    number = len(_first_scenes(scripts))
+    if number < len(DIGITS) or rng.uniform() < 0.1:  # else the answer is ten most of the time
+        yield "how many different digits have there been so far", NUMBERS[number]
 
 
 def _count_scenes(scripts: Scripts, rng: np.random.Generator) -> Asked:

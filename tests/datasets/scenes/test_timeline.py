@@ -47,6 +47,7 @@ def test_a_video_is_the_same_for_the_same_arguments_and_videos_share_no_scene(
     timelines: list[Timeline],
 ) -> None:
     assert draw_timeline("train", 2, 120, per_scene=100) == timelines[2]
+    assert draw_timeline("train", 2, 120, per_scene=1).scenes == timelines[2].scenes
     scenes = [scene.index for timeline in timelines for scene in timeline.scenes]
     assert len(set(scenes)) == len(scenes)
     assert {scene.caption for scene in draw_timeline("test", 2, 40).scenes}.isdisjoint(
@@ -79,9 +80,9 @@ def test_sentences_say_what_happened(timelines: list[Timeline]) -> None:
     acting = sorted((a for a in script.actors if a.action != "stands still"), key=lambda actor: actor.end)
     told = [event for event in timeline.events if event.scene == 0]
     assert [event.sentence for event in told] == [
-        "the green eight moved away and back",
-        "the purple nine disappeared",
-        "the white seven turned clockwise",
+        "the purple one disappeared",
+        "the red zero moved away and back",
+        "the blue eight hid behind the orange four",
     ]
     for actor, event in zip(acting, told, strict=True):
         frame = actor.end * (scene.num_frames - 1)
