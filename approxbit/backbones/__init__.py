@@ -16,6 +16,7 @@ from approxbit.backbones.movinet_stream_state import StreamState
 if TYPE_CHECKING:
     from approxbit.backbones.mvitv2 import MViTv2, mvitv2_b, mvitv2_s, mvitv2_tiny
     from approxbit.backbones.official import KNOWN_CHECKPOINTS, LoadReport, load_official
+    from approxbit.backbones.question_head import VideoQuestionModel
     from approxbit.backbones.splitting import (
         GridLayout,
         NotCleanError,
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
         offload_points,
         split,
     )
-    from approxbit.backbones.question_head import VideoQuestionModel
     from approxbit.backbones.video_vit import VideoViT
     from approxbit.backbones.vlm import (
         LlavaOnevision,

@@ -1,8 +1,8 @@
-"""A video model that answers questions: visual tokens, and a small transformer that a question leads over them.
+"""A video model that answers questions: visual tokens, and a small transformer that reads them for one.
 
-    visual tokens [token, width] ---------> keys and values, once for all questions
-                                                  |
-    question in words -> word tokens -> [attention among words, over visual tokens, MLP] x n -> mean -> answer
+visual tokens [token, width] ---------> keys and values, once for all questions
+                                              |
+question in words -> word tokens -> [attention among words, over visual tokens, MLP] x n -> mean -> answer
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ class QuestionLayer(nn.Module):
         asked = flat.reshape(batch, questions * length, width)
         asked = asked + self.visual(self.visual_norm(asked), visual)
         asked = asked + self.mlp(self.mlp_norm(asked))
-        return asked.reshape(batch, questions, length, width)
+        answered: Tensor = asked.reshape(batch, questions, length, width)
+        return answered
 
 
 class QuestionHead(nn.Module):

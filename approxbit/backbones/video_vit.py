@@ -4,7 +4,7 @@ EDGE     clip -> patches + place -> layer 1 -> ... -> layer n
                                         L1              Ln
 SERVER   layer n+1 -> ... -> norm -> visual tokens
 
-Every layer is dense matrix products, which processors with matrix units train several times faster in bfloat16.
+Every layer is dense matrix products: a processor with units for them trains it far faster in bfloat16.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ class Attention(nn.Module):
         """As `forward`, with what `keys` gave."""
         query = self._heads(self.query(tokens))
         found = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-        return self.output(found.transpose(1, 2).flatten(2))
+        mixed: Tokens = self.output(found.transpose(1, 2).flatten(2))
+        return mixed
 
     def _heads(self, tokens: Tokens) -> Tensor:
         batch, number, width = tokens.shape
@@ -85,7 +86,8 @@ class Layer(nn.Module):
         sliced = tokens.reshape(batch * self.num_slices, number // self.num_slices, width)
         sliced = sliced + self.attention(self.attention_norm(sliced))
         sliced = sliced + self.mlp(self.mlp_norm(sliced))
-        return sliced.reshape(batch, number, width)
+        joined: Tokens = sliced.reshape(batch, number, width)
+        return joined
 
 
 class Embedding(nn.Module):
@@ -126,7 +128,7 @@ class VideoViT(Backbone):
         num_heads: Heads of attention.
 
     Raises:
-        ValueError: Patches do not fill the clip, heads not the width, or more layers are local than there are.
+        ValueError: Patches do not fill the clip, heads do not fill the width, or too many layers are local.
     """
 
     num_classes = 0

@@ -23,8 +23,8 @@ from approxbit.training.schedule import warmup_cosine
 Batch = tuple[Float[Tensor, "batch 3 time height width"], QuestionTargets]
 
 VIEWS = ("whole", "one_frame", "shuffled", "nothing", "script")
-"""What the model sees of a clip: all of it; its middle frame all the time; its frames in random order; grey; or,
-in the place of the tower's tokens, the dense targets themselves, which bounds what a tower can give."""
+"""What the model sees of a clip: all of it; its middle frame all the time; its frames in random order; grey;
+or, in the place of the tower's tokens, the dense targets themselves, which bounds what a tower can give."""
 
 
 class QuestionModule(L.LightningModule):
@@ -183,16 +183,18 @@ class QuestionModule(L.LightningModule):
                     self._answers.setdefault(target.question_type, []).append((answer, target))
         if targets.dense is not None and self.view != "script":
             for name in self.classes:
-                target = targets.dense.classes[name]
+                right = targets.dense.classes[name]
                 guess = self.dense[name](tokens).argmax(dim=-1)
-                self._hits.setdefault(name, []).append((guess == target)[target >= 0])
+                self._hits.setdefault(name, []).append((guess == right)[right >= 0])
 
     def collect(self) -> dict[str, float]:
         """Figures in percent of what was observed since the last time.
 
         `exact_match_<question type>` of each type, their mean `macro`, and `dense_<name>` of each reading.
         """
-        figures = {f"dense_{name}": 100 * torch.cat(hits).float().mean().item() for name, hits in self._hits.items()}
+        figures = {
+            f"dense_{name}": 100 * torch.cat(hits).float().mean().item() for name, hits in self._hits.items()
+        }
         if self._answers:
             pairs = [pair for each in self._answers.values() for pair in each]
             scores = self.task.score([answer for answer, _ in pairs], [target for _, target in pairs])
@@ -215,7 +217,9 @@ class QuestionModule(L.LightningModule):
         """AdamW with a warm-up and a cosine over the whole training."""
         tower = () if self.train_tower else ("backbone.embedding.", "backbone.layers.", "backbone.norm.")
         idle = tower + (() if self.question_weight > 0 else ("backbone.head.",))
-        learned = [(name, each) for name, each in self.named_parameters() if not name.startswith(idle or ("\0",))]
+        learned = [
+            (name, each) for name, each in self.named_parameters() if not name.startswith(idle or ("\0",))
+        ]
         groups = [
             {"params": [each for _, each in learned if each.ndim > 1], "weight_decay": self.weight_decay},
             {"params": [each for _, each in learned if each.ndim <= 1], "weight_decay": 0.0},
@@ -228,7 +232,9 @@ class QuestionModule(L.LightningModule):
         }
 
 
-def _as_numbers(dense: DenseTargets | None, classes: Mapping[str, int]) -> Float[Tensor, "batch patch number"]:
+def _as_numbers(
+    dense: DenseTargets | None, classes: Mapping[str, int]
+) -> Float[Tensor, "batch patch number"]:
     """Dense targets as one vector for each patch; what nobody knows is 0."""
     if dense is None:
         raise ValueError("expected dense targets for the view 'script', found none in these data")
@@ -236,4 +242,6 @@ def _as_numbers(dense: DenseTargets | None, classes: Mapping[str, int]) -> Float
         F.one_hot(dense.classes[name].clamp(min=0), number) * (dense.classes[name] >= 0).unsqueeze(-1)
         for name, number in classes.items()
     ]
-    return torch.cat([*(each.float() for each in columns), *(v.nan_to_num() for v in dense.values.values())], dim=-1)
+    return torch.cat(
+        [*(each.float() for each in columns), *(v.nan_to_num() for v in dense.values.values())], dim=-1
+    )

@@ -53,7 +53,7 @@ def test_local_layers_keep_slices_of_time_apart(model: VideoViT) -> None:
 def test_what_does_not_fit_is_refused(model: VideoViT) -> None:
     with pytest.raises(ValueError, match=r"whole patches of \(2, 8, 8\), found \(3, 5, 16, 16\)"):
         VideoViT((3, 5, 16, 16))
-    with pytest.raises(ValueError, match="width of whole heads.*found width 20, 3 heads"):
+    with pytest.raises(ValueError, match=r"width of whole heads.*found width 20, 3 heads"):
         VideoViT(SHAPE, width=20, num_heads=3)
     with pytest.raises(ValueError, match="5 local layers of 4"):
         VideoViT(SHAPE, width=16, num_layers=4, num_local=5)

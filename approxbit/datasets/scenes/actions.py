@@ -34,6 +34,10 @@ class Motion:
     end: float
     bounces: int = 0
 
+    def curves(self) -> tuple[Curves, Curves, Curves, Curves, Curves]:
+        """x, y, scale, angle and opacity."""
+        return self.x, self.y, self.scale, self.angle, self.opacity
+
     def stays_inside(self) -> bool:
         """Whether its centre keeps away from the border."""
         places = np.stack([self.x, self.y])
@@ -60,7 +64,7 @@ def act(
         Curves that may leave the picture: draw again where `stays_inside` says no.
     """
     x, y = rng.uniform(MARGIN, 1 - MARGIN, 2)
-    start = rng.uniform(0.05, 0.65)
+    start = rng.uniform(0.05, 0.45 if action == HIDES else 0.65)
     end = start + rng.uniform(0.25, 0.35)
     still = np.ones_like(time)
     motion = Motion(x * still, y * still, size * still, rng.uniform(-0.2, 0.2) * still, still, start, end)
@@ -84,7 +88,7 @@ def act(
         sign = 1.0 if action == "turns clockwise" else -1.0
         motion.angle = motion.angle + sign * rng.uniform(1.3, 2.6) * progress
     elif action in ("appears", "disappears"):
-        motion.start = rng.uniform(0.2, 0.75)
+        motion.start = rng.uniform(0.15, 0.88)
         motion.end = motion.start + 0.1
         shown = np.clip((time - motion.start) / 0.1, 0.0, 1.0)
         motion.opacity = shown if action == "appears" else 1 - shown

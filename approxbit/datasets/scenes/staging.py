@@ -33,6 +33,7 @@ NUM_ACTORS = (2, 5)
 SHARES = {STANDS: 0.16, BOUNCES: 0.12, HIDES: 0.08}
 """Of the digits, how many do this; all other actions are equally frequent."""
 _TRIALS = 200
+_NUM_TIMES = 91
 
 
 @cache
@@ -45,7 +46,7 @@ def draw_script(split: str, index: int, num_frames: int = 16, num_actors: int = 
     """Scene `index` of a split: always the same for the same arguments.
 
     Args:
-        split: One of `SPLITS`; each has the digits of other writers.
+        split: One of `SPLITS`; each has other images of digits, most of them by other writers.
         index: Any number from 0.
         num_frames: Frames that share out the scene's time from first to last.
         num_actors: How many digits; by default 2 to 5, in turns.
@@ -60,14 +61,16 @@ def draw_script(split: str, index: int, num_frames: int = 16, num_actors: int = 
     fewest, most = NUM_ACTORS
     number = num_actors or fewest + index % (most - fewest + 1)
     rng = np.random.default_rng([2026, SPLITS.index(split), index])
-    time = np.linspace(0.0, 1.0, num_frames)
+    # On a fine grid of times, so that a scene is the same at any number of frames.
+    time = np.linspace(0.0, 1.0, _NUM_TIMES)
+    frames = np.linspace(0.0, 1.0, num_frames)
     while True:  # few scenes cannot be staged with the first draw of actions
         cast = _stage(rng, time, number)
         if cast is not None:
             break
     drift = rng.uniform(-0.05, 0.05, (2, 1)) * time
-    shake = rng.normal(0.0, rng.uniform(0.0, 0.003), (2, num_frames))
-    camera_x, camera_y = drift + shake
+    shake = rng.normal(0.0, rng.uniform(0.0, 0.003), (2, _NUM_TIMES))
+    camera_x, camera_y = (np.interp(frames, time, each) for each in drift + shake)
     values = rng.permutation(10)[:number]
     colours = rng.permutation(len(COLOURS))[:number]
     first, last = SHEETS[split]
@@ -82,7 +85,7 @@ def draw_script(split: str, index: int, num_frames: int = 16, num_actors: int = 
             round(motion.end, 4),
             motion.bounces,
             behind,
-            *(curve(each) for each in (motion.x, motion.y, motion.scale, motion.angle, motion.opacity)),
+            *(curve(np.interp(frames, time, each)) for each in motion.curves()),
         )
         for value, colour, (action, motion, behind) in zip(values, colours, cast, strict=True)
     )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -15,16 +17,15 @@ from approxbit.datasets.scenes.script import COLOURS, DIGITS
 NUM_CLASSES = {"is_digit": 2, "value": len(DIGITS), "colour": len(COLOURS)}
 """Classes of each target of `DenseTargets.classes`."""
 NUM_VALUES = {"offset": 2, "size": 1, "turn": 2, "motion": 2}
-"""Numbers of each target of `DenseTargets.values`: where the digit's centre is, seen from the patch; the logarithm
-of its size; sine and cosine of its angle; how far it goes until the next patch."""
+"""Numbers of each target of `DenseTargets.values`: where the digit's centre is, seen from the patch; the
+logarithm of its size; sine and cosine of its angle; how far it goes until the next patch."""
 _UNIT = 0.2
 
 
 PATCH = (2, 8, 8)
 
 
-def dense_targets(scenes: Scenes, indices: Tensor, patch: tuple[int, int, int] = PATCH
-) -> DenseTargets:
+def dense_targets(scenes: Scenes, indices: Tensor, patch: tuple[int, int, int] = PATCH) -> DenseTargets:
     """Targets of some scenes.
 
     A patch belongs to the digit that fills most of its cells, if it fills a quarter.
@@ -73,7 +74,7 @@ def dense_targets(scenes: Scenes, indices: Tensor, patch: tuple[int, int, int] =
     return DenseTargets(classes, {name: torch.where(shown, value, unknown) for name, value in found.items()})
 
 
-def _values(scenes: Scenes, chosen: object, owner: Tensor, frames: Tensor, step: int) -> Tensor:
+def _values(scenes: Scenes, chosen: NDArray[np.int64], owner: Tensor, frames: Tensor, step: int) -> Tensor:
     """x, y, size, angle and the way to the next patch of each patch's owner, `[batch, patch, 6]`."""
     curves = torch.from_numpy(scenes.table.curves[chosen])  # [batch, actor, curve, time]
     camera = torch.from_numpy(scenes.table.camera[chosen])[:, None]
@@ -116,7 +117,8 @@ class DenseSceneClips(SceneClips):
     def loader(self, split: str, *arguments: Any, **named: Any) -> Any:
         """Batches of a split; see `ClipSource.loader`."""
         loader = super().loader(split, *arguments, **named)
-        scenes = loader.dataset.questions.scenes
+        numbered: Any = loader.dataset
+        scenes = numbered.questions.scenes
 
         def collate(samples: Any) -> tuple[Tensor, QuestionTargets]:
             frames, asked, indices = zip(*samples, strict=True)
