@@ -1,0 +1,138 @@
+"""A model that answers questions learns: its losses by hand, its views, what stays as it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import pytest
+import torch
+import torch.nn.functional as F
+
+from approxbit.datasets.dense import DenseTargets, QuestionTargets
+from approxbit.datasets.scenes.questions import ANSWERS
+from approxbit.datasets.scenes.targets import NUM_CLASSES, NUM_VALUES, DenseSceneClips
+from approxbit.tasks import Target
+from approxbit.training import ClipData, QuestionModule
+
+SIZES = {"head_width": 16, "head_layers": 1, "width": 16, "num_layers": 2, "num_local": 1, "num_heads": 2}
+TINY: dict[str, Any] = {
+    **{"words": ["what", "is", "there"], "answers": ["yes", "no", "seven"], "clip_shape": [3, 2, 16, 16]},
+    **SIZES,
+}
+
+
+def module(**changes: Any) -> QuestionModule:
+    torch.manual_seed(0)
+    given = {"classes": {"value": 10}, "values": {"offset": 2}, **changes}
+    return QuestionModule("video_questions", TINY, **given)
+
+
+def batch() -> tuple[torch.Tensor, QuestionTargets]:
+    torch.manual_seed(1)
+    dense = DenseTargets(
+        {"value": torch.tensor([[3, -1, 7, 3], [-1, -1, -1, 2]])}, {"offset": torch.rand(2, 4, 2)}
+    )
+    dense.values["offset"][0, 1] = torch.nan
+    asked = [
+        [("what is there", Target("seven", "what")), ("is there", Target("no", "is"))],
+        [("is what there", Target("yes", "is"))],
+    ]
+    return torch.rand(2, 3, 2, 16, 16), QuestionTargets(asked, dense)
+
+
+def test_the_losses_are_those_worked_out_by_hand() -> None:
+    learner = module(dense_weight=2.0, question_weight=3.0)
+    clips, targets = batch()
+    terms = learner.compute_terms((clips, targets))
+    tokens = learner.backbone((clips - 0.4) / 0.25)
+    assert targets.dense is not None
+    values = learner.dense["value"](tokens)
+    picked = torch.stack([values[0, 0], values[0, 2], values[0, 3], values[1, 3]])
+    dense = F.cross_entropy(picked, torch.tensor([3, 7, 3, 2]))
+    known = torch.tensor([[True, False, True, True], [True] * 4])
+    dense = dense + F.smooth_l1_loss(
+        learner.dense["offset"](tokens)[known], targets.dense.values["offset"][known]
+    )
+    questions = learner.backbone.head.to_tensor([["what is there", "is there"], ["is what there"]])
+    logits = learner.backbone.answer_logits(tokens, questions)
+    rows = torch.stack([logits[0, 0], logits[0, 1], logits[1, 0]])
+    asked = F.cross_entropy(rows, torch.tensor([2, 1, 0]))
+    torch.testing.assert_close(terms["dense"], dense)
+    torch.testing.assert_close(terms["questions"], asked)
+    torch.testing.assert_close(terms["loss"], 2 * dense + 3 * asked)
+
+
+def test_a_tower_that_does_not_learn_gets_no_gradient() -> None:
+    learner = module(train_tower=False)
+    learner.compute_terms(batch())["loss"].backward()
+    assert all(parameter.grad is None for parameter in learner.backbone.layers.parameters())
+    assert learner.backbone.head.classifier.weight.grad is not None
+
+
+@pytest.mark.parametrize(
+    ("view", "differs"), [("whole", True), ("shuffled", True), ("one_frame", False), ("nothing", False)]
+)
+def test_a_view_shows_what_it_says(view: str, differs: bool) -> None:
+    learner = module(view=view).eval()
+    clips, targets = batch()
+    other = clips.clone()
+    other[:, :, 0] = 1 - other[:, :, 0]  # one_frame looks at the second of two
+    seen = [learner.visual((each, targets)) for each in (clips, other)]
+    assert torch.equal(*seen) != differs
+
+
+def test_the_script_takes_the_place_of_the_tower() -> None:
+    learner = module(view="script", dense_weight=0.0)
+    clips, targets = batch()
+    assert torch.equal(learner.visual((clips, targets)), learner.visual((torch.zeros_like(clips), targets)))
+    learner.compute_terms((clips, targets))["loss"].backward()
+    assert learner.script[0].weight.grad is not None
+    assert learner.backbone.layers[0].mlp[0].weight.grad is None
+    with pytest.raises(ValueError, match="expected dense targets for the view 'script', found none"):
+        learner.visual((clips, QuestionTargets(targets.asked)))
+
+
+def test_figures_are_of_every_family_and_their_mean() -> None:
+    learner = module().eval()
+    clips, targets = batch()
+    learner.task = DenseSceneClips().task.__class__(("what", "is"))
+    learner.validation_step((clips, targets), 0)
+    with torch.no_grad():
+        tokens = learner.visual((clips, targets))
+        given = learner.backbone.ask(tokens, [[text for text, _ in each] for each in targets.asked])
+    rights = {"what": [given[0][0] == "seven"], "is": [given[0][1] == "no", given[1][0] == "yes"]}
+    found = learner.collect()
+    shares = {name: 100 * sum(each) / len(each) for name, each in rights.items()}
+    assert {name: found[f"exact_match_{name}"] for name in shares} == shares
+    assert found["macro"] == pytest.approx(sum(shares.values()) / 2)
+    assert 0 <= found["dense_value"] <= 100
+    assert learner.collect() == {}
+
+
+def test_what_cannot_learn_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"expected a view of whole, one_frame.*found 'half'"):
+        module(view="half")
+    with pytest.raises(ValueError, match="expected a tower to train on dense targets, or a question_weight"):
+        module(dense_weight=1.0, question_weight=0.0, train_tower=False)
+    with pytest.raises(ValueError, match="expected a model that answers questions, found MoViNet"):
+        QuestionModule("movinet_small", {"num_classes": 3, "clip_shape": [3, 4, 32, 32]})
+
+
+def test_scenes_are_learned_by_the_trainer(tmp_path: Path) -> None:
+    source = DenseSceneClips(num_train=6, num_validation=2, per_family=1, cache=str(tmp_path))
+    arguments = {"words": ["what"], "answers": list(ANSWERS), **SIZES}
+    learner = QuestionModule("video_questions", arguments, NUM_CLASSES, NUM_VALUES)
+    trainer = L.Trainer(
+        accelerator="cpu",
+        max_steps=2,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    before = learner.backbone.head.classifier.weight.detach().clone()
+    trainer.fit(learner, datamodule=ClipData(source, batch_size=3))
+    assert not torch.equal(learner.backbone.head.classifier.weight, before)
+    assert {"validation/macro", "validation/dense_value"} <= trainer.callback_metrics.keys()
