@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import lightning as L
@@ -22,7 +22,8 @@ from approxbit.training.schedule import warmup_cosine
 
 Batch = tuple[Float[Tensor, "batch 3 time height width"], QuestionTargets]
 
-VIEWS = ("whole", "one_frame", "shuffled", "nothing", "script")
+WHOLE_VIEW = "whole"
+VIEWS = (WHOLE_VIEW, "one_frame", "shuffled", "nothing", "script")
 """What the model sees of a clip: all of it; its middle frame all the time; its frames in random order; grey;
 or, in the place of the tower's tokens, the dense targets themselves, which bounds what a tower can give."""
 
@@ -59,7 +60,7 @@ class QuestionModule(L.LightningModule):
         learning_rate: float = 1e-3,
         weight_decay: float = 0.05,
         warmup: float = 0.05,
-        view: str = "whole",
+        view: str = WHOLE_VIEW,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -186,6 +187,13 @@ class QuestionModule(L.LightningModule):
                 right = targets.dense.classes[name]
                 guess = self.dense[name](tokens).argmax(dim=-1)
                 self._hits.setdefault(name, []).append((guess == right)[right >= 0])
+
+    @torch.no_grad()
+    def measure(self, batches: Iterable[Batch]) -> dict[str, float]:
+        """The figures of `collect` over some batches."""
+        for clips, targets in batches:
+            self._observe((clips.to(self.device), targets))
+        return self.collect()
 
     def collect(self) -> dict[str, float]:
         """Figures in percent of what was observed since the last time.

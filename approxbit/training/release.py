@@ -23,6 +23,7 @@ from approxbit.offload import OffloadedModel
 from approxbit.tasks import Classification
 from approxbit.training.backbone_module import BackboneModule
 from approxbit.training.codec_module import CodecModule
+from approxbit.training.question_module import WHOLE_VIEW, QuestionModule
 
 SPLIT = "test"
 
@@ -44,9 +45,11 @@ class Release(L.Callback):
         """Make sure, before any step, that what is trained can be tested and have a card.
 
         Raises:
-            ValueError: The codec's backbone is no family in the folder of checkpoints, or the data have no
-                test split.
+            ValueError: The codec's backbone is no family in the folder of checkpoints, the data have no test
+                split, or the module is a control, which sees less than a clip.
         """
+        if isinstance(module, QuestionModule) and module.view != WHOLE_VIEW:
+            raise ValueError(f"expected a view of {WHOLE_VIEW!r} for what ships, found {module.view!r}")
         trainer.datamodule.test_dataloader()  # type: ignore[attr-defined]
         if not isinstance(module, CodecModule):
             return
@@ -65,7 +68,7 @@ class Release(L.Callback):
         """
         if trainer.interrupted or not trainer.is_global_zero:
             return
-        assert isinstance(module, (CodecModule, BackboneModule))
+        assert isinstance(module, (CodecModule, BackboneModule, QuestionModule))
         module.eval().float()  # what ships is float32, in whatever precision it was trained
         metrics = measure_release(module, trainer.datamodule.test_dataloader())  # type: ignore[attr-defined]
         metrics |= {"optimizer_steps": float(trainer.global_step)}
@@ -97,15 +100,17 @@ class Release(L.Callback):
         rank_zero_info(f"released {self.folder}: {metrics}")
 
 
-def measure_release(module: CodecModule | BackboneModule, batches: Any) -> dict[str, float]:
+def measure_release(module: CodecModule | BackboneModule | QuestionModule, batches: Any) -> dict[str, float]:
     """The figures of the task (percent) of what is released.
 
     Those of a nested codec stand under the name of its configuration.
 
     Args:
         module: In eval mode.
-        batches: `(clip of RGB in [0, 1], labels)`, batch by batch.
+        batches: `(clip of RGB in [0, 1], labels)`, batch by batch; of questions, as the module takes them.
     """
+    if isinstance(module, QuestionModule):
+        return module.measure(track(batches, "testing"))
     batches = ((clip.to(module.device), labels) for clip, labels in batches)
     if not isinstance(module, CodecModule):
         return measure_figures(module.task, {"": module}, batches)

@@ -10,11 +10,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from approxbit import zoo
+from approxbit.backbones import VideoQuestionModel
 from approxbit.datasets.dense import DenseTargets, QuestionTargets
 from approxbit.datasets.scenes.questions import ANSWERS
 from approxbit.datasets.scenes.targets import NUM_CLASSES, NUM_VALUES, DenseSceneClips
-from approxbit.tasks import Target
-from approxbit.training import ClipData, QuestionModule
+from approxbit.tasks import QuestionAnswering, Target
+from approxbit.training import ClipData, QuestionModule, Release
 
 SIZES = {"head_width": 16, "head_layers": 1, "width": 16, "num_layers": 2, "num_local": 1, "num_heads": 2}
 TINY: dict[str, Any] = {
@@ -121,7 +123,7 @@ def test_what_cannot_learn_is_refused() -> None:
 
 
 def test_scenes_are_learned_by_the_trainer(tmp_path: Path) -> None:
-    source = DenseSceneClips(num_train=6, num_validation=2, per_family=1, cache=str(tmp_path))
+    source = DenseSceneClips(num_train=6, num_validation=2, num_test=2, per_family=1, cache=str(tmp_path))
     arguments = {"words": ["what"], "answers": list(ANSWERS), **SIZES}
     learner = QuestionModule("video_questions", arguments, NUM_CLASSES, NUM_VALUES)
     trainer = L.Trainer(
@@ -131,8 +133,24 @@ def test_scenes_are_learned_by_the_trainer(tmp_path: Path) -> None:
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
+        callbacks=[Release("asked", "recipes/scenes/questions.yaml", str(tmp_path))],
     )
     before = learner.backbone.head.classifier.weight.detach().clone()
-    trainer.fit(learner, datamodule=ClipData(source, batch_size=3))
+    data = ClipData(source, batch_size=3)
+    with pytest.raises(ValueError, match="expected a view of 'whole' for what ships, found 'nothing'"):
+        trainer.callbacks[-1].on_fit_start(trainer, module(view="nothing"))  # type: ignore[attr-defined]
+    trainer.fit(learner, datamodule=data)
     assert not torch.equal(learner.backbone.head.classifier.weight, before)
     assert {"validation/macro", "validation/dense_value"} <= trainer.callback_metrics.keys()
+
+    card = zoo.card("asked", tmp_path)
+    assert isinstance(card, zoo.BackboneCard)
+    assert isinstance(card.task, QuestionAnswering)
+    assert card.provenance.metrics["macro"] >= 0
+    assert card.provenance.data is not None
+    released = zoo.load_backbone("asked", tmp_path)
+    assert isinstance(released, VideoQuestionModel)
+    clips, targets = next(iter(data.val_dataloader()))
+    asked = [[text for text, _ in each] for each in targets.asked]
+    expected = learner.backbone.ask(learner.visual((clips, targets)), asked)
+    assert released.ask(released(released.normalise(clips)), asked) == expected
