@@ -24,6 +24,9 @@ _ONE_TO_ONE = {"h264", "hevc", "av1", "vp9", "mpeg1video", "mpeg2video", "mjpeg"
 _ONE_TO_ONE |= {"huffyuv", "ffvhuff", "utvideo", "rawvideo", "png", "mpeg4"}
 _ONE_TO_ONE |= {"libdav1d", "libaom-av1"}
 
+_FIXED_AT_OPENING = {"libdav1d"}
+"""Decoders that ask once, when they are opened, which frames they may skip."""
+
 _PLACEHOLDER_BYTES = 24
 """MPEG-4 has packets of up to so many bytes that hold no frame."""
 
@@ -197,7 +200,7 @@ class Decoder:
             if packet is not None and self._has_hole(packet):
                 raise UnexpectedFrameError
             is_wanted = packet is None or fed in wanted_packets
-            if is_wanted != was_wanted:
+            if is_wanted != was_wanted and self._codec not in _FIXED_AT_OPENING:
                 context.skip_frame, was_wanted = "DEFAULT" if is_wanted else "NONREF", is_wanted
             frames = context.decode(packet)
             while frames:

@@ -125,8 +125,13 @@ class Reopenable:
             yield Opened(self.name, container, stream)
 
     def _read_head(self) -> bytes:
-        with self.bytes_of_it() as file:
-            head = file.read(4096)
+        try:
+            with self.bytes_of_it() as file:
+                head = file.read(4096)
+        except OSError as error:
+            raise VideoError(
+                f"{self.name}: expected a file that can be read, found {error.strerror or error}"
+            ) from error
         if not head:
             raise VideoError(f"{self.name}: expected a video file, found an empty one")
         found = describe_signature(head)

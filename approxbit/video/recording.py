@@ -138,7 +138,10 @@ def _describe(reader: PacketReader, file: Reopenable, format_name: str) -> Recor
         gaps = _gaps(times, np.flatnonzero(np.isin(order, placed.joints)))
         # A stream of broadcast is steady; others may have been recorded with gaps.
         is_lost = bool(gaps) and (format_name in _WRAP_BITS or is_broken(data, format_name))
-    return recording._replace(damage=_damage(recording, num_missing_bytes, gaps if is_lost else []))
+        damage = _damage(recording, num_missing_bytes, gaps if is_lost else [])
+        if format_name == "gif" and is_broken(data, format_name):  # whose times never tell
+            damage = damage.add(1, 0, 0, 0.0, "its parts do not follow each other")
+    return recording._replace(damage=damage)
 
 
 def _clock(opened: Opened) -> Clock:

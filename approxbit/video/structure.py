@@ -7,7 +7,12 @@ import struct
 from typing import IO
 
 _TS_PACKET_BYTES = 188
+_ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+_ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+_GIF_EXTENSION, _GIF_PICTURE, _GIF_END = 0x21, 0x2C, 0x3B
 _SEGMENT, _CLUSTER = b"\x18\x53\x80\x67", b"\x1f\x43\xb6\x75"
+
+_LONGEST_HEADER_BYTES = 2**20
 
 
 def count_missing_bytes(file: IO[bytes], format_name: str) -> int:
@@ -26,6 +31,10 @@ def count_missing_bytes(file: IO[bytes], format_name: str) -> int:
         return max(_end_of_riff(file, size) - size, 0)
     if "matroska" in kinds:
         return max(_end_of_segment(file) - size, 0)
+    if "asf" in kinds:
+        return max(_end_of_asf(file) - size, 0)
+    if "gif" in kinds:
+        return max(_end_of_gif(file) - size, 0)
     if "mpegts" in kinds and _read(file, 0, 1) == b"G" and _read(file, _TS_PACKET_BYTES, 1) == b"G":
         return -size % _TS_PACKET_BYTES
     return 0
@@ -68,8 +77,60 @@ def _end_of_riff(file: IO[bytes], size: int) -> int:
     return min(at, size) if at == size + 1 else at
 
 
+def _end_of_asf(file: IO[bytes]) -> int:
+    """ASF and WMV: one object of the header holds the length of the file, unless it was sent live."""
+    if _read(file, 0, 16) != _ASF_HEADER:
+        return 0
+    (length,) = struct.unpack("<Q", _read(file, 16, 8).ljust(8, b"\0"))
+    header = _read(file, 30, min(length, _LONGEST_HEADER_BYTES))
+    at = 0
+    while at + 24 <= len(header):
+        (length,) = struct.unpack_from("<Q", header, at + 16)
+        if header[at : at + 16] == _ASF_FILE_PROPERTIES and at + 92 <= len(header):
+            (size,) = struct.unpack_from("<Q", header, at + 40)
+            is_live = header[at + 88] & 1
+            return 0 if is_live else int(size)
+        at += max(length, 24)
+    return 0
+
+
+def _end_of_gif(file: IO[bytes]) -> int:
+    """GIF: blocks up to one that is the end; where that is missing, so is at least its byte."""
+    at, kind = _walk_gif(_read(file, 0, -1))
+    return at + 1 if kind is None else 0
+
+
+def _walk_gif(data: bytes) -> tuple[int, int | None]:
+    """Where the last block begins that can be found, and its kind; None where the file is over before it."""
+    at = 13 + _gif_colours(data, 10)
+    while at < len(data):
+        kind = data[at]
+        if kind == _GIF_EXTENSION:
+            at = _end_of_gif_blocks(data, at + 2)
+        elif kind == _GIF_PICTURE:
+            at = _end_of_gif_blocks(data, at + 11 + _gif_colours(data, at + 9))
+        elif kind == 0:  # padding
+            at += 1
+        else:
+            return at, kind
+    return at, None
+
+
+def _gif_colours(data: bytes, at: int) -> int:
+    """Bytes of the table of colours that the flags at a place announce."""
+    flags = data[at] if at < len(data) else 0
+    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
+
+
+def _end_of_gif_blocks(data: bytes, at: int) -> int:
+    """Behind a chain of blocks, each of which begins with its length, and the last one has none."""
+    while at < len(data) and data[at]:
+        at += data[at] + 1
+    return at + 1
+
+
 def is_broken(file: IO[bytes], format_name: str) -> bool:
-    """Whether the parts of a Matroska or Flash file do not follow each other as their lengths say.
+    """Whether the parts of a Matroska, Flash or GIF file do not follow each other as their lengths say.
 
     Other formats, which have no such chain, are taken for sound.
     """
@@ -77,6 +138,8 @@ def is_broken(file: IO[bytes], format_name: str) -> bool:
     size = file.tell()
     if "matroska" in format_name:
         return _is_broken_matroska(file, size)
+    if format_name == "gif":
+        return _walk_gif(_read(file, 0, -1))[1] not in (_GIF_END, None)
     return format_name == "flv" and _is_broken_flash(file, size)
 
 

@@ -14,7 +14,7 @@ from approxbit.video import read_clip, read_windows, video_info
 from approxbit.video.damage import Damage, VideoWarning
 from approxbit.video.sampling import evenly_spaced
 
-from .films import film, numbers_of
+from .films import RATE, burn, film, numbers_of
 
 CONTAINERS = {
     "mp4": {},
@@ -66,6 +66,39 @@ def test_a_hole_in_the_middle_is_refused_or_counted(packet, num_bytes, whole):
     with pytest.raises(VideoError, match=r"frames? (missing|damaged) from frame "):
         video_info(bytes(data))
     assert video_info(bytes(data), on_damage="use").damage
+
+
+def test_windows_media_and_gif_know_where_they_end():
+    for whole in (_silent_film("asf", "wmv2", "yuv420p"), _silent_film("gif", "gif", "rgb8")):
+        assert not video_info(whole).damage
+        for share in (0.5, 0.6, 0.7, 0.8, 0.9):
+            cut = whole[: int(len(whole) * share)]
+            with pytest.raises(
+                VideoError, match=r"(missing|damaged) from frame .*: (the file is cut off|the dec)"
+            ):
+                video_info(cut)
+        with pytest.raises(VideoError, match="1 frame missing .* the file is cut off, 1 bytes short"):
+            video_info(whole[:-1])
+
+
+def test_a_gif_without_some_of_its_bytes_is_refused():
+    whole = _silent_film("gif", "gif", "rgb8")
+    middle = len(whole) // 2
+    with pytest.raises(VideoError, match="its parts do not follow each other|the file is cut off"):
+        read_clip(whole[:middle] + whole[middle + 100 :], 4)
+
+
+def _silent_film(container, codec, pixel_format):
+    file = io.BytesIO()
+    with av.open(file, "w", format=container) as output:
+        stream = output.add_stream(codec, rate=RATE)
+        stream.height, stream.width = burn(0).shape[:2]
+        stream.pix_fmt = pixel_format
+        for number in range(30):
+            frame = av.VideoFrame.from_ndarray(burn(number), format="rgb24").reformat(format=pixel_format)
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    return file.getvalue()
 
 
 def test_what_is_missing_is_counted_by_what_the_file_promised():

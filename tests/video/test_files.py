@@ -14,7 +14,7 @@ import pytest
 from approxbit.errors import VideoError
 from approxbit.video import decoding, packets, read_clip, read_windows, video_info
 from approxbit.video.preprocess import resize_short_side
-from approxbit.video.sampling import evenly_spaced
+from approxbit.video.sampling import evenly_spaced, segment_centres
 
 from .films import RATE, burn, film, numbers_of, picture, song, with_streams
 
@@ -180,12 +180,34 @@ def _animated(frames, codec, container):
     with av.open(file, "w", format=container) as output:
         stream = output.add_stream(codec, rate=RATE)
         stream.width, stream.height = frames[0].shape[1::-1]
-        stream.pix_fmt = "rgb8" if codec == "gif" else "rgb24"
+        stream.pix_fmt = {"gif": "rgb8", "apng": "rgb24"}.get(codec, "yuv420p")
         for frame in frames:
             picture = av.VideoFrame.from_ndarray(frame, format="rgb24").reformat(format=stream.pix_fmt)
             output.mux(stream.encode(picture))
         output.mux(stream.encode(None))
     return file.getvalue()
+
+
+@pytest.mark.skipif("libsvtav1" not in av.codecs_available, reason="this FFmpeg writes no AV1")
+def test_a_decoder_that_cannot_change_what_it_skips_leaves_nothing_out():
+    data = _animated([np.repeat(burn(number), 2, axis=0) for number in range(30)], "libsvtav1", "mp4")
+    whole = read_clip(data, 30)
+    assert video_info(data).num_frames == 30
+    for num_frames in (3, 8, 16):
+        assert np.array_equal(read_clip(data, num_frames), whole[segment_centres(30, num_frames)])
+
+
+def test_a_file_that_cannot_be_read_is_named(monkeypatch, tmp_path):
+    (tmp_path / "clip.mp4").write_bytes(film(range(8)))
+
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("builtins.open", refuse)
+    with pytest.raises(
+        VideoError, match=r"clip\.mp4: expected a file that can be read, found Permission denied"
+    ):
+        read_clip(tmp_path / "clip.mp4", 8)
 
 
 def test_a_name_that_looks_like_a_protocol_is_a_file(tmp_path, monkeypatch):
