@@ -12,6 +12,7 @@ import pytest
 from approxbit import cli
 from approxbit.cli import console
 from approxbit.errors import LUTError
+from approxbit.families.folder import list_configurations
 from approxbit.select import LUT, LUTRow
 
 COMMANDS = (
@@ -175,6 +176,40 @@ def test_of_a_very_long_message_the_middle_is_left_out(capsys: pytest.CaptureFix
     assert lines[-2:] == ["  49", ""]
 
 
+def test_of_a_very_long_line_the_middle_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        console.fail("found " + "1, " * 100_000, 1)
+    assert len(capsys.readouterr().err) < 2 * console.MAX_LINE
+
+
+def test_names_do_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    console.print_table(["class"], [["\x1b[31mred\nb"]])
+    console.print_text("\x1b]0;title\x07 naïve 日本")
+    with pytest.raises(SystemExit):
+        console.fail("found \x1b[2J", 1)
+    shown = capsys.readouterr()
+    assert shown.out.splitlines()[1:] == [r"\x1b[31mred b", r"\x1b]0;title\x07 naïve 日本"]
+    assert shown.err == "approxbit: found \\x1b[2J\n"
+
+
+def test_a_broken_family_is_named_and_the_others_are_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("APPROXBIT_CHECKPOINTS", str(tmp_path))
+    for family, card in (
+        ("broken", "{"),
+        ("nested", json.dumps({"arguments": {"nested_sizes": [4, 99, 10**12]}})),
+    ):
+        (tmp_path / family).mkdir()
+        (tmp_path / family / "16-Enc-B3.json").write_text(card)
+    assert run("list") == 1
+    shown = capsys.readouterr()
+    assert shown.out.split() == ["model", "label", "set", "bytes", "accuracy", "%", "unsplit", "%"]
+    assert "broken/16-Enc-B3.json: expected JSON" in shown.err
+    assert "nested/16-Enc-B3.json: " in shown.err
+    assert [str(each) for each in list_configurations(tmp_path / "nested")] == ["4-Enc-B3", "16-Enc-B3"]
+
+
 def test_a_table_in_a_pipe_is_never_folded(capsys: pytest.CaptureFixture[str]) -> None:
     console.print_table(["a", "b"], [["x" * 300, "[1]"]])
     assert capsys.readouterr().out.splitlines()[1] == "x" * 300 + "  [1]"
@@ -188,3 +223,9 @@ def test_train_passes_everything_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "approxbit.training", type(sys)("approxbit.training"))
     assert run("train", "--config", "a.yaml", "--trainer.max_steps", "3") == 0
     assert passed == [["--config", "a.yaml", "--trainer.max_steps", "3"]]
+
+    def interrupt(_: list[str]) -> None:
+        raise KeyboardInterrupt
+
+    module.main = interrupt  # type: ignore[attr-defined]
+    assert run("train", "--config", "a.yaml") == 130

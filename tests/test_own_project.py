@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from approxbit.training.project import start_project
 from approxbit.video.writer import write_video
 
 CLASSES = ("fall", "left", "rest", "right", "rise", "shrink", "swell")
@@ -92,6 +93,7 @@ def test_the_family_knows_its_own_classes_and_clips(trained: Path) -> None:
     codec = json.loads(next((trained / "checkpoints" / "mine").glob("16-Enc-*.json")).read_text())
     assert codec["provenance"]["data"] == {"source": "folders", "arguments": {"root": "clips/"}}
     assert codec["provenance"]["split"] == "test"
+    assert [each["provenance"]["license"] for each in (backbone, codec)] == ["NOASSERTION"] * 2
     lut = json.loads((trained / "checkpoints" / "mine" / "lut.json").read_text())
     assert (lut["family"], lut["split"]) == ("mine", "validation")
 
@@ -162,3 +164,10 @@ def test_a_project_is_not_written_over(trained: Path) -> None:
     found = subprocess.run(command, cwd=trained, env=environment(trained), capture_output=True, text=True)
     assert found.returncode == 1
     assert "is there already" in found.stderr
+
+
+def test_a_project_does_not_hide_a_family_that_ships(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileExistsError, match="digits-movinet is a family that ships with approxbit"):
+        start_project("digits-movinet", "movinet_small", "digits")
+    assert not list(tmp_path.iterdir())

@@ -5,11 +5,12 @@ that `approxbit --help` works on a device that has nothing but the base install.
 """
 
 import os
-from typing import List, Optional
+import warnings
+from typing import Any, List, Optional
 
 import typer
 
-from approxbit.cli.console import fail
+from approxbit.cli.console import WRONG_USE, fail
 from approxbit.cli.demo import demo
 from approxbit.cli.export import export
 from approxbit.cli.import_backbone import import_backbone
@@ -47,7 +48,6 @@ app.command(short_help="Say which arm serves an SLA best.")(select)
 app.command("list", short_help="List the models and what was measured.")(list_models)
 app.command(short_help="Show what is known of a family or a model.")(inspect)
 
-WRONG_USE = 1
 NOT_INSTALLED = 2
 
 
@@ -56,6 +56,7 @@ def main(arguments: Optional[List[str]] = None) -> None:
 
     An error is a message on standard error; APPROXBIT_TRACEBACK=1 shows where it came from.
     """
+    warnings.formatwarning = _format_warning
     try:
         app(args=arguments, prog_name="approxbit")
     except (ApproxBitError, ValueError, OSError, ImportError) as error:
@@ -66,3 +67,8 @@ def main(arguments: Optional[List[str]] = None) -> None:
         if error.name is None:  # one of ours, which already names what to install
             fail(str(error), NOT_INSTALLED)
         fail(f"this needs {advise_install(error.name)}", NOT_INSTALLED)
+
+
+def _format_warning(message: Any, *_: Any, **__: Any) -> str:
+    """A warning for people who did not write the line that it comes from."""
+    return f"approxbit: {message}\n"

@@ -43,8 +43,11 @@ ARGUMENT = typer.Option(
     metavar="NAME=VALUE",
     help="Another argument of the builder, its value as JSON: 'clip_shape=[3,16,224,224]'; can be repeated.",
 )
+WRONG_USE = 1
+INTERRUPTED = 130
 PIPE_WIDTH = 1000
 MAX_LINES = 20
+MAX_LINE = 2000
 JSON = typer.Option(False, "--json", help="Print one line of JSON instead.")
 
 
@@ -74,7 +77,12 @@ def print_json(value: Any) -> None:
 
 def print_text(text: str) -> None:
     """Plain text on standard output."""
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(_without_controls(text) + "\n")
+
+
+def _without_controls(text: str) -> str:
+    """A text whose characters only show themselves: names in cards may steer a terminal."""
+    return "".join(each if each.isprintable() or each in "\n\t" else ascii(each)[1:-1] for each in text)
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[str]], num_text_columns: int = 1) -> None:
@@ -83,7 +91,7 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]], num_text_c
     from rich.markup import escape
     from rich.table import Table
 
-    cells = [list(row) for row in rows]
+    cells = [[_without_controls(cell).replace("\n", " ") for cell in row] for row in rows]
     table = Table(box=None, pad_edge=False, show_header=bool(header))
     for index in range(max(map(len, [header, *cells]))):
         name = header[index] if header else ""
@@ -102,11 +110,19 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]], num_text_c
 
 def fail(message: str, code: int) -> NoReturn:
     """The message on standard error, then exit. Of a very long one, the middle is left out."""
-    first, *rest = [line.rstrip() for line in message.splitlines() if line.strip()] or ["unknown error"]
+    lines = [_shown(line) for line in message.splitlines() if line.strip()]
+    first, *rest = lines or ["unknown error"]
     if len(rest) > MAX_LINES:
         rest = [*rest[: MAX_LINES // 2], "...", *rest[-MAX_LINES // 2 :]]
     sys.stderr.write("\n".join([f"approxbit: {first}", *("  " + line for line in rest)]) + "\n")
     raise SystemExit(code)
+
+
+def _shown(line: str) -> str:
+    """A line of a message, without control characters and not longer than anybody reads: cards may hold both."""
+    half = MAX_LINE // 2
+    shown = line if len(line) <= MAX_LINE else f"{line[:half]} ... {line[-half:]}"
+    return _without_controls(shown).rstrip()
 
 
 def read_arguments(texts: List[str]) -> Dict[str, Any]:

@@ -297,5 +297,5 @@ def _importance_cells(importance: Dict[str, Any], bit: int) -> List[str]:
     return [
         f"{100 * importance['changed'][bit]:.1f} %",
         f"{importance['divergence'][bit]:.3f}",
-        "-" if drop is None else f"{-100 * drop[bit]:+.1f}",
+        "-" if drop is None else f"{0.0 - 100 * drop[bit]:+.1f}",
     ]

@@ -2,18 +2,27 @@
 
 from typing import Any, Dict, List
 
-from approxbit.cli.console import JSON, print_json, print_table
+from approxbit.cli.console import JSON, WRONG_USE, fail, print_json, print_table
 
 
 def list_models(as_json: bool = JSON) -> None:
-    """List the models that `approxbit run` and `approxbit.load` know, with their measurements."""
+    """List the models that `approxbit run` and `approxbit.load` know, with their measurements.
+
+    A family that cannot be read is named and left out; the command then ends with 1.
+    """
+    from approxbit.errors import ApproxBitError
     from approxbit.families import list_families
 
-    rows = [row for family in list_families() for row in describe_models(family)]
-    if as_json:
-        print_json(rows)
-        return
-    print_models(rows)
+    rows: List[Dict[str, Any]] = []
+    broken: List[str] = []
+    for family in list_families():
+        try:
+            rows += describe_models(family)
+        except ApproxBitError as error:
+            broken.append(str(error))
+    print_json(rows) if as_json else print_models(rows)
+    if broken:
+        fail("\n".join(broken), WRONG_USE)
 
 
 def describe_models(family: str) -> List[Dict[str, Any]]:
@@ -30,7 +39,7 @@ def describe_models(family: str) -> List[Dict[str, Any]]:
     unsplit = measured[EDGE_ONLY].accuracy if EDGE_ONLY in measured else None
     root, local = locate(family)
     found = find_configurations(root / local)
-    cards = {path: load_card(path, f"{local}/{path.stem}", CodecCard) for path in found.values()}
+    cards = {path: load_card(path, f"{local}/{path.stem}", CodecCard) for path in set(found.values())}
     rows = []
     for configuration in sorted(found):
         row = measured.get(str(configuration))

@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Any, Dict, Iterator, List, NamedTuple, Optiona
 
 import typer
 
-from approxbit.cli.console import JSON, THREADS, TRUST, Engine, fail, print_json, print_text, say
+from approxbit.cli.console import (
+    INTERRUPTED,
+    JSON,
+    THREADS,
+    TRUST,
+    Engine,
+    fail,
+    print_json,
+    print_text,
+    say,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,7 +62,6 @@ ON_DAMAGE = typer.Option(
     "warn",
     help="Refuse damaged files (error), or answer what is there, with a warning (warn) or not (use).",
 )
-INTERRUPTED = 130
 
 
 class Reading(NamedTuple):

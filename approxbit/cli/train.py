@@ -4,14 +4,22 @@ from typing import List
 
 import typer
 
-from approxbit.cli.console import TRUST
+from approxbit.cli.console import INTERRUPTED, TRUST, fail
 
 
 def train(context: typer.Context, trust: List[str] = TRUST) -> None:
     """Train a backbone or codecs by a recipe: approxbit train --config RECIPE.yaml [OVERRIDES].
 
     All that follows goes to the recipe's own parser; `approxbit train -- --help` shows its options.
+    Ctrl-C ends it with 130; the same command then goes on where it was.
     """
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
+
     from approxbit.training.cli import main
 
-    main(list(context.args))
+    try:
+        main(list(context.args))
+    except MisconfigurationException as error:
+        raise ValueError(str(error)) from error
+    except KeyboardInterrupt:
+        fail("interrupted; the same command goes on from the last checkpoint, if there is one", INTERRUPTED)

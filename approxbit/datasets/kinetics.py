@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from pathlib import Path
 
-from approxbit.datasets.listing import Listing, check_missing, find_videos
+from approxbit.datasets.listing import Listing, check_missing, find_videos, read_rows
 from approxbit.errors import DatasetError
 from approxbit.files import PathLike
 
@@ -64,15 +63,8 @@ def _read_rows(path: PathLike) -> list[tuple[str, str]]:
     """Label and file name without extension of each row."""
     if not Path(path).is_file():
         raise DatasetError(f"{os.fspath(path)}: expected a Kinetics csv, found no file")
-    with open(path, newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        header = reader.fieldnames or []
-        if not set(COLUMNS) <= set(header):
-            raise DatasetError(
-                f"{os.fspath(path)}: expected the columns {', '.join(COLUMNS)}, "
-                f"found {', '.join(header) or 'none'}"
-            )
-        return [(row["label"], _file_stem(row, path, reader.line_num)) for row in reader]
+    rows = read_rows(path, COLUMNS, ", ".join(COLUMNS))
+    return [(row["label"], _file_stem(row, path, line)) for line, row in rows]
 
 
 def _file_stem(row: dict[str, str], path: PathLike, line: int) -> str:

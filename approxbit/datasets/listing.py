@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import warnings
 from collections.abc import Iterable, Sequence
@@ -45,6 +46,30 @@ class Listing(Sequence[tuple[Path, int]]):
 
     def __getitem__(self, index: Any) -> Any:
         return self.samples[index]
+
+
+def read_rows(path: PathLike, columns: Sequence[str], expected: str) -> list[tuple[int, dict[str, str]]]:
+    """The rows of a csv in UTF-8, each with the line on which it ends.
+
+    Args:
+        path: The csv.
+        columns: Those that its header must have.
+        expected: The same for messages.
+
+    Raises:
+        DatasetError: It is no csv in UTF-8, or has other columns.
+    """
+    name = os.fspath(path)
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            header = reader.fieldnames or []
+            if not set(columns) <= set(header):
+                found = ", ".join(header) or "none"
+                raise DatasetError(f"{name}: expected the columns {expected}, found {found:.200}")
+            return [(reader.line_num, row) for row in reader]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(f"{name}: expected a csv in UTF-8, found another file: {error}") from error
 
 
 def find_videos(

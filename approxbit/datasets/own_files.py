@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import os
 import warnings
@@ -11,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-from approxbit.datasets.listing import Listing, find_in, join_names
+from approxbit.datasets.listing import Listing, find_in, join_names, read_rows
 from approxbit.datasets.videos import VideoClips
 from approxbit.errors import DatasetError
 
@@ -122,13 +121,8 @@ class CsvClips(_LabeledClips):
             raise DatasetError(
                 f"{self.place}: expected a csv of the columns path,label[,split], found no file"
             )
-        with self.place.open(newline="", encoding="utf-8-sig") as file:
-            rows = csv.DictReader(file)
-            header = rows.fieldnames or []
-            if not {"path", "label"} <= set(header):
-                found = ", ".join(header) or "none"
-                raise DatasetError(f"{self.place}: expected the columns path,label[,split], found {found}")
-            files = [self._read_row(row, rows.line_num) for row in rows]
+        rows = read_rows(self.place, ("path", "label"), "path,label[,split]")
+        files = [self._read_row(row, line) for line, row in rows]
         if absent := [str(each.path) for each in files if not each.path.is_file()]:
             count = f"{len(absent)} of {len(files)} are missing: {join_names(absent)}"
             raise DatasetError(f"{self.place}: expected a file for each line, {count}")

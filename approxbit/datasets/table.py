@@ -50,17 +50,22 @@ _PLACES = {"list": "file"}
 """The parameter that says where the files are, where it is not `root`."""
 
 
+_WITHOUT_FILES = {"digits"}
+
+
 def parse_source(text: str) -> DataRecord:
     """What a command line or a recipe names.
 
     Raises:
-        ValueError: It is neither a short name, with or without `:root`, nor an import path.
+        ValueError: It is neither a short name with its `:root`, if it has one, nor an import path.
 
     Example:
         >>> parse_source("folders:clips/")
         DataRecord(source='folders', arguments={'root': 'clips/'})
     """
     name, _, place = text.partition(":")
+    if name in SOURCES and not place and name not in _WITHOUT_FILES:
+        raise ValueError(f"expected {name} with its folder or file, such as {name}:PATH, found {text!r}")
     if name in SOURCES:
         return DataRecord(name, {_PLACES.get(name, "root"): place} if place else {})
     if is_import_path(text):

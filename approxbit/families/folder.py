@@ -115,18 +115,20 @@ def find_configurations(folder: Path) -> dict[Configuration, Path]:
         with suppress(ValueError):
             own[Configuration.parse(path.stem)] = path
     for configuration, path in own.items():
-        for size in _nested_sizes(path):
+        for size in _nested_sizes(path, configuration.codebook_size):
             nested.setdefault(replace(configuration, codebook_size=size), path)
     return {**nested, **own}
 
 
-def _nested_sizes(card: Path) -> list[int]:
+def _nested_sizes(card: Path, codebook_size: int) -> list[int]:
     """What a card says of nested codes; nothing, where it cannot be read: `load_card` says why."""
     try:
         sizes = load_json(card, Dict[str, Any], WeightsError)["arguments"]["nested_sizes"]
     except (WeightsError, LookupError, TypeError):
         return []
-    return [size for size in sizes if type(size) is int and size > 0] if isinstance(sizes, list) else []
+    if not isinstance(sizes, list):
+        return []
+    return [size for size in sizes if type(size) is int and 0 < size < codebook_size]
 
 
 def locate_family(root: Path, family: str) -> Path:

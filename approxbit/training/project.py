@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,13 @@ from approxbit.backbones.splitting import OffloadPoint, choose_offload_points, o
 from approxbit.configuration import Configuration
 from approxbit.datasets.check import match_source
 from approxbit.datasets.table import open_source, parse_source, record_of
-from approxbit.families.folder import check_family, own_checkpoints
+from approxbit.families.folder import check_family, list_families, own_checkpoints
 from approxbit.families.named import read_backbone_card
 from approxbit.files import write_whole
 from approxbit.tasks import Classification, require_classification
 from approxbit.training.builders import find_backbone
 from approxbit.trust import package_of
+from approxbit.zoo.importing import NO_ASSERTION
 
 CODEBOOK_SIZE = 16
 EARLY = 1 / 3  # of the operations: where the paper's first offload point is, too
@@ -85,7 +87,7 @@ def start_project(
         The recipe.
 
     Raises:
-        FileExistsError: There is such a recipe, or a family that would be written over.
+        FileExistsError: There is such a recipe, or a family that would be written over or hidden.
         ValueError: The backbone or the data cannot be had, or are not for each other; it has no such offload
             point; or `name` cannot be a family's.
         DatasetError: The files of the data are not in their format.
@@ -94,6 +96,7 @@ def start_project(
     for path in (recipe, *([root / name] if is_new else [])):
         if path.exists():
             raise FileExistsError(f"{path} is there already: remove it, or take another name")
+    _check_is_free(name, root)
     builder = backbone if is_new else read_backbone_card(root, backbone).builder
     model = find_backbone(backbone, weights, arguments)
     source, task = match_source(open_source(data), "train", _task_of(backbone), model)
@@ -101,7 +104,7 @@ def start_project(
     chosen = configuration or f"{CODEBOOK_SIZE}-Enc-{choose_offload_points(points, [EARLY])[0].name}"
     model.check_point(Configuration.parse(chosen).offload_point)
     if is_new:
-        made = zoo.Provenance(recipe=str(recipe), data=record_of(source))
+        made = zoo.Provenance(recipe=str(recipe), data=record_of(source), license=NO_ASSERTION)
         zoo.save_backbone(root / name, model, backbone, arguments, task, made)
     packages = sorted({package_of(builder), package_of(parse_source(data).source)} - {""})
     text = _RECIPE.format(
@@ -117,6 +120,13 @@ def start_project(
     )
     write_whole(recipe, text)
     return recipe
+
+
+def _check_is_free(name: str, root: Path) -> None:
+    """Refuse the name of a family that ships, which the new one would hide from every command."""
+    with suppress(ValueError):  # nothing ships here
+        if not (root / name).exists() and name in list_families():
+            raise FileExistsError(f"{name} is a family that ships with approxbit: take another name")
 
 
 def _task_of(backbone: str) -> Classification:

@@ -19,6 +19,7 @@ from torch import Tensor
 from approxbit import zoo
 from approxbit.backbones.feature import Feature
 from approxbit.datasets.table import record_of
+from approxbit.families import card
 from approxbit.offload import OffloadedModel
 from approxbit.tasks import Classification
 from approxbit.training.backbone_module import BackboneModule
@@ -79,6 +80,7 @@ class Release(L.Callback):
             metrics=metrics,
             split=SPLIT,
             data=_data_of(trainer),
+            **_license_of(module),
         )
         if isinstance(module, CodecModule):
             zoo.save_codec(
@@ -156,6 +158,14 @@ def measure_figures(
 def _data_of(trainer: L.Trainer) -> zoo.DataRecord | None:
     source = getattr(trainer.datamodule, "source", None)  # type: ignore[attr-defined]
     return None if source is None else record_of(source)
+
+
+def _license_of(module: L.LightningModule) -> dict[str, str]:
+    """Of a codec, that of its backbone's card: what was learned from weights is not freer than they are."""
+    backbone = module.hparams["backbone"] if isinstance(module, CodecModule) else ""
+    if not backbone or zoo.is_builder(backbone):
+        return {}
+    return {"license": card(backbone).provenance.license}
 
 
 def _command_line() -> str:

@@ -73,6 +73,25 @@ def test_a_csv_of_another_form_is_named(content, message, files):
         Kinetics600(*files)
 
 
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        ("zümba,ccccccccccc,0,10,x".encode("latin-1"), "decode byte 0xfc"),
+        (b"x" * 200_000, "larger than field"),
+    ],
+)
+def test_a_csv_that_is_none_is_named(content, found, files):
+    files[1].write_bytes(HEADER.encode() + content)
+    with pytest.raises(DatasetError, match=rf"validate.csv: expected a csv in UTF-8, .*{found}"):
+        Kinetics600(*files)
+
+
+def test_a_spreadsheets_mark_at_the_start_is_no_part_of_the_header(files):
+    for file in files[1:]:
+        file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert len(Kinetics600(*files)) > 0
+
+
 def test_a_missing_csv_is_named(files):
     with pytest.raises(DatasetError, match=r"test.csv: expected a Kinetics csv, found no file"):
         Kinetics600(files[0], files[0].parent / "test.csv", files[2])

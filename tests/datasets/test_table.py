@@ -133,7 +133,9 @@ def test_what_is_no_source_is_refused(own_package: str) -> None:
         open_source("foldrs:x")
     with pytest.raises(ValueError, match=r"own_toys:mistake: expected a ClipSource .*, found int"):
         open_source("own_toys:mistake")
-    with pytest.raises(ValueError, match=r"the data folders cannot be made of nothing: .*'root'"):
+    with pytest.raises(
+        ValueError, match="expected folders with its folder or file, such as folders:PATH, found 'folders'"
+    ):
         open_source("folders")
 
 
