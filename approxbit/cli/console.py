@@ -119,7 +119,7 @@ def fail(message: str, code: int) -> NoReturn:
 
 
 def _shown(line: str) -> str:
-    """A line of a message, without control characters and not longer than anybody reads: cards may hold both."""
+    """A line of a message without control characters, and no longer than anybody reads: cards hold both."""
     half = MAX_LINE // 2
     shown = line if len(line) <= MAX_LINE else f"{line[:half]} ... {line[-half:]}"
     return _without_controls(shown).rstrip()

@@ -13,13 +13,9 @@ def train(context: typer.Context, trust: List[str] = TRUST) -> None:
     All that follows goes to the recipe's own parser; `approxbit train -- --help` shows its options.
     Ctrl-C ends it with 130; the same command then goes on where it was.
     """
-    from lightning.fabric.utilities.exceptions import MisconfigurationException
-
     from approxbit.training.cli import main
 
     try:
         main(list(context.args))
-    except MisconfigurationException as error:
-        raise ValueError(str(error)) from error
     except KeyboardInterrupt:
         fail("interrupted; the same command goes on from the last checkpoint, if there is one", INTERRUPTED)

@@ -11,6 +11,7 @@ from typing import Any
 import lightning as L
 import torch
 from jsonargparse import ArgumentError, Namespace
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from torch import Tensor
 
@@ -159,7 +160,10 @@ def _fit(cli: TrainingCLI, features: FeatureData | None = None) -> FeatureData |
         data = features or _compute_features(cli.model.to(cli.trainer.strategy.root_device), data)
     last = last_checkpoint(cli.trainer.default_root_dir)
     resume = str(last) if last.exists() else None
-    cli.trainer.fit(cli.model, datamodule=data, ckpt_path=resume, weights_only=True)
+    try:
+        cli.trainer.fit(cli.model, datamodule=data, ckpt_path=resume, weights_only=True)
+    except MisconfigurationException as error:  # such as fewer epochs than are done already
+        raise ValueError(str(error)) from error
     if cli.trainer.interrupted:
         raise KeyboardInterrupt
     return data if cli.config.cache_features else None
