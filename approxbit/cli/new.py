@@ -9,8 +9,8 @@ from approxbit.cli.console import ARGUMENT, TRUST, print_text, read_arguments
 NAME = typer.Argument(..., help="Of the project: its recipe is NAME.yaml and its family checkpoints/NAME.")
 BACKBONE = typer.Option(
     ...,
-    help="A builder (mvitv2_b), a function of yours that makes a model (my_package.models:make), or a family "
-    "of yours (import-backbone makes one).",
+    help="A builder (mvitv2_b), a function of yours (my_package.models:make) that gives what approxbit.split "
+    "makes of your model, or a family of yours (import-backbone makes one).",
 )
 DATA = typer.Option(
     ..., metavar="SPEC", help="Clips to learn from, such as folders:clips/ or list:clips.csv."

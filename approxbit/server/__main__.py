@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 
+from approxbit.errors import ApproxBitError
 from approxbit.processes import serve_until_told
 from approxbit.server.grpc_server import GrpcServer
 from approxbit.server.loading import load_service
@@ -16,8 +17,11 @@ def main() -> None:
     options = _parse()
     trust(*options.trust)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")  # to standard error
-    service = load_service(options.family, options.checkpoints, options.threads)
-    server = GrpcServer(service, options.port, options.host)
+    try:
+        service = load_service(options.family, options.checkpoints, options.threads)
+        server = GrpcServer(service, options.port, options.host)
+    except (ApproxBitError, ValueError, OSError, ImportError) as error:
+        raise SystemExit(f"approxbit.server: {error}") from None
     serve_until_told(server, options.ends_with_stdin)
 
 

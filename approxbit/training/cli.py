@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import warnings
 from collections.abc import Sequence
@@ -28,6 +29,13 @@ _HARMLESS = (
     r"\s*By default only one Jsonargparse",  # Lightning 2.6 uses names that jsonargparse is about to drop
     r"(?s).*was deprecated in v4\.\d+\.\d+ and will be removed in v5",
 )
+
+_ADVICE = (
+    r".*isinstance\(treespec, LeafSpec\)",  # Lightning 2.6 uses a name of torch's that is about to go
+    r".*in eval mode at the start of training",  # frozen halves are
+    r".*does not have many workers",
+)
+_ADVERTISEMENT = re.compile(r".*(litlogger|litmodels|`weights_only` was not set)")
 
 # What jsonargparse makes of anything that a constructor raises: a sentence on types.
 _HIDES_THE_CAUSE = "Does not validate against any of the Union subtypes"
@@ -160,6 +168,7 @@ def _fit(cli: TrainingCLI, features: FeatureData | None = None) -> FeatureData |
         data = features or _compute_features(cli.model.to(cli.trainer.strategy.root_device), data)
     last = last_checkpoint(cli.trainer.default_root_dir)
     resume = str(last) if last.exists() else None
+    _silence_advice()
     try:
         cli.trainer.fit(cli.model, datamodule=data, ckpt_path=resume, weights_only=True)
     except MisconfigurationException as error:  # such as fewer epochs than are done already
@@ -167,6 +176,14 @@ def _fit(cli: TrainingCLI, features: FeatureData | None = None) -> FeatureData |
     if cli.trainer.interrupted:
         raise KeyboardInterrupt
     return data if cli.config.cache_features else None
+
+
+def _silence_advice() -> None:
+    """Keep back what Lightning tells developers and sells to users, so that what matters is read."""
+    for advice in _ADVICE:
+        warnings.filterwarnings("ignore", message=advice)
+    logger = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+    logger.addFilter(lambda record: not _ADVERTISEMENT.match(record.getMessage()))
 
 
 def _compute_features(module: CodecModule, data: ClipData) -> FeatureData:

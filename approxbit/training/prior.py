@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float, Shaped
+from rich.progress import track
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -246,7 +247,7 @@ class CodePrior(nn.Module):
         optimizer = torch.optim.Adam(groups, betas=(0.9, 0.98))
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, num_steps)
         recent = []
-        for step in range(num_steps):
+        for step in track(range(num_steps), "tables"):
             mean = bits(step).mean()
             optimizer.zero_grad()
             mean.backward()
