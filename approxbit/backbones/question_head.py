@@ -140,8 +140,8 @@ class VideoQuestionModel(VideoViT):
 
     def __init__(
         self,
-        words: Sequence[str],
-        answers: Sequence[str],
+        words: Sequence[str] = (),
+        answers: Sequence[str] = ("yes", "no"),
         head_width: int = 128,
         head_layers: int = 4,
         **tower: Any,

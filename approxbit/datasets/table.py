@@ -48,9 +48,8 @@ SOURCES: Mapping[str, Callable[..., ClipSource]] = {
 
 _PLACES = {"list": "file"}
 """The parameter that says where the files are, where it is not `root`."""
-
-
-_WITHOUT_FILES = {"digits"}
+_WITHOUT_FILES = ("digits", "scenes")
+"""Sources whose clips are drawn here."""
 
 
 def parse_source(text: str) -> DataRecord:

@@ -46,7 +46,7 @@ def describe(script: Script) -> str:
     Example:
         >>> from approxbit.datasets.scenes.staging import draw_script
         >>> describe(draw_script("train", 8))
-        'A yellow seven and a green five on a plain background. The seven grows. The five stands still.'
+        'A white zero and a yellow three on a dotted background. The zero grows. The three stands still.'
     """
     who = _list([f"{_article(actor.colour)} {actor.colour} {actor.name}" for actor in script.actors])
     place = f"on a {script.background} background"

@@ -32,9 +32,9 @@ def test_a_scene_is_the_same_however_often_and_in_whatever_order_it_is_rendered(
 def test_pixels_are_pinned() -> None:
     scene = render_scene(draw_script("test", 2, num_frames=4), size=32)
     # Means survive the last bit of another libm; a changed generator moves them by far more.
-    assert scene.frames.mean(axis=(0, 1, 2)) == pytest.approx([93.54, 90.29, 101.35], abs=0.05)
+    assert scene.frames.mean(axis=(0, 1, 2)) == pytest.approx([101.69, 95.00, 93.36], abs=0.05)
     assert scene.frames[2, 10:22:6, 16].astype(int) == pytest.approx(
-        np.array([[63, 61, 86], [103, 109, 112]]), abs=1
+        np.array([[90, 89, 116], [88, 93, 96]]), abs=1
     )
 
 

@@ -27,10 +27,10 @@ def test_a_script_is_the_same_in_whatever_order_it_is_drawn(scripts: Scripts) ->
 
 
 def test_a_script_is_pinned(scripts: Scripts) -> None:
-    assert digest(scripts["train"][1]) == "a2ce2d9b6e0486e08cd66791814003efd30737020d4e220867de3bd65305c614"
+    assert digest(scripts["train"][1]) == "1036c70964d503ceb9239a4dabd32ef329503d89df9dd69c534cd7caa5e3c10b"
     assert (
         digest(draw_script("test_b", 5, num_frames=8))
-        == "d0c6b97f00e14c52850fe3a024e2366eaa2d0389a96f97b253279ca09710961a"
+        == "604e2b2f83a14ec4151c58e80b522b51ac7f3f30a8e6311aae6e4c27a7a48837"
     )
 
 

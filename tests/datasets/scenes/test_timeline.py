@@ -80,9 +80,9 @@ def test_sentences_say_what_happened(timelines: list[Timeline]) -> None:
     acting = sorted((a for a in script.actors if a.action != "stands still"), key=lambda actor: actor.end)
     told = [event for event in timeline.events if event.scene == 0]
     assert [event.sentence for event in told] == [
-        "the purple one disappeared",
-        "the red zero moved away and back",
-        "the blue eight hid behind the orange four",
+        "the green eight disappeared",
+        "the purple four moved away and back",
+        "the pink six hid behind the yellow five",
     ]
     for actor, event in zip(acting, told, strict=True):
         frame = actor.end * (scene.num_frames - 1)
