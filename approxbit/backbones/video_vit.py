@@ -90,21 +90,37 @@ class Layer(nn.Module):
         return joined
 
 
+class Residual(nn.Module):
+    """A convolution in space, added to what it sees."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.convolution = nn.Conv3d(width, width, (1, 3, 3), padding=(0, 1, 1))
+
+    def forward(
+        self, grid: Float[Tensor, "batch channel time height width"]
+    ) -> Float[Tensor, "batch channel time height width"]:
+        """The same grid with more of its surroundings in each place."""
+        found: Tensor = grid + self.convolution(F.gelu(grid))
+        return found
+
+
 class Embedding(nn.Module):
     """Patches of 2 x 8 x 8 pixels as tokens that know their place and time, by three convolutions.
 
     They overlap in space: a transformer on patches that do not learns digits far more slowly.
     """
 
-    def __init__(self, grid: tuple[int, int, int], width: int) -> None:
+    def __init__(self, grid: tuple[int, int, int], width: int, num_residual: int = 3) -> None:
         super().__init__()
-        sizes = (3, width // 4, width // 2)
+        half, few = width // 2, width // 4
         self.convolutions = nn.Sequential(
-            nn.Conv3d(sizes[0], sizes[1], (1, 3, 3), (1, 2, 2), (0, 1, 1)),
+            nn.Conv3d(3, few, (1, 3, 3), (1, 2, 2), (0, 1, 1)),
             nn.GELU(),
-            nn.Conv3d(sizes[1], sizes[2], (1, 3, 3), (1, 2, 2), (0, 1, 1)),
+            nn.Conv3d(few, half, (1, 3, 3), (1, 2, 2), (0, 1, 1)),
+            *(Residual(half) for _ in range(num_residual)),
             nn.GELU(),
-            nn.Conv3d(sizes[2], width, (2, 3, 3), (2, 2, 2), (0, 1, 1)),
+            nn.Conv3d(half, width, (2, 3, 3), (2, 2, 2), (0, 1, 1)),
         )
         self.place = nn.Parameter(0.02 * torch.randn(1, 1, grid[1] * grid[2], width))
         self.time = nn.Parameter(0.02 * torch.randn(1, grid[0], 1, width))

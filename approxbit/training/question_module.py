@@ -112,9 +112,10 @@ class QuestionModule(L.LightningModule):
         if self.view == "script":
             tokens: Tensor = self.script(_as_numbers(targets.dense, self.classes))
             return tokens
+        shown = clips[:1] if self.view == "nothing" else clips  # all grey clips are one
         with torch.set_grad_enabled(self.train_tower and torch.is_grad_enabled()):
-            seen: Tensor = self.backbone(self.backbone.normalise(self._seen(clips)))
-        return seen
+            seen: Tensor = self.backbone(self.backbone.normalise(self._seen(shown)))
+        return seen.expand(len(clips), -1, -1)
 
     def _seen(self, clips: Tensor) -> Tensor:
         num_frames = clips.shape[2]

@@ -13,6 +13,8 @@ _GIF_EXTENSION, _GIF_PICTURE, _GIF_END = 0x21, 0x2C, 0x3B
 _SEGMENT, _CLUSTER = b"\x18\x53\x80\x67", b"\x1f\x43\xb6\x75"
 
 _LONGEST_HEADER_BYTES = 2**20
+_LARGEST_GIF_BYTES = 2**26
+"""Larger ones, which are read whole to be looked through, are taken for sound."""
 
 
 def count_missing_bytes(file: IO[bytes], format_name: str) -> int:
@@ -33,7 +35,7 @@ def count_missing_bytes(file: IO[bytes], format_name: str) -> int:
         return max(_end_of_segment(file) - size, 0)
     if "asf" in kinds:
         return max(_end_of_asf(file) - size, 0)
-    if "gif" in kinds:
+    if "gif" in kinds and size <= _LARGEST_GIF_BYTES:
         return max(_end_of_gif(file) - size, 0)
     if "mpegts" in kinds and _read(file, 0, 1) == b"G" and _read(file, _TS_PACKET_BYTES, 1) == b"G":
         return -size % _TS_PACKET_BYTES
@@ -138,7 +140,7 @@ def is_broken(file: IO[bytes], format_name: str) -> bool:
     size = file.tell()
     if "matroska" in format_name:
         return _is_broken_matroska(file, size)
-    if format_name == "gif":
+    if format_name == "gif" and size <= _LARGEST_GIF_BYTES:
         return _walk_gif(_read(file, 0, -1))[1] not in (_GIF_END, None)
     return format_name == "flv" and _is_broken_flash(file, size)
 

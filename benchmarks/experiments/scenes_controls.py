@@ -1,0 +1,128 @@
+"""How much of Scenes can be answered without seeing it, by seeing less of it, and by reading its script.
+
+    python benchmarks/experiments/scenes_controls.py                       # guesses, a minute
+    python benchmarks/experiments/scenes_controls.py --views script --steps 1200
+
+Guesses need no training: the most frequent answer of a family, and that to the exact words of a question, as
+in training. A view is trained with the model and the budget of `recipes/scenes/questions.yaml`: `nothing`
+(words alone), `one_frame`, `shuffled`, `whole`, and `script`, which reads the dense targets in the place of a
+tower's tokens and so bounds what a tower can give. Figures are of validation.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+import yaml
+from rich.progress import track
+
+from approxbit.datasets.scenes.questions import FAMILIES, Question, draw_questions
+from approxbit.datasets.scenes.script import Script
+from approxbit.datasets.scenes.staging import draw_script
+from approxbit.datasets.scenes.targets import DenseSceneClips
+from approxbit.training import ClipData, QuestionModule
+from approxbit.training.question_module import VIEWS
+
+RECIPE = Path(__file__).parents[2] / "recipes" / "scenes" / "questions.yaml"
+Answered = list[tuple[int, Question, str]]
+"""Number of digits, question, answer."""
+
+
+def guess(num_train: int, num_validation: int) -> Mapping[str, Answered]:
+    """The answers of both guesses to questions of validation."""
+    by_family: dict[str, Counter[str]] = defaultdict(Counter)
+    by_text: dict[str, Counter[str]] = defaultdict(Counter)
+    for _, question in ask("train", num_train):
+        by_family[question.family][question.answer] += 1
+        by_text[question.text][question.answer] += 1
+    found: dict[str, Answered] = {"majority": [], "words": []}
+    for script, question in ask("validation", num_validation):
+        majority = by_family[question.family].most_common(1)[0][0]
+        known = by_text.get(question.text)
+        words = known.most_common(1)[0][0] if known else majority
+        for name, answer in (("majority", majority), ("words", words)):
+            found[name].append((len(script.actors), question, answer))
+    return found
+
+
+def ask(split: str, num_scenes: int) -> Iterable[tuple[Script, Question]]:
+    for index in track(range(num_scenes), f"questions of {split}"):
+        script = draw_script(split, index)
+        for question in draw_questions(script):
+            yield script, question
+
+
+def learn(view: str, steps: int, num_validation: int) -> Answered:
+    """The answers to questions of validation of a model that was trained on one view."""
+    recipe: Any = yaml.safe_load(RECIPE.read_text())
+    L.seed_everything(recipe["seed_everything"])
+    model, data = recipe["model"]["init_args"], recipe["data"]["init_args"]
+    learner = QuestionModule(**{**model, "view": view, "dense_weight": 0.0 if view == "script" else 1.0})
+    source = DenseSceneClips(**{**data["source"]["init_args"], "num_validation": num_validation})
+    batches = ClipData(source, data["batch_size"], data["evaluation_batch_size"])
+    clip_norm = recipe["trainer"]["gradient_clip_val"]
+    trainer = L.Trainer(
+        accelerator="cpu", max_steps=steps, logger=False, gradient_clip_val=clip_norm, limit_val_batches=0
+    )
+    trainer.fit(learner, datamodule=batches)
+    learner.eval()
+    answered: Answered = []
+    counts = [len(draw_script("validation", index).actors) for index in range(num_validation)]
+    first = 0
+    for batch in track(batches.val_dataloader(), "answering"):
+        with torch.no_grad():
+            asked = [[text for text, _ in each] for each in batch[1].asked]
+            found = learner.backbone.ask(learner.visual(batch), asked)
+        for place, (answers, targets) in enumerate(zip(found, batch[1].asked, strict=True)):
+            for answer, (text, target) in zip(answers, targets, strict=True):
+                question = Question(text, target.answer, target.question_type)
+                answered.append((counts[first + place], question, answer))
+        first += len(found)
+    return answered
+
+
+def show(columns: Mapping[str, Answered]) -> None:
+    """A row for each family and each number of digits, in percent, as Markdown."""
+    print(f"| questions | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}")
+    for family in FAMILIES:
+        rows = {name: [each for each in found if each[1].family == family] for name, found in columns.items()}
+        print(f"| {family} | {' | '.join(f'{percent(found):.1f}' for found in rows.values())} |")
+    macros = []
+    for found in columns.values():
+        shares = [percent([each for each in found if each[1].family == family]) for family in FAMILIES]
+        macros.append(f"{sum(shares) / len(shares):.1f}")
+    print(f"| macro | {' | '.join(macros)} |")
+    for number in sorted({each[0] for found in columns.values() for each in found}):
+        rows = {name: [each for each in found if each[0] == number] for name, found in columns.items()}
+        print(
+            f"| {number} digits, all questions | {' | '.join(f'{percent(r):.1f}' for r in rows.values())} |"
+        )
+
+
+def percent(found: Answered) -> float:
+    return 100 * sum(answer == question.answer for _, question, answer in found) / max(1, len(found))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--views", nargs="*", default=[], choices=VIEWS)
+    parser.add_argument("--steps", type=int, default=1200, help="of training of each view")
+    parser.add_argument("--train", type=int, default=4000, help="scenes that guesses learn from")
+    parser.add_argument("--validation", type=int, default=600, help="scenes that are asked about")
+    options = parser.parse_args()
+    columns = dict(guess(options.train, options.validation))
+    for view in options.views:
+        columns[view] = learn(view, options.steps, options.validation)
+    show(columns)
+
+
+if __name__ == "__main__":
+    main()
