@@ -69,12 +69,12 @@ class Layer(nn.Module):
     Args:
         width: Channels of a token.
         num_heads: Heads of attention.
-        num_slices: Parts of the tokens, in their order, that look at themselves alone; 1 for all at once.
+        local_tokens: So many tokens, in their order, look at themselves alone; None for all at once.
     """
 
-    def __init__(self, width: int, num_heads: int, num_slices: int = 1) -> None:
+    def __init__(self, width: int, num_heads: int, local_tokens: int | None = None) -> None:
         super().__init__()
-        self.num_slices = num_slices
+        self.local_tokens = local_tokens
         self.attention_norm = nn.LayerNorm(width)
         self.attention = Attention(width, num_heads)
         self.mlp_norm = nn.LayerNorm(width)
@@ -83,7 +83,7 @@ class Layer(nn.Module):
     def forward(self, tokens: Tokens) -> Tokens:
         """The next layer's tokens."""
         batch, number, width = tokens.shape
-        sliced = tokens.reshape(batch * self.num_slices, number // self.num_slices, width)
+        sliced = tokens if self.local_tokens is None else tokens.reshape(-1, self.local_tokens, width)
         sliced = sliced + self.attention(self.attention_norm(sliced))
         sliced = sliced + self.mlp(self.mlp_norm(sliced))
         joined: Tokens = sliced.reshape(batch, number, width)
@@ -125,10 +125,11 @@ class Embedding(nn.Module):
         self.place = nn.Parameter(0.02 * torch.randn(1, 1, grid[1] * grid[2], width))
         self.time = nn.Parameter(0.02 * torch.randn(1, grid[0], 1, width))
 
-    def forward(self, clip: Float[Tensor, "batch 3 time height width"]) -> Tokens:
-        """Tokens in order of time, row and column."""
+    def forward(self, clip: Float[Tensor, "batch 3 time height width"], first_slice: int = 0) -> Tokens:
+        """Tokens in order of time, row and column; of a part of a clip, with the time at which it begins."""
         patches = self.convolutions(clip).flatten(3).permute(0, 2, 3, 1)
-        tokens: Tensor = (patches + self.place + self.time).flatten(1, 2)
+        time = self.time[:, first_slice : first_slice + patches.shape[1]]
+        tokens: Tensor = (patches + self.place + time).flatten(1, 2)
         return tokens
 
 
@@ -171,8 +172,8 @@ class VideoViT(Backbone):
         self.clip_shape, self.width = (channels, time, height, columns), width
         self.grid = (time // PATCH[0], height // PATCH[1], columns // PATCH[2])
         self.embedding = Embedding(self.grid, width)
-        slices = [self.grid[0] if number < num_local else 1 for number in range(num_layers)]
-        self.layers = nn.ModuleList(Layer(width, num_heads, each) for each in slices)
+        local = [self.grid[1] * self.grid[2]] * num_local + [None] * (num_layers - num_local)
+        self.layers = nn.ModuleList(Layer(width, num_heads, each) for each in local)
         self.norm = nn.LayerNorm(width)
         self.apply(initialise)
 
@@ -215,7 +216,16 @@ class VideoViT(Backbone):
             ValueError: The clips are of another shape than `clip_shape`.
         """
         self._check_clip(tuple(clip.shape[1:]))
-        tokens: Tensor = self.norm(run_through(self.layers, self.embedding(clip)))
+        return self.look_at(clip)
+
+    def look_at(self, part: Float[Tensor, "batch 3 part height width"], first_slice: int = 0) -> Tokens:
+        """Visual tokens of some slices of time, each of two frames, as if there were no others.
+
+        Args:
+            part: Whole slices of normalised clips.
+            first_slice: Where in its clip the part begins.
+        """
+        tokens: Tensor = self.norm(run_through(self.layers, self.embedding(part, first_slice)))
         return tokens
 
     def _check_clip(self, shape: Any) -> None:

@@ -21,6 +21,13 @@ class DenseTargets(NamedTuple):
     classes: dict[str, Int64[Tensor, "batch patch"]]
     values: dict[str, Float[Tensor, "batch patch number"]]
 
+    def of_patches(self, chosen: slice) -> DenseTargets:
+        """The targets of some patches."""
+        return DenseTargets(
+            {name: each[:, chosen] for name, each in self.classes.items()},
+            {name: each[:, chosen] for name, each in self.values.items()},
+        )
+
 
 class QuestionTargets(NamedTuple):
     """What a model that answers questions learns from a batch of clips.

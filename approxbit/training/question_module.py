@@ -39,6 +39,8 @@ class QuestionModule(L.LightningModule):
         dense_weight: Of the loss on dense targets; 0 leaves it out.
         question_weight: Of the loss on questions; 0 leaves it out.
         train_tower: Let the tower learn; else it stays as it is.
+        num_slices: Train on so many slices of time of each clip, drawn for each batch: a batch of many clips
+            has more to teach than one of few clips whole. None for all of them, which questions need.
         learning_rate: Peak rate of AdamW.
         weight_decay: Of matrices and convolutions.
         warmup: Share of the steps over which the rate rises.
@@ -61,6 +63,7 @@ class QuestionModule(L.LightningModule):
         weight_decay: float = 0.05,
         warmup: float = 0.05,
         view: str = WHOLE_VIEW,
+        num_slices: int | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -68,6 +71,8 @@ class QuestionModule(L.LightningModule):
             raise ValueError(f"expected a view of {', '.join(VIEWS)}, found {view!r}")
         if not (dense_weight > 0 and train_tower) and not question_weight > 0:
             raise ValueError("expected a tower to train on dense targets, or a question_weight above 0")
+        if num_slices is not None and (question_weight > 0 or view != WHOLE_VIEW):
+            raise ValueError("expected num_slices for dense targets of whole clips, without questions")
         self.builder, self.arguments = backbone, dict(arguments or {})
         if zoo.is_builder(backbone):
             built = zoo.build_backbone(backbone, self.arguments)
@@ -83,7 +88,7 @@ class QuestionModule(L.LightningModule):
         self.dense_weight, self.question_weight = dense_weight, question_weight
         self.train_tower = train_tower and view != "script"
         self.learning_rate, self.weight_decay, self.warmup = learning_rate, weight_decay, warmup
-        self.view = view
+        self.view, self.num_slices = view, num_slices
         width = built.width
         self.dense = nn.ModuleDict(
             {name: nn.Linear(width, number) for name, number in {**self.classes, **self.values}.items()}
@@ -134,6 +139,8 @@ class QuestionModule(L.LightningModule):
 
     def compute_terms(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
         """`dense`, `questions` and their weighed sum, `loss`."""
+        if self.num_slices is not None:
+            return self._compute_slices(batch, self.num_slices)
         tokens, targets = self.visual(batch), batch[1]
         terms: dict[str, Tensor] = {}
         loss = tokens.new_zeros(())
@@ -145,6 +152,19 @@ class QuestionModule(L.LightningModule):
             terms["questions"] = F.cross_entropy(logits, right)
             loss = loss + self.question_weight * terms["questions"]
         return {**terms, "loss": loss}
+
+    def _compute_slices(self, batch: Batch, num_slices: int) -> dict[str, Float[Tensor, ""]]:
+        clips, targets = batch
+        if targets.dense is None:
+            raise ValueError("expected dense targets, found none in these data")
+        whole, _, _ = self.backbone.grid
+        first = int(torch.randint(whole - num_slices + 1, ()))
+        frames, places = clips.shape[2] // whole, self.backbone.num_visual_tokens() // whole
+        part = clips[:, :, first * frames : (first + num_slices) * frames]
+        tokens = self.backbone.look_at(self.backbone.normalise(part), first)
+        seen = slice(first * places, (first + num_slices) * places)
+        dense = self._dense_loss(tokens, targets.dense.of_patches(seen))
+        return {"dense": dense, "loss": self.dense_weight * dense}
 
     def _dense_loss(self, tokens: Tensor, dense: DenseTargets) -> Tensor:
         loss = tokens.new_zeros(())

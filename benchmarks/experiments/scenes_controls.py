@@ -15,7 +15,6 @@ import argparse
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import lightning as L
 import torch
@@ -29,7 +28,7 @@ from approxbit.datasets.scenes.targets import DenseSceneClips
 from approxbit.training import ClipData, QuestionModule
 from approxbit.training.question_module import VIEWS
 
-RECIPE = Path(__file__).parents[2] / "recipes" / "scenes" / "questions.yaml"
+RECIPES = Path(__file__).parents[2] / "recipes" / "scenes"
 Answered = list[tuple[int, Question, str]]
 """Number of digits, question, answer."""
 
@@ -60,15 +59,23 @@ def ask(split: str, num_scenes: int) -> Iterable[tuple[Script, Question]]:
 
 def learn(view: str, steps: int, num_validation: int) -> Answered:
     """The answers to questions of validation of a model that was trained on one view."""
-    recipe: Any = yaml.safe_load(RECIPE.read_text())
+    tower, recipe = (
+        yaml.safe_load((RECIPES / f"{name}.yaml").read_text()) for name in ("tower", "questions")
+    )
     L.seed_everything(recipe["seed_everything"])
     model, data = recipe["model"]["init_args"], recipe["data"]["init_args"]
+    model |= {name: tower["model"]["init_args"][name] for name in ("backbone", "arguments")}  # from scratch
     learner = QuestionModule(**{**model, "view": view, "dense_weight": 0.0 if view == "script" else 1.0})
     source = DenseSceneClips(**{**data["source"]["init_args"], "num_validation": num_validation})
     batches = ClipData(source, data["batch_size"], data["evaluation_batch_size"])
     clip_norm = recipe["trainer"]["gradient_clip_val"]
     trainer = L.Trainer(
-        accelerator="cpu", max_steps=steps, logger=False, gradient_clip_val=clip_norm, limit_val_batches=0
+        accelerator="cpu",
+        max_steps=steps,
+        logger=False,
+        enable_checkpointing=False,
+        gradient_clip_val=clip_norm,
+        limit_val_batches=0,
     )
     trainer.fit(learner, datamodule=batches)
     learner.eval()

@@ -50,6 +50,16 @@ def test_local_layers_keep_slices_of_time_apart(model: VideoViT) -> None:
     assert not torch.allclose(later[0][:, :, 0], later[1][:, :, 0])
 
 
+@torch.no_grad()
+def test_where_all_layers_are_local_a_part_is_seen_as_in_its_clip() -> None:
+    torch.manual_seed(0)
+    local = VideoViT(SHAPE, width=16, num_layers=2, num_local=2, num_heads=2).eval()
+    clip = torch.randn(2, *SHAPE)
+    part = local.look_at(clip[:, :, 2:4], first_slice=1)
+    torch.testing.assert_close(part, local(clip)[:, 6:])
+    assert not torch.allclose(part, local.look_at(clip[:, :, 2:4]))
+
+
 def test_what_does_not_fit_is_refused(model: VideoViT) -> None:
     with pytest.raises(ValueError, match=r"whole patches of \(2, 8, 8\), found \(3, 5, 16, 16\)"):
         VideoViT((3, 5, 16, 16))

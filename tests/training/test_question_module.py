@@ -31,11 +31,12 @@ def module(**changes: Any) -> QuestionModule:
     return QuestionModule("video_questions", TINY, **given)
 
 
+VALUES = [[3, -1, 7, 3], [-1, -1, -1, 2]]
+
+
 def batch() -> tuple[torch.Tensor, QuestionTargets]:
     torch.manual_seed(1)
-    dense = DenseTargets(
-        {"value": torch.tensor([[3, -1, 7, 3], [-1, -1, -1, 2]])}, {"offset": torch.rand(2, 4, 2)}
-    )
+    dense = DenseTargets({"value": torch.tensor(VALUES)}, {"offset": torch.rand(2, 4, 2)})
     dense.values["offset"][0, 1] = torch.nan
     asked = [
         [("what is there", Target("seven", "what")), ("is there", Target("no", "is"))],
@@ -64,6 +65,29 @@ def test_the_losses_are_those_worked_out_by_hand() -> None:
     torch.testing.assert_close(terms["dense"], dense)
     torch.testing.assert_close(terms["questions"], asked)
     torch.testing.assert_close(terms["loss"], 2 * dense + 3 * asked)
+
+
+def test_slices_of_time_are_learned_from_by_themselves() -> None:
+    learner = module(question_weight=0.0, num_slices=1, dense_weight=2.0)
+    learner.backbone.grid = (2, 1, 2)  # as if a clip of 4 frames and 8 x 16 pixels had two slices
+    clips, targets = torch.rand(2, 3, 4, 8, 16), batch()[1]
+    learner.backbone.embedding.place.data = learner.backbone.embedding.place.data[:, :, :2]
+    learner.backbone.embedding.time.data = torch.randn(1, 2, 1, 16)
+    learner.backbone.layers[0].local_tokens = 2
+    found = set()
+    for seed in range(8):
+        torch.manual_seed(seed)
+        terms = learner.compute_terms((clips, targets))
+        found.add(round(terms["dense"].item(), 5))
+        assert terms["loss"].item() == pytest.approx(2 * terms["dense"].item())
+    expected = set()
+    assert targets.dense is not None
+    for first in (0, 1):
+        tokens = learner.backbone.look_at((clips[:, :, 2 * first : 2 * first + 2] - 0.4) / 0.25, first)
+        part = targets.dense.of_patches(slice(2 * first, 2 * first + 2))
+        assert part.classes["value"].tolist() == [row[2 * first : 2 * first + 2] for row in VALUES]
+        expected.add(round(learner._dense_loss(tokens, part).item(), 5))
+    assert found == expected
 
 
 def test_a_tower_that_does_not_learn_gets_no_gradient() -> None:
@@ -118,6 +142,8 @@ def test_what_cannot_learn_is_refused() -> None:
         module(view="half")
     with pytest.raises(ValueError, match="expected a tower to train on dense targets, or a question_weight"):
         module(dense_weight=1.0, question_weight=0.0, train_tower=False)
+    with pytest.raises(ValueError, match="expected num_slices for dense targets of whole clips"):
+        module(num_slices=1)
     with pytest.raises(ValueError, match="expected a model that answers questions, found MoViNet"):
         QuestionModule("movinet_small", {"num_classes": 3, "clip_shape": [3, 4, 32, 32]})
 

@@ -114,6 +114,8 @@ class SceneQuestions(Dataset[tuple[Tensor, list[Asked]]]):
 
     def asked(self, index: int) -> list[Asked]:
         """The questions about one scene."""
+        if self.per_family == 0:
+            return []
         seed = int(torch.randint(1, 2**31, ())) if self.training else 0
         questions = draw_questions(self.scenes.table.script(index), seed, self.per_family)
         return [
@@ -130,7 +132,7 @@ class SceneClips(ClipSource):
         num_train: Scenes for training, 12,000 by default.
         num_validation: Scenes for validation, 1,000 by default.
         num_test: Scenes for test and test B, 1,000 by default.
-        per_family: Most questions of a family about a scene.
+        per_family: Most questions of a family about a scene; 0 for none.
         families: Those that are asked; all by default.
         num_frames: Frames of a clip; by default those of the backbone, and 16 where there is none.
         size: Height and width in pixels; by default those of the backbone, and 64 where there is none.
