@@ -64,6 +64,8 @@ def _read_rows(path: PathLike) -> list[tuple[str, str]]:
     if not Path(path).is_file():
         raise DatasetError(f"{os.fspath(path)}: expected a Kinetics csv, found no file")
     rows = read_rows(path, COLUMNS, ", ".join(COLUMNS))
+    if unnamed := [line for line, row in rows if not row["label"]]:
+        raise DatasetError(f"{os.fspath(path)}: line {unnamed[0]}: expected a label, found none")
     return [(row["label"], _file_stem(row, path, line)) for line, row in rows]
 
 

@@ -161,12 +161,13 @@ def split_files(files: Iterable[LabeledFile], place: Path) -> dict[str, Listing]
         place: Where they come from, for messages.
 
     Raises:
-        DatasetError: A split has no files.
+        DatasetError: A split has no files, or a video is in two splits or has two labels.
     """
     chosen = [
         each if each.split else each._replace(split=choose_split(each.label, each.path.name))
         for each in files
     ]
+    _check_each_is_one_thing(chosen, place)
     label_names = sorted({each.label for each in chosen})
     numbers = {name: index for index, name in enumerate(label_names)}
     parts = {
@@ -185,6 +186,18 @@ def split_files(files: Iterable[LabeledFile], place: Path) -> dict[str, Listing]
     if unseen := [name for name in label_names if numbers[name] not in learned]:
         warnings.warn(f"{place}: no videos to train on of the classes {join_names(unseen)}", stacklevel=2)
     return {split: Listing(samples, label_names) for split, samples in parts.items()}
+
+
+def _check_each_is_one_thing(files: Iterable[LabeledFile], place: Path) -> None:
+    """A video in two splits makes its figures too good, and with two labels one of them is wrong."""
+    seen: dict[Path, LabeledFile] = {}
+    for each in files:
+        first = seen.setdefault(Path(os.path.abspath(each.path)), each)
+        if (first.label, first.split) != (each.label, each.split):
+            raise DatasetError(
+                f"{place}: expected each video in one split and with one label, found {each.path} as "
+                f"{first.label!r} in {first.split} and as {each.label!r} in {each.split}"
+            )
 
 
 def _read_classes(folder: Path, split: str = "") -> list[LabeledFile]:

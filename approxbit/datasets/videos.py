@@ -16,6 +16,7 @@ from approxbit.datasets.listing import UNLABELED, Listing, find_in
 from approxbit.datasets.something_something import SomethingSomethingV2, read_labels
 from approxbit.datasets.source import ClipSource
 from approxbit.datasets.transforms import clip_transform
+from approxbit.errors import DatasetError
 from approxbit.files import PathLike
 from approxbit.tasks import Classification
 from approxbit.video.sampling import random_in_segments, uniform_indices
@@ -43,9 +44,16 @@ class VideoClips(ClipSource):
         self._listings: dict[str, Listing] = {}
 
     def listing(self, split: str) -> Listing:
-        """Videos and class indices of a split; its files are read once."""
+        """Videos and class indices of a split; its files are read once.
+
+        Raises:
+            DatasetError: The files are not there, not in their format, or name no video.
+        """
         if split not in self._listings:
-            self._listings[split] = self.read_listing(split)
+            found = self.read_listing(split)
+            if not found:
+                raise DatasetError(f"{self.title}: expected videos in the split {split}, found none")
+            self._listings[split] = found
         return self._listings[split]
 
     @abstractmethod

@@ -63,6 +63,7 @@ def test_a_label_that_training_never_saw_is_named(files):
     [
         ("", "expected the columns label, youtube_id, time_start, time_end, found none"),
         ("zumba,ccccccccccc,0,10\n", "expected the columns .* time_end, found zumba, ccccccccccc, 0, 10"),
+        (HEADER + ",ccccccccccc,0,10,x\n", "line 2: expected a label, found none"),
         (HEADER + "zumba,ccccccccccc,soon,10,x\n", "line 2: expected whole seconds .* found 'soon' and '10'"),
         (HEADER + "zumba,ccccccccccc,4\n", "line 2: expected whole seconds .* found '4' and None"),
     ],

@@ -109,6 +109,14 @@ def test_a_list_without_splits_is_split_as_folders_are(tmp_path: Path) -> None:
             "path,label,split\na.mp4,wave,train\n",
             "none for validation and test: add files",
         ),
+        (
+            "path,label,split\na.mp4,wave,train\n./a.mp4,wave,test\n",
+            r"expected each video in one split .* found .*a\.mp4 as 'wave' in train and as 'wave' in test",
+        ),
+        (
+            "path,label,split\na.mp4,wave,train\na.mp4,bow,train\n",
+            "with one label, found .* as 'wave' in train and as 'bow' in train",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_list_is_said(text: str, message: str, tmp_path: Path) -> None:

@@ -144,3 +144,9 @@ def test_only_training_skips_a_bad_video(make_video, damaged_video):
     assert torch.equal(labels, torch.tensor([1, 1]))
     with pytest.raises(VideoError):
         list(source.loader("train", 2))
+
+
+def test_a_split_without_videos_is_named():
+    source = ListedClips({"train": Listing([], ["wave"])})
+    with pytest.raises(DatasetError, match="own files: expected videos in the split train, found none"):
+        source.listing("train")
