@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -114,6 +115,36 @@ class OffloadedModel(nn.Module):
         """
         answer: Tensor = self.server_half(cast_feature(self.codec.decode(code, feature_size), self.backbone))
         return answer
+
+    def ask(
+        self, code: Code, asked: Sequence[Sequence[str]], feature_size: tuple[int, int, int] | None = None
+    ) -> list[list[str]]:
+        """Answers to late questions: those that nobody knew when the codes were made.
+
+        The server half runs once for each clip, however many questions there are.
+
+        Args:
+            code: What `encode` returned.
+            asked: The questions about each clip of the batch.
+            feature_size: As for `answer`.
+
+        Raises:
+            ValueError: The backbone answers no questions, or as its own `ask` and `answer` say.
+
+        Example:
+            >>> model.ask(model.encode(clip), [["what is red", "how many digits are there"]])
+            ... # doctest: +SKIP
+            [['seven', 'two']]
+        """
+        ask = getattr(self.backbone, "ask", None)
+        if ask is None:
+            raise ValueError(
+                "expected a backbone that answers questions, such as VideoQuestionModel, found "
+                f"{self.backbone!r}"
+            )
+        with torch.no_grad():
+            answers: list[list[str]] = ask(self.answer(code, feature_size), asked)
+        return answers
 
     def forward(self, clip: Tensor) -> Float[Tensor, "batch ..."]:
         """The answer to a batch of clips, RGB in [0, 1]: `answer(encode(clip))`.
