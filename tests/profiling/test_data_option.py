@@ -62,7 +62,7 @@ def test_data_that_the_commands_cannot_use_are_refused_with_the_cure(
         (("measure", "--family", own_family), "name them by --data, such as --data folders:clips/"),
         (
             ("measure", "--family", own_family, "--data", "folder:clips"),
-            "known by a short name: digits, folders",
+            "known by a short name: digits, scenes, folders",
         ),
         (("measure", "--family", own_family, "--data", "digits"), "build the backbone with num_classes=240"),
         (("inspect", own_family, "--data", "digits"), "--video, --data and --out need --codes"),
