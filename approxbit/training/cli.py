@@ -183,7 +183,11 @@ def _silence_advice() -> None:
     for advice in _ADVICE:
         warnings.filterwarnings("ignore", message=advice)
     logger = logging.getLogger("lightning.pytorch.utilities.rank_zero")
-    logger.addFilter(lambda record: not _ADVERTISEMENT.match(record.getMessage()))
+    logger.addFilter(_is_no_advertisement)  # once, however many codecs a recipe trains
+
+
+def _is_no_advertisement(record: logging.LogRecord) -> bool:
+    return not _ADVERTISEMENT.match(record.getMessage())
 
 
 def _compute_features(module: CodecModule, data: ClipData) -> FeatureData:

@@ -96,9 +96,18 @@ class QuestionModule(L.LightningModule):
         if view == "script":
             number = sum(self.classes.values()) + sum(self.values.values())
             self.script = nn.Sequential(nn.Linear(number, width), nn.GELU(), nn.Linear(width, width))
+        self._freeze_idle()
         self.task = QuestionAnswering()
         self._answers: dict[str, list[tuple[str, Target]]] = {}
         self._hits: dict[str, list[Tensor]] = {}
+
+    def _freeze_idle(self) -> None:
+        """Whatever gets no gradient: processes that train together would wait for it."""
+        if not self.train_tower:
+            for part in (self.backbone.embedding, self.backbone.layers, self.backbone.norm):
+                part.requires_grad_(False)
+        self.dense.requires_grad_(self.train_tower and self.dense_weight > 0)
+        self.backbone.head.requires_grad_(self.question_weight > 0)
 
     def setup(self, stage: str) -> None:
         """Take over the task of the data, and give it the shape of the model's clips."""
@@ -184,8 +193,13 @@ class QuestionModule(L.LightningModule):
         questions = head.to_tensor([[text for text, _ in each] for each in targets.asked]).to(tokens.device)
         logits = self.backbone.answer_logits(tokens, questions)[questions[..., 0] > 0]
         numbers = {answer: number for number, answer in enumerate(head.answers)}
-        right = [numbers[target.answer] for each in targets.asked for _, target in each]
-        return logits, torch.tensor(right, device=logits.device)
+        answers = [target.answer for each in targets.asked for _, target in each]
+        if unknown := sorted(set(answers) - set(numbers)):
+            raise ValueError(
+                f"expected answers that the model can give, found {unknown[0]!r} and {len(unknown) - 1} "
+                "others: build it with all answers of the data (in a recipe, arguments: {answers: [...]})"
+            )
+        return logits, torch.tensor([numbers[answer] for answer in answers], device=logits.device)
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Remember answers and readings of one batch."""
@@ -235,23 +249,19 @@ class QuestionModule(L.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Log the figures."""
         for name, value in self.collect().items():
-            self.log(f"validation/{name}", value, prog_bar=name in ("macro", "dense_value"))
+            self.log(f"validation/{name}", value, prog_bar=name in ("macro", "dense_value"), sync_dist=True)
 
     def on_test_epoch_end(self) -> None:
         """Log the figures."""
         for name, value in self.collect().items():
-            self.log(f"test/{name}", value)
+            self.log(f"test/{name}", value, sync_dist=True)
 
     def configure_optimizers(self) -> Any:
         """AdamW with a warm-up and a cosine over the whole training."""
-        tower = () if self.train_tower else ("backbone.embedding.", "backbone.layers.", "backbone.norm.")
-        idle = tower + (() if self.question_weight > 0 else ("backbone.head.",))
-        learned = [
-            (name, each) for name, each in self.named_parameters() if not name.startswith(idle or ("\0",))
-        ]
+        learned = [each for each in self.parameters() if each.requires_grad]
         groups = [
-            {"params": [each for _, each in learned if each.ndim > 1], "weight_decay": self.weight_decay},
-            {"params": [each for _, each in learned if each.ndim <= 1], "weight_decay": 0.0},
+            {"params": [each for each in learned if each.ndim > 1], "weight_decay": self.weight_decay},
+            {"params": [each for each in learned if each.ndim <= 1], "weight_decay": 0.0},
         ]
         optimizer = torch.optim.AdamW(groups, lr=self.learning_rate, betas=(0.9, 0.98))
         schedule = warmup_cosine(int(self.trainer.estimated_stepping_batches), self.warmup)

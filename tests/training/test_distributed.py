@@ -103,3 +103,13 @@ def test_a_backbone_is_trained_by_two_processes_and_written_by_one(tmp_path: Pat
     checkpoints = train("recipes/digits/movinet_backbone.yaml", tmp_path, cache)
     assert changed(checkpoints) == {f"digits-movinet/backbone.{end}" for end in ("json", "safetensors")}
     read_states(tmp_path / "run")
+
+
+@pytest.mark.parametrize("recipe", ["tower", "questions"])
+def test_a_model_that_answers_questions_is_trained_by_two_processes(
+    recipe: str, tmp_path: Path, cache: Path
+) -> None:
+    small = "--data.init_args.batch_size=16"
+    checkpoints = train(f"recipes/scenes/{recipe}.yaml", tmp_path, cache, small)
+    read_states(tmp_path / "run")
+    assert changed(checkpoints) == {"scenes-vit/backbone.json", "scenes-vit/backbone.safetensors"}

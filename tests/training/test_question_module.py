@@ -90,6 +90,25 @@ def test_slices_of_time_are_learned_from_by_themselves() -> None:
     assert found == expected
 
 
+@pytest.mark.parametrize(
+    "phase",
+    [{}, {"question_weight": 0.0}, {"train_tower": False}, {"dense_weight": 0.0}, {"view": "script"}],
+    ids=str,
+)
+def test_what_learns_gets_a_gradient_and_all_else_is_frozen(phase: dict[str, Any]) -> None:
+    learner = module(**phase)
+    learner.compute_terms(batch())["loss"].backward()
+    for name, parameter in learner.named_parameters():
+        assert (parameter.grad is not None) == parameter.requires_grad, name
+
+
+def test_an_answer_that_the_model_cannot_give_is_named() -> None:
+    clips, targets = batch()
+    targets.asked[0][0] = ("what is there", Target("eleven", "what"))
+    with pytest.raises(ValueError, match="answers that the model can give, found 'eleven' and 0 others"):
+        module().compute_terms((clips, targets))
+
+
 def test_a_tower_that_does_not_learn_gets_no_gradient() -> None:
     learner = module(train_tower=False)
     learner.compute_terms(batch())["loss"].backward()
