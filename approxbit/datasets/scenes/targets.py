@@ -103,8 +103,11 @@ class _Numbered(Dataset[tuple[Tensor, list[Asked], int]]):
 class DenseSceneClips(SceneClips):
     """As `SceneClips`, with dense targets: a batch is `(clips, QuestionTargets)`.
 
-    Patches are of 2 frames and 8 x 8 pixels.
+    Patches are of 2 frames and 8 x 8 pixels. Cards know it as `scenes`: these are the same clips.
     """
+
+    origin = "scenes"
+    local = ("cache", "per_family")
 
     def clips(self, split: str, training: bool = False) -> Any:
         """The scenes of a split, their questions and their numbers."""
