@@ -8,6 +8,7 @@ question in words -> word tokens -> [attention among words, over visual tokens, 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from math import prod
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from approxbit.backbones.video_vit import Attention, Tokens, VideoViT, initialise, mlp
 
 MAX_WORDS = 20
+Words = Float[Tensor, "batch word channel"]
 
 
 class QuestionLayer(nn.Module):
@@ -28,21 +30,17 @@ class QuestionLayer(nn.Module):
         self.visual_norm, self.visual = nn.LayerNorm(width), Attention(width, num_heads)
         self.mlp_norm, self.mlp = nn.LayerNorm(width), mlp(width)
 
-    def forward(self, words: Tensor, mask: Tensor, visual: Tokens) -> Tensor:
+    def forward(self, words: Words, together: Tensor, visual: Tokens) -> Words:
         """The next layer's words.
 
         Args:
-            words: `[batch, question, word, width]`.
-            mask: True for words, false for what fills up, `[batch, question, word]`.
+            words: Of all questions about a clip, `[batch, word, width]`.
+            together: True for two words of one question, `[batch, word, word]`.
             visual: `[batch, token, width]`.
         """
-        batch, questions, length, width = words.shape
-        flat = words.flatten(0, 1)
-        flat = flat + self.words(self.word_norm(flat), mask=mask.flatten(0, 1)[:, None, None, :])
-        asked = flat.reshape(batch, questions * length, width)
-        asked = asked + self.visual(self.visual_norm(asked), visual)
-        asked = asked + self.mlp(self.mlp_norm(asked))
-        answered: Tensor = asked.reshape(batch, questions, length, width)
+        words = words + self.words(self.word_norm(words), mask=together[:, None])
+        words = words + self.visual(self.visual_norm(words), visual)
+        answered: Words = words + self.mlp(self.mlp_norm(words))
         return answered
 
 
@@ -53,7 +51,9 @@ class QuestionHead(nn.Module):
         words: The words of questions; any other counts as unknown.
         answers: What may be answered.
         visual_width: Channels of a visual token.
-        num_visual: Visual tokens of a clip; each gets a learned place.
+        grid: Visual tokens of a clip in time, height and width.
+        merge: So many tokens in height and in width become one, with a learned place: what is asked then
+            looks at fewer.
         width: Channels of a word, a multiple of `num_heads`.
         num_layers: Layers.
         num_heads: Heads of attention.
@@ -64,16 +64,20 @@ class QuestionHead(nn.Module):
         words: Sequence[str],
         answers: Sequence[str],
         visual_width: int,
-        num_visual: int,
+        grid: tuple[int, int, int],
         width: int = 128,
         num_layers: int = 4,
         num_heads: int = 4,
+        merge: int = 1,
     ) -> None:
         super().__init__()
+        if grid[1] % merge or grid[2] % merge:
+            raise ValueError(f"expected a grid of whole squares of {merge} x {merge} tokens, found {grid}")
+        self.grid, self.merge = grid, merge
         self.words = {word: number for number, word in enumerate(words, start=2)}  # 0 fills up, 1 is unknown
         self.answers = tuple(answers)
-        self.visual = nn.Linear(visual_width, width)
-        self.visual_place = nn.Parameter(0.02 * torch.randn(1, num_visual, width))
+        self.visual = nn.Linear(merge**2 * visual_width, width)
+        self.visual_place = nn.Parameter(0.02 * torch.randn(1, prod(grid) // merge**2, width))
         self.visual_norm = nn.LayerNorm(width)
         self.embedding = nn.Embedding(len(self.words) + 2, width)
         self.place = nn.Parameter(0.02 * torch.randn(1, 1, MAX_WORDS, width))
@@ -112,16 +116,43 @@ class QuestionHead(nn.Module):
         self, visual: Tokens, questions: Int64[Tensor, "batch question word"]
     ) -> Float[Tensor, "batch question answer"]:
         """Logits of all answers to each question; those of questions of zeros mean nothing."""
-        context = self.visual_norm(self.visual(visual) + self.visual_place)
-        mask = questions > 0
-        mask[..., 0] = True  # attention to nothing at all would be not a number
-        words = self.embedding(questions) + self.place[:, :, : questions.shape[2]]
+        context = self.visual_norm(self.visual(self._merged(visual)) + self.visual_place)
+        numbers, places, belongs = _pack(questions)
+        words = self.embedding(numbers) + self.place[0, 0, places]
+        # What fills up looks at what fills up: attention to nothing at all would be not a number.
+        question_of = belongs.byte().argmax(dim=1).masked_fill(~belongs.any(dim=1), -1)
+        together = question_of[:, :, None] == question_of[:, None, :]
         for layer in self.layers:
-            words = layer(words, mask, context)
-        share = mask.to(words.dtype).unsqueeze(-1)
-        mean = (self.norm(words) * share).sum(dim=2) / share.sum(dim=2)
+            words = layer(words, together, context)
+        share = belongs.to(words.dtype)
+        mean = share @ self.norm(words) / share.sum(dim=2, keepdim=True).clamp(min=1)
         logits: Tensor = self.classifier(mean)
         return logits
+
+    def _merged(self, visual: Tokens) -> Float[Tensor, "batch square channels"]:
+        """Squares of tokens as one, their channels behind one another."""
+        time, height, width = self.grid
+        squares = visual.reshape(
+            -1, time, height // self.merge, self.merge, width // self.merge, self.merge, visual.shape[-1]
+        )
+        merged: Tensor = squares.transpose(3, 4).reshape(len(visual), -1, self.merge**2 * visual.shape[-1])
+        return merged
+
+
+def _pack(questions: Int64[Tensor, "batch question word"]) -> tuple[Tensor, Tensor, Tensor]:
+    """All words about a clip in one row, since questions filled up to the longest are half empty.
+
+    Returns:
+        Numbers of the words `[batch, word]`, 0 where a row is filled up; their places in their questions; and
+        which of them belong to each question, `[batch, question, word]`.
+    """
+    is_word = questions.flatten(1) > 0
+    longest = max(1, int(is_word.sum(dim=1).max()))
+    order = (~is_word).to(torch.int8).argsort(dim=1, stable=True)[:, :longest]
+    _, num_questions, length = questions.shape
+    is_kept = is_word.gather(1, order)
+    belongs = torch.arange(num_questions, device=order.device)[:, None] == (order // length)[:, None]
+    return questions.flatten(1).gather(1, order), order % length, belongs & is_kept[:, None]
 
 
 class VideoQuestionModel(VideoViT):
@@ -135,6 +166,7 @@ class VideoQuestionModel(VideoViT):
         answers: What may be answered.
         head_width: Channels of the head.
         head_layers: Layers of the head.
+        head_merge: How many tokens become one for the head, in height and in width.
         **tower: As for `VideoViT`.
     """
 
@@ -144,11 +176,12 @@ class VideoQuestionModel(VideoViT):
         answers: Sequence[str] = ("yes", "no"),
         head_width: int = 128,
         head_layers: int = 4,
+        head_merge: int = 1,
         **tower: Any,
     ) -> None:
         super().__init__(**tower)
         self.head = QuestionHead(
-            words, answers, self.width, self.num_visual_tokens(), head_width, head_layers
+            words, answers, self.width, self.grid, head_width, head_layers, merge=head_merge
         )
 
     def answer_logits(

@@ -182,6 +182,13 @@ class VideoViT(Backbone):
         """`L1` after the first layer to the last but one."""
         return tuple(f"L{number}" for number in range(1, len(self.layers)))
 
+    def silence_layers(self, first: int) -> None:
+        """Let layers from an index on change nothing until they have learned something."""
+        for layer in self.layers[first:]:
+            for part in (layer.attention.output, layer.mlp[-1]):
+                nn.init.zeros_(part.weight)
+                nn.init.zeros_(part.bias)
+
     def num_visual_tokens(self) -> int:
         """Tokens of a clip."""
         return prod(self.grid)

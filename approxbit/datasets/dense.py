@@ -35,7 +35,9 @@ class QuestionTargets(NamedTuple):
     Attributes:
         asked: Questions about each clip, each with its answer.
         dense: What its patches show, None where nobody knows.
+        numbers: Which clips of their split these are, where it holds the same ones each time.
     """
 
     asked: list[list[tuple[str, Target]]]
     dense: DenseTargets | None = None
+    numbers: list[int] | None = None

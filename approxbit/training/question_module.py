@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import lightning as L
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from approxbit import zoo
+from approxbit.backbones.feature import Feature
 from approxbit.backbones.question_head import VideoQuestionModel
 from approxbit.datasets.dense import DenseTargets, QuestionTargets
 from approxbit.tasks import QuestionAnswering, Target
@@ -22,10 +23,13 @@ from approxbit.training.schedule import warmup_cosine
 
 Batch = tuple[Float[Tensor, "batch 3 time height width"], QuestionTargets]
 
-WHOLE_VIEW = "whole"
-VIEWS = (WHOLE_VIEW, "one_frame", "shuffled", "nothing", "script")
+WHOLE_VIEW, SCRIPT_VIEW = "whole", "script"
+VIEWS = (WHOLE_VIEW, "one_frame", "shuffled", "nothing", SCRIPT_VIEW)
 """What the model sees of a clip: all of it; its middle frame all the time; its frames in random order; grey;
-or, in the place of the tower's tokens, the dense targets themselves, which bounds what a tower can give."""
+or, in the place of what the frozen part of the tower gives, the dense targets themselves, which bounds what a
+tower can give."""
+INPUT, HEAD = "input", "head"
+HEAD_ARGUMENTS = ("words", "answers", "head_width", "head_layers", "head_merge")
 
 
 class QuestionModule(L.LightningModule):
@@ -33,12 +37,15 @@ class QuestionModule(L.LightningModule):
 
     Args:
         backbone: A builder, or a family to go on from.
-        arguments: Of a builder: words, answers and sizes.
+        arguments: Of a builder: words, answers and sizes. Beside a family, what shall differ from it: a head
+            for other words or answers, or of another size, starts anew, and more layers (`num_layers`) than
+            the family has change nothing at first.
         classes: Names and numbers of classes of the dense targets.
         values: Names and numbers of the values of the dense targets.
         dense_weight: Of the loss on dense targets; 0 leaves it out.
         question_weight: Of the loss on questions; 0 leaves it out.
-        train_tower: Let the tower learn; else it stays as it is.
+        train_from: What learns: all from the `input` on, or from an offload point on, or the `head` alone.
+            What comes before stays as it is, and is computed once for each clip if the data number them.
         num_slices: Train on so many slices of time of each clip, drawn for each batch: a batch of many clips
             has more to teach than one of few clips whole. None for all of them, which questions need.
         learning_rate: Peak rate of AdamW.
@@ -58,7 +65,7 @@ class QuestionModule(L.LightningModule):
         values: Mapping[str, int] | None = None,
         dense_weight: float = 1.0,
         question_weight: float = 1.0,
-        train_tower: bool = True,
+        train_from: str = INPUT,
         learning_rate: float = 1e-3,
         weight_decay: float = 0.05,
         warmup: float = 0.05,
@@ -69,44 +76,69 @@ class QuestionModule(L.LightningModule):
         self.save_hyperparameters()
         if view not in VIEWS:
             raise ValueError(f"expected a view of {', '.join(VIEWS)}, found {view!r}")
-        if not (dense_weight > 0 and train_tower) and not question_weight > 0:
+        if not (dense_weight > 0 and train_from != HEAD) and not question_weight > 0:
             raise ValueError("expected a tower to train on dense targets, or a question_weight above 0")
-        if num_slices is not None and (question_weight > 0 or view != WHOLE_VIEW):
-            raise ValueError("expected num_slices for dense targets of whole clips, without questions")
-        self.builder, self.arguments = backbone, dict(arguments or {})
-        if zoo.is_builder(backbone):
-            built = zoo.build_backbone(backbone, self.arguments)
-        else:
-            built = zoo.load_backbone(backbone)
-            card = zoo.card(backbone)
-            assert isinstance(card, zoo.BackboneCard)
-            self.builder, self.arguments = card.builder, dict(card.arguments)
-        if not isinstance(built, VideoQuestionModel):
-            raise ValueError(f"expected a model that answers questions, found {type(built).__name__}")
+        if num_slices is not None and (question_weight > 0 or view != WHOLE_VIEW or train_from != INPUT):
+            raise ValueError(
+                "expected num_slices for dense targets of whole clips and a tower that learns from its input"
+            )
+        built = self._build(backbone, dict(arguments or {}))
+        if train_from not in (INPUT, HEAD):
+            built.check_point(train_from)
         self.backbone = built.requires_grad_(True).train()
         self.classes, self.values = dict(classes or {}), dict(values or {})
         self.dense_weight, self.question_weight = dense_weight, question_weight
-        self.train_tower = train_tower and view != "script"
+        self.train_from = train_from
+        self.reads_pixels = view != SCRIPT_VIEW
         self.learning_rate, self.weight_decay, self.warmup = learning_rate, weight_decay, warmup
         self.view, self.num_slices = view, num_slices
         width = built.width
         self.dense = nn.ModuleDict(
             {name: nn.Linear(width, number) for name, number in {**self.classes, **self.values}.items()}
         )
-        if view == "script":
+        if view == SCRIPT_VIEW:
             number = sum(self.classes.values()) + sum(self.values.values())
             self.script = nn.Sequential(nn.Linear(number, width), nn.GELU(), nn.Linear(width, width))
         self._freeze_idle()
         self.task = QuestionAnswering()
         self._answers: dict[str, list[tuple[str, Target]]] = {}
         self._hits: dict[str, list[Tensor]] = {}
+        self._kept: dict[int, Float[Tensor, "token channel"]] = {}
+
+    def _build(self, backbone: str, arguments: dict[str, Any]) -> VideoQuestionModel:
+        if zoo.is_builder(backbone):
+            self.builder, self.arguments = backbone, arguments
+            return _require_questions(zoo.build_backbone(backbone, arguments))
+        card, family = zoo.card(backbone), _require_questions(zoo.load_backbone(backbone))
+        assert isinstance(card, zoo.BackboneCard)
+        self.builder, self.arguments = card.builder, {**card.arguments, **arguments}
+        if not arguments:
+            return family
+        built = _require_questions(zoo.build_backbone(self.builder, self.arguments))
+        has_new_head = any(name in HEAD_ARGUMENTS for name in arguments)
+        known = {
+            name: value
+            for name, value in family.state_dict().items()
+            if not (has_new_head and name.startswith("head."))
+        }
+        built.load_state_dict({**built.state_dict(), **known})
+        built.silence_layers(len(family.layers))
+        return built
+
+    @property
+    def learns_dense(self) -> bool:
+        """Whether dense targets teach the tower anything."""
+        return self.dense_weight > 0 and self.train_from != HEAD and self.reads_pixels
 
     def _freeze_idle(self) -> None:
         """Whatever gets no gradient: processes that train together would wait for it."""
-        if not self.train_tower:
-            for part in (self.backbone.embedding, self.backbone.layers, self.backbone.norm):
+        tower = (self.backbone.embedding, self.backbone.layers, self.backbone.norm)
+        if self.train_from != INPUT or not self.reads_pixels:
+            for part in tower:
                 part.requires_grad_(False)
-        self.dense.requires_grad_(self.train_tower and self.dense_weight > 0)
+        if self.train_from not in (INPUT, HEAD):
+            self.backbone.server_half(self.train_from).requires_grad_(True)
+        self.dense.requires_grad_(self.learns_dense)
         self.backbone.head.requires_grad_(self.question_weight > 0)
 
     def setup(self, stage: str) -> None:
@@ -123,13 +155,40 @@ class QuestionModule(L.LightningModule):
     def visual(self, batch: Batch) -> Float[Tensor, "batch token channel"]:
         """Tokens of what the model sees of the clips."""
         clips, targets = batch
-        if self.view == "script":
-            tokens: Tensor = self.script(_as_numbers(targets.dense, self.classes))
-            return tokens
-        shown = clips[:1] if self.view == "nothing" else clips  # all grey clips are one
-        with torch.set_grad_enabled(self.train_tower and torch.is_grad_enabled()):
+        if not self.reads_pixels:
+            return self._finish(self.script(_as_numbers(targets.dense, self.classes)))
+        if self.train_from == INPUT:
+            shown = clips[:1] if self.view == "nothing" else clips  # all grey clips are one
             seen: Tensor = self.backbone(self.backbone.normalise(self._seen(shown)))
-        return seen.expand(len(clips), -1, -1)
+            return seen.expand(len(clips), -1, -1)
+        return self._finish(self._frozen(clips, targets.numbers if self.training else None))
+
+    def _frozen(self, clips: Tensor, numbers: Sequence[int] | None) -> Float[Tensor, "batch token channel"]:
+        """What the part of the tower gives that does not learn; once for each number of a clip."""
+        if numbers is None or self.view == "shuffled":
+            return self._start(clips)
+        if missing := [place for place, number in enumerate(numbers) if number not in self._kept]:
+            for place, tokens in zip(missing, self._start(clips[missing]), strict=True):
+                self._kept[numbers[place]] = tokens.half()
+        return torch.stack([self._kept[number] for number in numbers]).to(clips.dtype)
+
+    @torch.no_grad()
+    def _start(self, clips: Tensor) -> Float[Tensor, "batch token channel"]:
+        shown = clips[:1] if self.view == "nothing" else clips
+        seen = self.backbone.normalise(self._seen(shown))
+        if self.train_from == HEAD:
+            tokens: Tensor = self.backbone(seen)
+        else:
+            tokens = self.backbone.edge_half(self.train_from)(seen).grid.flatten(2).transpose(1, 2)
+        return tokens.expand(len(clips), -1, -1)
+
+    def _finish(self, tokens: Float[Tensor, "batch token channel"]) -> Float[Tensor, "batch token channel"]:
+        """What the part of the tower makes of them that learns."""
+        if self.train_from in (INPUT, HEAD):
+            return tokens
+        grid = tokens.transpose(1, 2).unflatten(2, self.backbone.grid)
+        finished: Tensor = self.backbone.server_half(self.train_from)(Feature(grid, tokens[:, :0]))
+        return finished
 
     def _seen(self, clips: Tensor) -> Tensor:
         num_frames = clips.shape[2]
@@ -153,7 +212,7 @@ class QuestionModule(L.LightningModule):
         tokens, targets = self.visual(batch), batch[1]
         terms: dict[str, Tensor] = {}
         loss = tokens.new_zeros(())
-        if self.dense_weight > 0 and self.train_tower and targets.dense is not None:
+        if self.learns_dense and targets.dense is not None:
             terms["dense"] = self._dense_loss(tokens, targets.dense)
             loss = loss + self.dense_weight * terms["dense"]
         if self.question_weight > 0:
@@ -217,7 +276,7 @@ class QuestionModule(L.LightningModule):
             for answers, asked in zip(found, targets.asked, strict=True):
                 for answer, (_, target) in zip(answers, asked, strict=True):
                     self._answers.setdefault(target.question_type, []).append((answer, target))
-        if targets.dense is not None and self.view != "script":
+        if targets.dense is not None and self.reads_pixels:
             for name in self.classes:
                 right = targets.dense.classes[name]
                 guess = self.dense[name](tokens).argmax(dim=-1)
@@ -269,6 +328,12 @@ class QuestionModule(L.LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": LambdaLR(optimizer, schedule), "interval": "step"},
         }
+
+
+def _require_questions(model: nn.Module) -> VideoQuestionModel:
+    if not isinstance(model, VideoQuestionModel):
+        raise ValueError(f"expected a model that answers questions, found {type(model).__name__}")
+    return model
 
 
 def _as_numbers(

@@ -1,7 +1,7 @@
 """How much of Scenes can be answered without seeing it, by seeing less of it, and by reading its script.
 
     python benchmarks/experiments/scenes_controls.py                       # guesses, a minute
-    python benchmarks/experiments/scenes_controls.py --views script --steps 1200
+    python benchmarks/experiments/scenes_controls.py --views script one_frame
 
 Guesses need no training: the most frequent answer of a family, and that to the exact words of a question, as
 in training. A view is trained with the model and the budget of `recipes/scenes/questions.yaml`: `nothing`
@@ -25,7 +25,8 @@ from approxbit.datasets.scenes.questions import FAMILIES, Question, draw_questio
 from approxbit.datasets.scenes.script import Script
 from approxbit.datasets.scenes.staging import draw_script
 from approxbit.datasets.scenes.targets import DenseSceneClips
-from approxbit.training import ClipData, QuestionModule
+from approxbit.training import ClipData, KeepLast, QuestionModule
+from approxbit.training.checkpoints import last_checkpoint
 from approxbit.training.question_module import VIEWS
 
 RECIPES = Path(__file__).parents[2] / "recipes" / "scenes"
@@ -57,27 +58,30 @@ def ask(split: str, num_scenes: int) -> Iterable[tuple[Script, Question]]:
             yield script, question
 
 
-def learn(view: str, steps: int, num_validation: int) -> Answered:
-    """The answers to questions of validation of a model that was trained on one view."""
-    tower, recipe = (
-        yaml.safe_load((RECIPES / f"{name}.yaml").read_text()) for name in ("tower", "questions")
-    )
+def learn(view: str, steps: int | None, num_validation: int) -> Answered:
+    """The answers to questions of validation of a model that was trained on one view.
+
+    A training that was interrupted goes on from `runs/scenes/controls/<view>`.
+    """
+    recipe = yaml.safe_load((RECIPES / "questions.yaml").read_text())
+    torch.set_num_threads(recipe["threads"])
     L.seed_everything(recipe["seed_everything"])
-    model, data = recipe["model"]["init_args"], recipe["data"]["init_args"]
-    model |= {name: tower["model"]["init_args"][name] for name in ("backbone", "arguments")}  # from scratch
-    learner = QuestionModule(**{**model, "view": view, "dense_weight": 0.0 if view == "script" else 1.0})
+    learner = QuestionModule(**{**recipe["model"]["init_args"], "view": view})
+    data, settings = recipe["data"]["init_args"], recipe["trainer"]
     source = DenseSceneClips(**{**data["source"]["init_args"], "num_validation": num_validation})
     batches = ClipData(source, data["batch_size"], data["evaluation_batch_size"])
-    clip_norm = recipe["trainer"]["gradient_clip_val"]
+    root = Path("runs/scenes/controls") / view
     trainer = L.Trainer(
         accelerator="cpu",
-        max_steps=steps,
-        logger=False,
-        enable_checkpointing=False,
-        gradient_clip_val=clip_norm,
-        limit_val_batches=0,
+        max_steps=steps or settings["max_steps"],
+        default_root_dir=root,
+        gradient_clip_val=settings["gradient_clip_val"],
+        val_check_interval=settings["val_check_interval"],
+        limit_val_batches=settings["limit_val_batches"],
+        callbacks=[KeepLast(every_n_steps=50)],
     )
-    trainer.fit(learner, datamodule=batches)
+    last = last_checkpoint(root)
+    trainer.fit(learner, datamodule=batches, ckpt_path=str(last) if last.exists() else None)
     learner.eval()
     answered: Answered = []
     counts = [len(draw_script("validation", index).actors) for index in range(num_validation)]
@@ -121,7 +125,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--views", nargs="*", default=[], choices=VIEWS)
-    parser.add_argument("--steps", type=int, default=1200, help="of training of each view")
+    parser.add_argument("--steps", type=int, help="of training; by default those of the recipe")
     parser.add_argument("--train", type=int, default=4000, help="scenes that guesses learn from")
     parser.add_argument("--validation", type=int, default=600, help="scenes that are asked about")
     options = parser.parse_args()

@@ -71,3 +71,14 @@ def test_what_does_not_fit_is_refused(model: VideoViT) -> None:
         model(torch.rand(1, 3, 6, 16, 24))
     with pytest.raises(ValueError, match="L1, L2, L3, found 'L4'"):
         model.edge_half("L4")
+
+
+@torch.no_grad()
+def test_layers_that_are_silent_change_nothing() -> None:
+    torch.manual_seed(0)
+    model = VideoViT((3, 2, 16, 16), width=16, num_layers=3, num_local=1, num_heads=2).eval()
+    clip = torch.randn(2, 3, 2, 16, 16)
+    before = model.norm(model.layers[0](model.embedding(clip)))
+    assert not torch.equal(model(clip), before)
+    model.silence_layers(1)
+    assert torch.equal(model(clip), before)

@@ -92,7 +92,15 @@ def test_slices_of_time_are_learned_from_by_themselves() -> None:
 
 @pytest.mark.parametrize(
     "phase",
-    [{}, {"question_weight": 0.0}, {"train_tower": False}, {"dense_weight": 0.0}, {"view": "script"}],
+    [
+        {},
+        {"question_weight": 0.0},
+        {"train_from": "head"},
+        {"train_from": "L1"},
+        {"dense_weight": 0.0},
+        {"view": "script"},
+        {"view": "script", "train_from": "L1"},
+    ],
     ids=str,
 )
 def test_what_learns_gets_a_gradient_and_all_else_is_frozen(phase: dict[str, Any]) -> None:
@@ -110,7 +118,7 @@ def test_an_answer_that_the_model_cannot_give_is_named() -> None:
 
 
 def test_a_tower_that_does_not_learn_gets_no_gradient() -> None:
-    learner = module(train_tower=False)
+    learner = module(train_from="head")
     learner.compute_terms(batch())["loss"].backward()
     assert all(parameter.grad is None for parameter in learner.backbone.layers.parameters())
     assert learner.backbone.head.classifier.weight.grad is not None
@@ -156,12 +164,53 @@ def test_figures_are_of_every_family_and_their_mean() -> None:
     assert learner.collect() == {}
 
 
+def test_a_family_goes_on_with_more_layers_or_another_head(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = {**TINY, "clip_shape": [3, 2, 32, 32]}
+    torch.manual_seed(0)
+    zoo.save_backbone(
+        tmp_path / "seen",
+        zoo.build_backbone("video_questions", small),
+        builder="video_questions",
+        arguments=small,
+        task=QuestionAnswering(),
+        provenance=zoo.Provenance(recipe="none", command="none"),
+    )
+    monkeypatch.setenv("APPROXBIT_CHECKPOINTS", str(tmp_path))
+    clips, targets = torch.rand(2, 3, 2, 32, 32), batch()[1]
+    same, more, other = (
+        QuestionModule("seen", arguments).eval()
+        for arguments in (None, {"num_layers": 4}, {"words": ["is"], "head_merge": 2})
+    )
+    seen = same.visual((clips, targets))
+    assert torch.equal(more.visual((clips, targets)), seen)
+    assert torch.equal(other.visual((clips, targets)), seen)
+    assert more.arguments == {**small, "num_layers": 4}
+    asked = more.backbone.head.to_tensor([["what is there"]] * 2)
+    assert torch.equal(more.backbone.answer_logits(seen, asked), same.backbone.answer_logits(seen, asked))
+    assert list(other.backbone.head.words) == ["is"]
+
+
+def test_what_a_frozen_part_gives_is_computed_once_for_each_clip() -> None:
+    learner = module(train_from="L1")
+    clips, targets = batch()
+    known = targets._replace(numbers=[7, 3])
+    first = learner.compute_terms((clips, known))["loss"]
+    torch.testing.assert_close(first, learner.compute_terms((clips, targets))["loss"], rtol=1e-3, atol=1e-3)
+    again = learner.compute_terms((torch.zeros_like(clips), known))["loss"]
+    assert torch.equal(again, first)
+    other = learner.compute_terms((torch.zeros_like(clips), targets._replace(numbers=[3, 8])))["loss"]
+    assert not torch.equal(other, first)
+    assert not torch.equal(learner.eval().visual((clips, known)), learner.visual((1 - clips, known)))
+
+
 def test_what_cannot_learn_is_refused() -> None:
     with pytest.raises(ValueError, match=r"expected a view of whole, one_frame.*found 'half'"):
         module(view="half")
     with pytest.raises(ValueError, match="expected a tower to train on dense targets, or a question_weight"):
-        module(dense_weight=1.0, question_weight=0.0, train_tower=False)
-    with pytest.raises(ValueError, match="expected num_slices for dense targets of whole clips"):
+        module(dense_weight=1.0, question_weight=0.0, train_from="head")
+    with pytest.raises(ValueError, match="expected num_slices for dense targets of whole clips and a tower"):
         module(num_slices=1)
     with pytest.raises(ValueError, match="expected a model that answers questions, found MoViNet"):
         QuestionModule("movinet_small", {"num_classes": 3, "clip_shape": [3, 4, 32, 32]})

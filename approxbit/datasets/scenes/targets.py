@@ -126,7 +126,8 @@ class DenseSceneClips(SceneClips):
         def collate(samples: Any) -> tuple[Tensor, QuestionTargets]:
             frames, asked, indices = zip(*samples, strict=True)
             clips, _ = SceneClips.to_batch(self, list(zip(frames, asked, strict=True)))
-            return clips, QuestionTargets(list(asked), dense_targets(scenes, torch.tensor(indices)))
+            dense = dense_targets(scenes, torch.tensor(indices))
+            return clips, QuestionTargets(list(asked), dense, list(indices))
 
         loader.collate_fn = collate
         return loader
