@@ -184,10 +184,10 @@ class VideoViT(Backbone):
 
     def silence_layers(self, first: int) -> None:
         """Let layers from an index on change nothing until they have learned something."""
-        for layer in self.layers[first:]:
-            for part in (layer.attention.output, layer.mlp[-1]):
-                nn.init.zeros_(part.weight)
-                nn.init.zeros_(part.bias)
+        for layer in list(self.layers)[first:]:
+            assert isinstance(layer, Layer)
+            for parameter in (*layer.attention.output.parameters(), *layer.mlp[-1].parameters()):
+                nn.init.zeros_(parameter)
 
     def num_visual_tokens(self) -> int:
         """Tokens of a clip."""

@@ -7,7 +7,7 @@ from typing import Protocol
 import torch
 
 from approxbit.datasets.source import ClipShape, ClipSource, Source
-from approxbit.tasks import Classification, Task, match_tasks, require_classification
+from approxbit.tasks import QuestionAnswering, Task, match_tasks, require_classification
 
 _SLACK = 1e-3  # of an interpolation that overshoots
 
@@ -21,9 +21,7 @@ class TakesClips(Protocol):
     std: tuple[float, float, float]
 
 
-def match_source(
-    source: Source, split: str, task: Task, backbone: TakesClips
-) -> tuple[Source, Classification]:
+def match_source(source: Source, split: str, task: Task, backbone: TakesClips) -> tuple[Source, Task]:
     """Clips for a backbone, of its shape wherever none was asked for, and what an answer to them means.
 
     Args:
@@ -33,14 +31,17 @@ def match_source(
         backbone: Which takes the clips.
 
     Returns:
-        The source, and the task of the backbone, or of the clips where the backbone's classes have no names.
+        The source, and the task of the backbone, or of the clips where the backbone's classes have no names
+        or where questions are answered.
 
     Raises:
-        ValueError: The classes of the data are not those of the backbone, or as for `check_clips`. The
-            message says the cure.
+        ValueError: The classes of the data are not those of the backbone, only one of them is for questions,
+            or as for `check_clips`. The message says the cure.
         DatasetError: The files of the data are not there, or not in their format.
         VideoError: The first video cannot be read.
     """
+    if isinstance(task, QuestionAnswering) and isinstance(source.task, QuestionAnswering):
+        return fit_source(source, split, backbone), source.task
     of_data, of_backbone = require_classification(source.task), require_classification(task)
     if of_data.num_classes and backbone.num_classes != of_data.num_classes:
         raise ValueError(

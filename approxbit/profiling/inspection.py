@@ -30,7 +30,7 @@ from approxbit.datasets.source import ClipSource
 from approxbit.datasets.table import find_source
 from approxbit.offload import OffloadedModel
 from approxbit.profiling.likeness import describe_likeness
-from approxbit.tasks import Classification, LabelSet
+from approxbit.tasks import Classification, LabelSet, require_classification
 
 MARGIN_DISTANCES = (0.001, 0.01, 0.1)
 MARGIN_EDGES = tuple(float(edge) for edge in np.geomspace(1e-3, 1e2, 41).round(6))
@@ -72,7 +72,7 @@ def inspect_codec(
     source, task = match_source(found, split, model.task, model.backbone)
     loader = source.loader(split, BATCH_SIZE, num_clips=num_clips)
     names = source.names(split, len(loader.dataset))  # type: ignore[arg-type]
-    facts = describe_codes(model, task, loader, names, num_importance)
+    facts = describe_codes(model, require_classification(task), loader, names, num_importance)
     return {"name": name, "source": f"{len(names)} {split} clips of {source.title}", **facts}
 
 

@@ -26,7 +26,7 @@ from approxbit.profiling.torch_device import open_torch_device
 from approxbit.select import LUT, LUTRow
 from approxbit.server.loading import build_service
 from approxbit.server.service import Service
-from approxbit.tasks import Classification
+from approxbit.tasks import Classification, require_classification
 from approxbit.wire import AnswerKind, Logits, Wanted
 from approxbit.zoo import describe_machine
 
@@ -77,7 +77,8 @@ def profile_family(
     if not models:
         raise ValueError(f"the family {family} has no configuration yet: train a codec")
     first, source = next(iter(models.values())), source or find_source(family, checkpoints)
-    source, task = match_source(source, split, first.task, first.backbone)
+    source, matched = match_source(source, split, first.task, first.backbone)
+    task = require_classification(matched)
     clips, labels = _read(source, split, num_timed if known else num_clips)
     if backend == "torch":
         device = open_torch_device(family, checkpoints, num_threads)

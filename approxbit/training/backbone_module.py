@@ -13,7 +13,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from approxbit import zoo
 from approxbit.codec import Part
-from approxbit.tasks import Classification
+from approxbit.tasks import Classification, require_classification
 from approxbit.training.data import match_data
 from approxbit.training.memory import keep_freed_memory
 from approxbit.training.micro_batches import StreamedModule
@@ -91,7 +91,7 @@ class BackboneModule(StreamedModule):
         Raises:
             ValueError: The classes or the clips of the data are not those of the backbone.
         """
-        self.task = match_data(self, self.task, self.backbone)
+        self.task = require_classification(match_data(self, self.task, self.backbone))
 
     def on_fit_start(self) -> None:
         """Where the allocator allows it, keep the memory of the large activations between steps."""

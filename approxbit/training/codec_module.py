@@ -16,12 +16,12 @@ from approxbit.backbones.feature import Feature
 from approxbit.codec import WHOLE, Binarizer, Codec, CodecOptions, FeatureStatistics, Part
 from approxbit.configuration import Configuration
 from approxbit.offload import OffloadedModel
-from approxbit.tasks import Classification, LabelSet
+from approxbit.tasks import LabelSet, QuestionAnswering, Task, require_classification
 from approxbit.training.builders import find_backbone
 from approxbit.training.data import match_data
 from approxbit.training.downstream import answer_with_layers
 from approxbit.training.initialization import start_from_components
-from approxbit.training.micro_batches import StreamedModule
+from approxbit.training.micro_batches import StreamedModule, count_clips
 from approxbit.training.objective import (
     ObjectiveParts,
     ObjectiveWeights,
@@ -34,9 +34,10 @@ from approxbit.training.objective import (
 )
 from approxbit.training.optimization import Optimization
 from approxbit.training.prior import CodePrior
+from approxbit.training.questions import OncePerClip, QuestionFigures, answer_questions
 
 Batch = tuple[Any, ...]
-"""Clips and labels, or a `FeatureBatch`."""
+"""Clips and labels, or clips and `QuestionTargets`, or a `FeatureBatch`."""
 
 
 class CodecModule(StreamedModule):
@@ -49,7 +50,8 @@ class CodecModule(StreamedModule):
                                      +--------- compared with ---------+   of the unsplit model
     ```
 
-    A batch holds clips of RGB in [0, 1], or features that `FeatureData` computed before.
+    A batch holds clips of RGB in [0, 1], or features that `FeatureData` computed before. Of a model that
+    answers questions, it holds the questions in the place of labels, and the answer is that to each.
 
     Args:
         backbone: A family of the zoo (`digits-movinet`); or a builder (`mvitv2_b`) or an import path
@@ -98,6 +100,7 @@ class CodecModule(StreamedModule):
         codec = Codec(shape, self.configuration, num_tokens, options, binarizer)
         task = None if zoo.is_builder(backbone) else zoo.find_task(backbone).asking(label_set)
         self.model = OffloadedModel(frozen, codec, task)
+        self._figures, self._features = QuestionFigures(), OncePerClip()
         self._num_bits = self.configuration.codebook_size * self.configuration.num_positions(
             shape.size, num_tokens
         )
@@ -105,19 +108,23 @@ class CodecModule(StreamedModule):
         self.register_buffer("has_statistics", torch.tensor(False))
 
     @property
-    def task(self) -> Classification:
+    def task(self) -> Task:
         """What the answer means."""
-        task = self.model.task
-        assert isinstance(task, Classification)
-        return task
+        return self.model.task
 
     @property
     def label_set(self) -> LabelSet:
-        """The one that is asked."""
-        return self.task.label_set()
+        """The one that is asked.
+
+        Raises:
+            ValueError: The task is not one of classes.
+        """
+        return require_classification(self.task).label_set()
 
     def setup(self, stage: str) -> None:
         """Make sure that the data are for the backbone; take over their task where it has none.
+
+        A model that answers questions is asked those of its data.
 
         Raises:
             ValueError: The classes or the clips of the data are not those of the backbone, or none of their
@@ -181,12 +188,12 @@ class CodecModule(StreamedModule):
             part: What the clips are of the batch of a step.
         """
         inputs, labels, *known = batch
-        feature = inputs if isinstance(inputs, Feature) else self.compute_feature(inputs)
+        feature = inputs if isinstance(inputs, Feature) else self._find_feature(inputs, labels)
         codec, weights = self.model.codec, self.objective.at(progress)
         output = codec(feature, part)
         standardize = codec.standardizer.standardize
         answer, layers = self._finish(output.feature)
-        logits, target = answer_for(self.label_set, answer, labels)
+        logits, target = self._rows(answer, labels)
         terms = {
             "task": F.cross_entropy(logits, target),
             "reconstruction": reconstruction_loss(standardize(output.feature), standardize(feature)),
@@ -196,13 +203,32 @@ class CodecModule(StreamedModule):
             with torch.no_grad():
                 is_known = known and not weights.downstream
                 teacher, teacher_layers = (known[0], []) if is_known else self._finish(feature)
-            wanted, _ = answer_for(self.label_set, teacher, labels)
+            wanted, _ = self._rows(teacher, labels)
             terms["distillation"] = distillation_loss(logits, wanted, weights.temperature)
             if weights.downstream:
                 terms["downstream"] = downstream_loss(layers, teacher_layers, part)
         if self.prior is not None:
             terms["rate"] = self.prior(output.code).mean() / self._num_bits
         return weigh(weights, **terms), compute_top1(logits, target)
+
+    def _find_feature(self, clips: Tensor, labels: Any) -> Feature:
+        numbers = getattr(labels, "numbers", None) if self.training else None
+        if numbers is None or self.model.codec.num_tokens:
+            return self.compute_feature(clips)
+        grid = self._features.find(clips, numbers, lambda missing: self.compute_feature(missing).grid)
+        return Feature(grid, grid.new_zeros(len(grid), 0, grid.shape[1]))
+
+    def _rows(self, answer: Tensor, labels: Any) -> tuple[Tensor, Tensor]:
+        """Logits and right answers, a row for each clip or for each question."""
+        if isinstance(self.task, QuestionAnswering):
+            return answer_questions(self.model.backbone, answer, labels)
+        return answer_for(self.label_set, answer, labels)
+
+    def needs_whole_batches(self) -> str:
+        """Questions are those of a whole batch."""
+        if isinstance(self.task, QuestionAnswering):
+            return "the questions about its clips come together; train without MicroBatches"
+        return super().needs_whole_batches()
 
     def _finish(self, feature: Feature) -> tuple[Float[Tensor, "batch class"], list[Tensor]]:
         if not self.objective.downstream:
@@ -218,15 +244,23 @@ class CodecModule(StreamedModule):
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Eq. 3 and top-1 (percent) for one batch."""
         parts, top1 = self.compute_objective(batch)
-        num_clips = len(batch[1])
+        num_clips = count_clips(batch)
         self.log("validation/loss", parts.total, batch_size=num_clips, sync_dist=True)
         self.log("validation/top1", top1, prog_bar=True, batch_size=num_clips, sync_dist=True)
+        if isinstance(self.task, QuestionAnswering):
+            self._figures.observe(self.model.backbone, self(batch[0]), batch[1])
+
+    def on_validation_epoch_end(self) -> None:
+        """Of a model that answers questions, the figures of each question type."""
+        if isinstance(self.task, QuestionAnswering):
+            for name, value in self._figures.collect(self.task).items():
+                self.log(f"validation/{name}", value, sync_dist=True)
 
     def test_step(self, batch: Batch, batch_index: int) -> None:
         """Top-1 (percent) for one batch of clips."""
-        clip, labels = batch
-        top1 = compute_top1(*answer_for(self.label_set, self(clip), labels))
-        self.log("test/top1", top1, batch_size=len(labels), sync_dist=True)
+        clips, labels = batch
+        top1 = compute_top1(*self._rows(self(clips), labels))
+        self.log("test/top1", top1, batch_size=count_clips(batch), sync_dist=True)
 
     def configure_optimizers(self) -> Any:
         """Adam or AdamW on the codec, and on the prior where there is one."""

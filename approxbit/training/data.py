@@ -12,7 +12,7 @@ from approxbit.backbones.base import Backbone
 from approxbit.datasets.check import match_source
 from approxbit.datasets.source import ClipSource
 from approxbit.datasets.table import open_source
-from approxbit.tasks import Classification, Task
+from approxbit.tasks import QuestionAnswering, Task
 
 
 class ClipData(L.LightningDataModule):
@@ -42,7 +42,7 @@ class ClipData(L.LightningDataModule):
         """What the targets answer."""
         return self.source.task
 
-    def match(self, task: Classification, backbone: Backbone) -> Classification:
+    def match(self, task: Task, backbone: Backbone) -> Task:
         """Take the backbone's clip shape where none was asked for, and make sure that the clips are for it.
 
         Args:
@@ -76,7 +76,7 @@ class ClipData(L.LightningDataModule):
         return self.loader("test")
 
 
-def match_data(module: L.LightningModule, task: Classification, backbone: Backbone) -> Classification:
+def match_data(module: L.LightningModule, task: Task, backbone: Backbone) -> Task:
     """What `ClipData.match` says of the data that a module is about to see.
 
     Of a DataModule without `match`, nothing is known.
@@ -84,9 +84,13 @@ def match_data(module: L.LightningModule, task: Classification, backbone: Backbo
     data = getattr(module.trainer, "datamodule", None)
     if data is None or not hasattr(data, "match"):
         return task
-    matched: Classification = data.match(task, backbone)
+    matched: Task = data.match(task, backbone)
+    if isinstance(matched, QuestionAnswering):
+        what = f"questions ({', '.join(matched.question_types)})"
+    else:
+        what = f"{matched.num_classes} classes"
     rank_zero_info(
-        f"{data.source.title}: {matched.num_classes} classes, clips {list(backbone.clip_shape)} of RGB in "
+        f"{data.source.title}: {what}, clips {list(backbone.clip_shape)} of RGB in "
         f"[0, 1], normalised with mean {list(backbone.mean)} and std {list(backbone.std)}"
     )
     return matched

@@ -21,7 +21,7 @@ from approxbit.backbones.feature import Feature
 from approxbit.datasets.source import ClipSource
 from approxbit.families.folder import find_cache
 from approxbit.offload import OffloadedModel
-from approxbit.tasks import Classification
+from approxbit.tasks import Task, require_classification
 from approxbit.training.data import ClipData
 from approxbit.zoo import compute_fingerprint
 
@@ -146,8 +146,7 @@ class FeatureData(L.LightningDataModule):
         super().__init__()
         self.clips = clips
         self.batch_size = batch_size
-        assert isinstance(model.task, Classification)
-        self.match(model.task, model.backbone)
+        self.match(require_classification(model.task), model.backbone)
         cache = getattr(
             clips.source, "cache", None
         )  # beside the clips, where these have a folder of their own
@@ -159,7 +158,7 @@ class FeatureData(L.LightningDataModule):
         """Where the clips come from."""
         return self.clips.source
 
-    def match(self, task: Classification, backbone: Backbone) -> Classification:
+    def match(self, task: Task, backbone: Backbone) -> Task:
         """As `ClipData.match`."""
         return self.clips.match(task, backbone)
 

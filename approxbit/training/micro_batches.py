@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from approxbit.codec import WHOLE, Part
+from approxbit.datasets.dense import QuestionTargets
 from approxbit.training.memory import free_bytes, peak_bytes
 from approxbit.training.parts import BatchInParts, MicroBatch, send_ahead
 
@@ -226,7 +227,8 @@ class StreamedModule(L.LightningModule, ABC):
 
 def count_clips(batch: Any) -> int:
     """Clips of a batch: of its targets, which stand second."""
-    return len(batch[1])
+    targets = batch[1]
+    return len(targets.asked if isinstance(targets, QuestionTargets) else targets)
 
 
 def _unsynchronized(module: L.LightningModule) -> AbstractContextManager[None]:

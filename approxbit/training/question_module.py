@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import lightning as L
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -17,8 +16,10 @@ from approxbit import zoo
 from approxbit.backbones.feature import Feature
 from approxbit.backbones.question_head import VideoQuestionModel
 from approxbit.datasets.dense import DenseTargets, QuestionTargets
-from approxbit.tasks import QuestionAnswering, Target
+from approxbit.tasks import QuestionAnswering
+from approxbit.training.data import match_data
 from approxbit.training.memory import keep_freed_memory
+from approxbit.training.questions import OncePerClip, QuestionFigures, answer_questions, require_questions
 from approxbit.training.schedule import warmup_cosine
 
 Batch = tuple[Float[Tensor, "batch 3 time height width"], QuestionTargets]
@@ -101,20 +102,20 @@ class QuestionModule(L.LightningModule):
             self.script = nn.Sequential(nn.Linear(number, width), nn.GELU(), nn.Linear(width, width))
         self._freeze_idle()
         self.task = QuestionAnswering()
-        self._answers: dict[str, list[tuple[str, Target]]] = {}
+        self._figures = QuestionFigures()
         self._hits: dict[str, list[Tensor]] = {}
-        self._kept: dict[int, Float[Tensor, "token channel"]] = {}
+        self._kept = OncePerClip()
 
     def _build(self, backbone: str, arguments: dict[str, Any]) -> VideoQuestionModel:
         if zoo.is_builder(backbone):
             self.builder, self.arguments = backbone, arguments
-            return _require_questions(zoo.build_backbone(backbone, arguments))
-        card, family = zoo.card(backbone), _require_questions(zoo.load_backbone(backbone))
+            return require_questions(zoo.build_backbone(backbone, arguments))
+        card, family = zoo.card(backbone), require_questions(zoo.load_backbone(backbone))
         assert isinstance(card, zoo.BackboneCard)
         self.builder, self.arguments = card.builder, {**card.arguments, **arguments}
         if not arguments:
             return family
-        built = _require_questions(zoo.build_backbone(self.builder, self.arguments))
+        built = require_questions(zoo.build_backbone(self.builder, self.arguments))
         has_new_head = any(name in HEAD_ARGUMENTS for name in arguments)
         known = {
             name: value
@@ -142,11 +143,14 @@ class QuestionModule(L.LightningModule):
         self.backbone.head.requires_grad_(self.question_weight > 0)
 
     def setup(self, stage: str) -> None:
-        """Take over the task of the data, and give it the shape of the model's clips."""
-        data = self.trainer.datamodule  # type: ignore[attr-defined]
-        data.source = data.source.fitted(self.backbone.clip_shape)
-        self.task = data.source.task
-        rank_zero_info(f"{data.source.title}: questions of {', '.join(self.task.question_types)}")
+        """Take over the task of the data, and give it the shape of the model's clips.
+
+        Raises:
+            ValueError: The data ask no questions, or have other clips.
+        """
+        task = match_data(self, self.task, self.backbone)
+        assert isinstance(task, QuestionAnswering)
+        self.task = task
 
     def on_fit_start(self) -> None:
         """Where the allocator allows it, keep the memory of the large activations between steps."""
@@ -161,16 +165,8 @@ class QuestionModule(L.LightningModule):
             shown = clips[:1] if self.view == "nothing" else clips  # all grey clips are one
             seen: Tensor = self.backbone(self.backbone.normalise(self._seen(shown)))
             return seen.expand(len(clips), -1, -1)
-        return self._finish(self._frozen(clips, targets.numbers if self.training else None))
-
-    def _frozen(self, clips: Tensor, numbers: Sequence[int] | None) -> Float[Tensor, "batch token channel"]:
-        """What the part of the tower gives that does not learn; once for each number of a clip."""
-        if numbers is None or self.view == "shuffled":
-            return self._start(clips)
-        if missing := [place for place, number in enumerate(numbers) if number not in self._kept]:
-            for place, tokens in zip(missing, self._start(clips[missing]), strict=True):
-                self._kept[numbers[place]] = tokens.half()
-        return torch.stack([self._kept[number] for number in numbers]).to(clips.dtype)
+        numbers = targets.numbers if self.training and self.view != "shuffled" else None
+        return self._finish(self._kept.find(clips, numbers, self._start))
 
     @torch.no_grad()
     def _start(self, clips: Tensor) -> Float[Tensor, "batch token channel"]:
@@ -216,7 +212,7 @@ class QuestionModule(L.LightningModule):
             terms["dense"] = self._dense_loss(tokens, targets.dense)
             loss = loss + self.dense_weight * terms["dense"]
         if self.question_weight > 0:
-            logits, right = self._answer(tokens, targets)
+            logits, right = answer_questions(self.backbone, tokens, targets)
             terms["questions"] = F.cross_entropy(logits, right)
             loss = loss + self.question_weight * terms["questions"]
         return {**terms, "loss": loss}
@@ -246,20 +242,6 @@ class QuestionModule(L.LightningModule):
             loss = loss + F.smooth_l1_loss(self.dense[name](tokens[known]), target[known])
         return loss
 
-    def _answer(self, tokens: Tensor, targets: QuestionTargets) -> tuple[Tensor, Tensor]:
-        """Logits of all questions of a batch in one row, and the numbers of the right answers."""
-        head = self.backbone.head
-        questions = head.to_tensor([[text for text, _ in each] for each in targets.asked]).to(tokens.device)
-        logits = self.backbone.answer_logits(tokens, questions)[questions[..., 0] > 0]
-        numbers = {answer: number for number, answer in enumerate(head.answers)}
-        answers = [target.answer for each in targets.asked for _, target in each]
-        if unknown := sorted(set(answers) - set(numbers)):
-            raise ValueError(
-                f"expected answers that the model can give, found {unknown[0]!r} and {len(unknown) - 1} "
-                "others: build it with all answers of the data (in a recipe, arguments: {answers: [...]})"
-            )
-        return logits, torch.tensor([numbers[answer] for answer in answers], device=logits.device)
-
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Remember answers and readings of one batch."""
         self._observe(batch)
@@ -272,10 +254,7 @@ class QuestionModule(L.LightningModule):
     def _observe(self, batch: Batch) -> None:
         tokens, targets = self.visual(batch), batch[1]
         if self.question_weight > 0:
-            found = self.backbone.ask(tokens, [[text for text, _ in each] for each in targets.asked])
-            for answers, asked in zip(found, targets.asked, strict=True):
-                for answer, (_, target) in zip(answers, asked, strict=True):
-                    self._answers.setdefault(target.question_type, []).append((answer, target))
+            self._figures.observe(self.backbone, tokens, targets)
         if targets.dense is not None and self.reads_pixels:
             for name in self.classes:
                 right = targets.dense.classes[name]
@@ -297,12 +276,8 @@ class QuestionModule(L.LightningModule):
         figures = {
             f"dense_{name}": 100 * torch.cat(hits).float().mean().item() for name, hits in self._hits.items()
         }
-        if self._answers:
-            pairs = [pair for each in self._answers.values() for pair in each]
-            scores = self.task.score([answer for answer, _ in pairs], [target for _, target in pairs])
-            figures |= {"macro": sum(v for k, v in scores.items() if k != "exact_match") / (len(scores) - 1)}
-            figures |= scores
-        self._answers, self._hits = {}, {}
+        self._hits = {}
+        figures |= self._figures.collect(self.task)
         return {name: round(value, 3) for name, value in figures.items()}
 
     def on_validation_epoch_end(self) -> None:
@@ -328,12 +303,6 @@ class QuestionModule(L.LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": LambdaLR(optimizer, schedule), "interval": "step"},
         }
-
-
-def _require_questions(model: nn.Module) -> VideoQuestionModel:
-    if not isinstance(model, VideoQuestionModel):
-        raise ValueError(f"expected a model that answers questions, found {type(model).__name__}")
-    return model
 
 
 def _as_numbers(

@@ -14,17 +14,18 @@ import torch
 from jaxtyping import Float
 from lightning.pytorch.utilities import rank_zero_info
 from rich.progress import track
-from torch import Tensor
+from torch import Tensor, nn
 
 from approxbit import zoo
 from approxbit.backbones.feature import Feature
 from approxbit.datasets.table import record_of
 from approxbit.families import card
 from approxbit.offload import OffloadedModel
-from approxbit.tasks import Classification
+from approxbit.tasks import Classification, QuestionAnswering
 from approxbit.training.backbone_module import BackboneModule
 from approxbit.training.codec_module import CodecModule
 from approxbit.training.question_module import WHOLE_VIEW, QuestionModule
+from approxbit.training.questions import QuestionFigures
 
 SPLIT = "test"
 
@@ -113,16 +114,41 @@ def measure_release(module: CodecModule | BackboneModule | QuestionModule, batch
     """
     if isinstance(module, QuestionModule):
         return module.measure(track(batches, "testing"))
-    batches = ((clip.to(module.device), labels) for clip, labels in batches)
     if not isinstance(module, CodecModule):
+        batches = ((clip.to(module.device), labels) for clip, labels in batches)
         return measure_figures(module.task, {"": module}, batches)
     models = {"": module.model}
     for size in module.model.codec.nested_sizes:
         first = module.model.first_bits(size)
         models[f"{first.codec.configuration}_"] = first
     answers = {name: partial(_answer_feature, model) for name, model in models.items()}
-    features = ((module.compute_feature(clip), labels) for clip, labels in batches)
+    features = ((module.compute_feature(clip.to(module.device)), labels) for clip, labels in batches)
+    if isinstance(module.task, QuestionAnswering):
+        return measure_questions(module.task, module.model.backbone, answers, features)
     return measure_figures(module.task, answers, features)
+
+
+@torch.inference_mode()
+def measure_questions(
+    task: QuestionAnswering, backbone: nn.Module, models: Mapping[str, Any], batches: Iterable[Any]
+) -> dict[str, float]:
+    """The figures of several models of one backbone that answers questions, percent, and their `macro`.
+
+    Args:
+        task: Of all of them.
+        backbone: Which answers.
+        models: Input -> visual tokens, by what stands before the names of its figures.
+        batches: `(input, QuestionTargets)`, batch by batch.
+    """
+    figures = {name: QuestionFigures() for name in models}
+    for inputs, targets in track(batches, "testing"):
+        for name, model in models.items():
+            figures[name].observe(backbone, model(inputs), targets)
+    return {
+        f"{name}{figure}": percent
+        for name, found in figures.items()
+        for figure, percent in found.collect(task).items()
+    }
 
 
 def _answer_feature(model: OffloadedModel, feature: Feature) -> Float[Tensor, "batch class"]:

@@ -100,9 +100,7 @@ class SceneQuestions(Dataset[tuple[Tensor, list[Asked]]]):
         families: Sequence[str] = tuple(FAMILIES),
         training: bool = False,
     ) -> None:
-        if unknown := sorted(set(families) - set(FAMILIES)):
-            known = ", ".join(FAMILIES)
-            raise ValueError(f"expected families of {known}, found {', '.join(unknown)}")
+        _check_families(families)
         self.scenes, self.per_family, self.training = scenes, per_family, training
         self.families = frozenset(families)
 
@@ -134,6 +132,8 @@ class SceneClips(ClipSource):
         num_test: Scenes for test and test B, 1,000 by default.
         per_family: Most questions of a family about a scene; 0 for none.
         families: Those that are asked; all by default.
+        kept_out: Of those, the ones that are not asked in training, so that a code made for the others can be
+            asked what it was not made for.
         num_frames: Frames of a clip; by default those of the backbone, and 16 where there is none.
         size: Height and width in pixels; by default those of the backbone, and 64 where there is none.
         cache: Folder for what was drawn; see `Scenes`.
@@ -142,7 +142,7 @@ class SceneClips(ClipSource):
     title = "Scenes"
     task = TASK
     splits = SPLITS
-    local = ("cache",)
+    local: tuple[str, ...] = ("cache",)
 
     def __init__(
         self,
@@ -151,6 +151,7 @@ class SceneClips(ClipSource):
         num_test: int | None = None,
         per_family: int = 2,
         families: Sequence[str] | None = None,
+        kept_out: Sequence[str] = (),
         num_frames: int | None = None,
         size: int | None = None,
         cache: str | None = None,
@@ -158,6 +159,8 @@ class SceneClips(ClipSource):
         given = {"train": num_train, "validation": num_validation, "test": num_test, "test_b": num_test}
         self.num_clips = {split: NUM_CLIPS[split] if n is None else n for split, n in given.items()}
         self.per_family, self.families = per_family, tuple(FAMILIES if families is None else families)
+        self.kept_out = tuple(kept_out)
+        _check_families((*self.families, *self.kept_out))
         self.num_frames, self.size, self.cache = num_frames, size, cache
 
     def clips(self, split: str, training: bool = False) -> SceneQuestions:
@@ -170,13 +173,21 @@ class SceneClips(ClipSource):
 
     def _questions(self, split: str, num_clips: int, training: bool) -> SceneQuestions:
         scenes = Scenes(split, num_clips, self.num_frames or 16, self.size or 64, self.cache)
-        return SceneQuestions(scenes, self.per_family, self.families, training)
+        kept_out = self.kept_out if training else ()
+        families = [family for family in self.families if family not in kept_out]
+        return SceneQuestions(scenes, self.per_family, families, training)
 
     def to_batch(self, samples: Any) -> tuple[Tensor, list[list[Asked]]]:
         """Clips of RGB in [0, 1], `[batch, 3, time, height, width]`, and the questions about each."""
         frames, asked = zip(*samples, strict=True)
         clips = torch.stack(frames).permute(0, 4, 1, 2, 3).float() / 255.0
         return clips, list(asked)
+
+
+def _check_families(families: Sequence[str]) -> None:
+    if unknown := sorted(set(families) - set(FAMILIES)):
+        known = ", ".join(FAMILIES)
+        raise ValueError(f"expected families of {known}, found {', '.join(unknown)}")
 
 
 def _generator_version() -> str:
