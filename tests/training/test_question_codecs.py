@@ -91,7 +91,7 @@ def test_what_is_kept_out_is_not_asked_in_training(root: Path) -> None:
 
     assert types("train", True) <= set(LEARNED)
     assert types("validation", False) & set(KEPT_OUT)
-    with pytest.raises(ValueError, match="expected families of action.*found never"):
+    with pytest.raises(ValueError, match=r"expected families of action.*found never"):
         DenseSceneClips(kept_out=["never"])
 
 
