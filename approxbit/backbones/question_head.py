@@ -15,9 +15,11 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from approxbit.backbones.video_vit import Attention, Tokens, VideoViT, initialise, mlp
+from approxbit.backbones.video_vit import Attention, Tokens, VideoViT, mlp
 
 MAX_WORDS = 20
+_PLACE_STD = 0.5
+"""Beside words of variance 1. Words much smaller than what attention adds to them are not told apart."""
 Words = Float[Tensor, "batch word channel"]
 
 
@@ -77,15 +79,13 @@ class QuestionHead(nn.Module):
         self.words = {word: number for number, word in enumerate(words, start=2)}  # 0 fills up, 1 is unknown
         self.answers = tuple(answers)
         self.visual = nn.Linear(merge**2 * visual_width, width)
-        self.visual_place = nn.Parameter(0.02 * torch.randn(1, prod(grid) // merge**2, width))
+        self.visual_place = nn.Parameter(_PLACE_STD * torch.randn(1, prod(grid) // merge**2, width))
         self.visual_norm = nn.LayerNorm(width)
         self.embedding = nn.Embedding(len(self.words) + 2, width)
-        self.place = nn.Parameter(0.02 * torch.randn(1, 1, MAX_WORDS, width))
+        self.place = nn.Parameter(_PLACE_STD * torch.randn(1, 1, MAX_WORDS, width))
         self.layers = nn.ModuleList(QuestionLayer(width, num_heads) for _ in range(num_layers))
         self.norm = nn.LayerNorm(width)
         self.classifier = nn.Linear(width, len(self.answers))
-        self.apply(initialise)
-        nn.init.normal_(self.embedding.weight, std=0.02)
 
     def encode(self, questions: Iterable[str]) -> list[list[int]]:
         """Numbers of the words of each question.
@@ -116,12 +116,8 @@ class QuestionHead(nn.Module):
         self, visual: Tokens, questions: Int64[Tensor, "batch question word"]
     ) -> Float[Tensor, "batch question answer"]:
         """Logits of all answers to each question; those of questions of zeros mean nothing."""
-        context = self.visual_norm(self.visual(self._merged(visual)) + self.visual_place)
-        numbers, places, belongs = _pack(questions)
-        words = self.embedding(numbers) + self.place[0, 0, places]
-        # What fills up looks at what fills up: attention to nothing at all would be not a number.
-        question_of = belongs.byte().argmax(dim=1).masked_fill(~belongs.any(dim=1), -1)
-        together = question_of[:, :, None] == question_of[:, None, :]
+        context = self._context(visual)
+        words, together, belongs, _ = self._start(questions)
         for layer in self.layers:
             words = layer(words, together, context)
         share = belongs.to(words.dtype)
@@ -129,7 +125,35 @@ class QuestionHead(nn.Module):
         logits: Tensor = self.classifier(mean)
         return logits
 
-    def _merged(self, visual: Tokens) -> Float[Tensor, "batch square channels"]:
+    def point(
+        self, visual: Tokens, questions: Int64[Tensor, "batch question word"]
+    ) -> tuple[Int64[Tensor, "batch packed"], Float[Tensor, "batch packed square"]]:
+        """Where the first head of the first layer looks, so that a training can say where it should.
+
+        Returns:
+            Numbers of all words about each clip, 0 for what fills up; and, before the softmax, how much each
+            of them looks at each square of merged tokens.
+        """
+        context = self._context(visual)
+        words, together, _, numbers = self._start(questions)
+        layer = self.layers[0]
+        assert isinstance(layer, QuestionLayer)
+        words = words + layer.words(layer.word_norm(words), mask=together[:, None])
+        return numbers, layer.visual.scores(layer.visual_norm(words), context)[:, 0]
+
+    def _context(self, visual: Tokens) -> Float[Tensor, "batch square width"]:
+        context: Tensor = self.visual_norm(self.visual(self.merged(visual)) + self.visual_place)
+        return context
+
+    def _start(self, questions: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Words; which of them are of one question; which belong to each question; their numbers."""
+        numbers, places, belongs = _pack(questions)
+        words = self.embedding(numbers) + self.place[0, 0, places]
+        # What fills up looks at what fills up: attention to nothing at all would be not a number.
+        question_of = belongs.byte().argmax(dim=1).masked_fill(~belongs.any(dim=1), -1)
+        return words, question_of[:, :, None] == question_of[:, None, :], belongs, numbers
+
+    def merged(self, visual: Tokens) -> Float[Tensor, "batch square channels_of_square"]:
         """Squares of tokens as one, their channels behind one another."""
         time, height, width = self.grid
         squares = visual.reshape(

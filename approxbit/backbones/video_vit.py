@@ -53,6 +53,12 @@ class Attention(nn.Module):
         mixed: Tokens = self.output(found.transpose(1, 2).flatten(2))
         return mixed
 
+    def scores(self, tokens: Tokens, context: Context) -> Float[Tensor, "batch head token context"]:
+        """How much each token looks at each of a context, before the softmax."""
+        query, (key, _) = self._heads(self.query(tokens)), self.keys(context)
+        found: Tensor = query @ key.transpose(2, 3) / query.shape[-1] ** 0.5
+        return found
+
     def _heads(self, tokens: Tokens) -> Tensor:
         batch, number, width = tokens.shape
         return tokens.reshape(batch, number, self.num_heads, width // self.num_heads).transpose(1, 2)

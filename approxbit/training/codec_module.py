@@ -182,6 +182,8 @@ class CodecModule(StreamedModule):
     ) -> tuple[ObjectiveParts, Float[Tensor, ""]]:
         """The objective, as it is after some share of the training, and top-1 (percent) for one batch.
 
+        Where training asks nothing, with neither task nor distillation, top-1 is not a number.
+
         Args:
             batch: Clips or features, and labels.
             progress: Share of the training that is done.
@@ -193,23 +195,27 @@ class CodecModule(StreamedModule):
         output = codec(feature, part)
         standardize = codec.standardizer.standardize
         answer, layers = self._finish(output.feature)
-        logits, target = self._rows(answer, labels)
         terms = {
-            "task": F.cross_entropy(logits, target),
             "reconstruction": reconstruction_loss(standardize(output.feature), standardize(feature)),
             "binary": codec.binarizer.loss(output.logits, part),
         }
+        top1 = answer.new_full((), torch.nan)
+        is_asked = bool(weights.task or weights.distillation) or not self.training
+        if is_asked:
+            logits, target = self._rows(answer, labels)
+            terms["task"], top1 = F.cross_entropy(logits, target), compute_top1(logits, target)
         if weights.distillation or weights.downstream:
             with torch.no_grad():
                 is_known = known and not weights.downstream
                 teacher, teacher_layers = (known[0], []) if is_known else self._finish(feature)
-            wanted, _ = self._rows(teacher, labels)
-            terms["distillation"] = distillation_loss(logits, wanted, weights.temperature)
+            if is_asked:
+                wanted, _ = self._rows(teacher, labels)
+                terms["distillation"] = distillation_loss(logits, wanted, weights.temperature)
             if weights.downstream:
                 terms["downstream"] = downstream_loss(layers, teacher_layers, part)
         if self.prior is not None:
             terms["rate"] = self.prior(output.code).mean() / self._num_bits
-        return weigh(weights, **terms), compute_top1(logits, target)
+        return weigh(weights, **terms), top1
 
     def _find_feature(self, clips: Tensor, labels: Any) -> Feature:
         numbers = getattr(labels, "numbers", None) if self.training else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import lightning as L
@@ -49,6 +49,10 @@ class QuestionModule(L.LightningModule):
             What comes before stays as it is, and is computed once for each clip if the data number them.
         num_slices: Train on so many slices of time of each clip, drawn for each batch: a batch of many clips
             has more to teach than one of few clips whole. None for all of them, which questions need.
+        names: Of some `classes`, the words of questions that name them. The first head of the head's first
+            layer learns to look from such a word at the patches of its class: without that, some thousand
+            steps go by before words are bound to what they name.
+        pointing_weight: Of the loss on this.
         learning_rate: Peak rate of AdamW.
         weight_decay: Of matrices and convolutions.
         warmup: Share of the steps over which the rate rises.
@@ -72,6 +76,8 @@ class QuestionModule(L.LightningModule):
         warmup: float = 0.05,
         view: str = WHOLE_VIEW,
         num_slices: int | None = None,
+        names: Mapping[str, Sequence[str]] | None = None,
+        pointing_weight: float = 1.0,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -90,6 +96,7 @@ class QuestionModule(L.LightningModule):
         self.classes, self.values = dict(classes or {}), dict(values or {})
         self.dense_weight, self.question_weight = dense_weight, question_weight
         self.train_from = train_from
+        self.names, self.pointing_weight = dict(names or {}), pointing_weight
         self.reads_pixels = view != SCRIPT_VIEW
         self.learning_rate, self.weight_decay, self.warmup = learning_rate, weight_decay, warmup
         self.view, self.num_slices = view, num_slices
@@ -215,6 +222,9 @@ class QuestionModule(L.LightningModule):
             logits, right = answer_questions(self.backbone, tokens, targets)
             terms["questions"] = F.cross_entropy(logits, right)
             loss = loss + self.question_weight * terms["questions"]
+        if self.names and self.pointing_weight > 0 and self.question_weight > 0:
+            terms["pointing"] = self._pointing_loss(tokens, targets)
+            loss = loss + self.pointing_weight * terms["pointing"]
         return {**terms, "loss": loss}
 
     def _compute_slices(self, batch: Batch, num_slices: int) -> dict[str, Float[Tensor, ""]]:
@@ -229,6 +239,26 @@ class QuestionModule(L.LightningModule):
         seen = slice(first * places, (first + num_slices) * places)
         dense = self._dense_loss(tokens, targets.dense.of_patches(seen))
         return {"dense": dense, "loss": self.dense_weight * dense}
+
+    def _pointing_loss(self, tokens: Tensor, targets: QuestionTargets) -> Tensor:
+        """How little words that name something look at where it is."""
+        if targets.dense is None:
+            raise ValueError("expected dense targets to point at, found none in these data")
+        head = self.backbone.head
+        questions = head.to_tensor([[text for text, _ in each] for each in targets.asked]).to(tokens.device)
+        numbers, looks = head.point(tokens, questions)
+        losses = [looks.new_zeros(0)]
+        for name, words in self.names.items():
+            for index, word in enumerate(words):
+                clip, place = (numbers == head.words[word]).nonzero(as_tuple=True)
+                if not len(clip):
+                    continue
+                is_there = (targets.dense.classes[name][clip] == index).float()
+                shown = head.merged(is_there.unsqueeze(-1)).amax(dim=-1) > 0
+                seen = looks[clip, place].log_softmax(dim=-1).masked_fill(~shown, -torch.inf)
+                losses.append(-seen[shown.any(dim=-1)].logsumexp(dim=-1))
+        found = torch.cat(losses)
+        return found.sum() / max(1, len(found))
 
     def _dense_loss(self, tokens: Tensor, dense: DenseTargets) -> Tensor:
         loss = tokens.new_zeros(())

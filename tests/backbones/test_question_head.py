@@ -74,7 +74,7 @@ def test_ask_gives_words_for_each_question_of_each_clip(model: VideoQuestionMode
 def test_squares_of_tokens_become_one_in_their_order() -> None:
     head = QuestionHead(WORDS, ANSWERS, visual_width=1, grid=(2, 2, 4), width=16, num_layers=1, merge=2)
     visual = torch.arange(16.0).reshape(1, 16, 1)
-    assert head._merged(visual).tolist() == [[[0, 1, 4, 5], [2, 3, 6, 7], [8, 9, 12, 13], [10, 11, 14, 15]]]
+    assert head.merged(visual).tolist() == [[[0, 1, 4, 5], [2, 3, 6, 7], [8, 9, 12, 13], [10, 11, 14, 15]]]
     assert head(visual, head.to_tensor([["is red there"]])).shape == (1, 1, 3)
     with pytest.raises(ValueError, match=r"whole squares of 2 x 2 tokens, found \(2, 2, 3\)"):
         QuestionHead(WORDS, ANSWERS, visual_width=1, grid=(2, 2, 3), merge=2)

@@ -67,6 +67,52 @@ def test_the_losses_are_those_worked_out_by_hand() -> None:
     torch.testing.assert_close(terms["loss"], 2 * dense + 3 * asked)
 
 
+def test_words_learn_to_look_at_what_they_name() -> None:
+    torch.manual_seed(0)
+    small = {**TINY, "clip_shape": [3, 2, 32, 32], "head_merge": 2, "head_layers": 2}
+    digits = ["zero", "what", "is", "there", "four", "five", "six", "seven", "eight", "nine"]
+    small["words"] = ["is", "there", "seven", "what", *digits[4:7], *digits[8:], "zero"]
+    names = {"value": digits}
+    learner = QuestionModule("video_questions", small, {"value": 10}, names=names, pointing_weight=0.5)
+    values = torch.full((2, 16), -1)
+    values[0, 0], values[0, 11], values[1, 5] = 7, 7, 2  # clip 0: seven in squares 0 and 3; clip 1: "is" in 0
+    dense = DenseTargets({"value": values}, {})
+    asked = [[("is seven there", Target("yes")), ("seven", Target("no"))], [("there is", Target("no"))]]
+    clips, targets = torch.rand(2, 3, 2, 32, 32), QuestionTargets(asked, dense)
+    terms = learner.compute_terms((clips, targets))
+
+    head, tokens = learner.backbone.head, learner.visual((clips, targets))
+    first = head.layers[0]
+    found = []
+    for clip, question, word, squares in (
+        (0, "is seven there", 1, [0, 3]),
+        (0, "seven", 0, [0, 3]),
+        (1, "there is", 1, [0]),
+    ):
+        numbers = head.to_tensor([[question]])[0, 0]
+        words = head.embedding(numbers) + head.place[0, 0, : len(numbers)]
+        words = words + first.words(first.word_norm(words)[None])[0]
+        context = head.visual_norm(head.visual(head.merged(tokens[clip : clip + 1])) + head.visual_place)
+        query = first.visual.query(first.visual_norm(words))[word].unflatten(0, (4, 4))[0]
+        key = first.visual.key_value(context)[0, :, :16].unflatten(1, (4, 4))[:, 0]
+        found.append(-(key @ query / 2).softmax(dim=0)[squares].sum().log())
+    torch.testing.assert_close(terms["pointing"], torch.stack(found).mean())
+    torch.testing.assert_close(terms["loss"], terms["dense"] + terms["questions"] + 0.5 * terms["pointing"])
+    for _ in range(30):
+        for parameter, grad in zip(
+            head.parameters(),
+            torch.autograd.grad(
+                learner.compute_terms((clips, targets))["pointing"],
+                list(head.parameters()),
+                allow_unused=True,
+            ),
+            strict=True,
+        ):
+            if grad is not None:
+                parameter.data -= 0.1 * grad
+    assert learner.compute_terms((clips, targets))["pointing"] < terms["pointing"] / 2
+
+
 def test_slices_of_time_are_learned_from_by_themselves() -> None:
     learner = module(question_weight=0.0, num_slices=1, dense_weight=2.0)
     learner.backbone.grid = (2, 1, 2)  # as if a clip of 4 frames and 8 x 16 pixels had two slices

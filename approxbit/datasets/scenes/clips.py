@@ -68,16 +68,17 @@ class Scenes:
         if num_clips < 1:
             raise ValueError(f"expected at least 1 clip, found num_clips={num_clips}")
         folder = find_cache(cache)
-        self.name = f"scenes-{split}-{num_clips}x{num_frames}x{size}-{_generator_version()}"
-        frames, owners, scripts = (
-            folder / f"{self.name}{ending}" for ending in (".npy", "-owners.npy", "-scripts.npz")
+        kind = f"x{num_frames}x{size}-{_generator_version()}"
+        self.name = f"scenes-{split}-{num_clips}{kind}"
+        frames, owners, scripts = _find_drawn(folder, f"scenes-{split}-", kind, num_clips) or _files(
+            folder / self.name
         )
         if not all(path.exists() for path in (frames, owners, scripts)):
             folder.mkdir(parents=True, exist_ok=True)
             _draw_to(frames, owners, scripts, split, num_clips, num_frames, size)
-        self.frames: NDArray[np.uint8] = np.load(frames, mmap_mode="r")
-        self.owners: NDArray[np.int8] = np.load(owners, mmap_mode="r")
-        self.table = SceneTable.load(scripts)
+        self.frames: NDArray[np.uint8] = np.load(frames, mmap_mode="r")[:num_clips]
+        self.owners: NDArray[np.int8] = np.load(owners, mmap_mode="r")[:num_clips]
+        self.table = SceneTable.load(scripts).first(num_clips)
 
     def __len__(self) -> int:
         return len(self.table)
@@ -182,6 +183,25 @@ class SceneClips(ClipSource):
         frames, asked = zip(*samples, strict=True)
         clips = torch.stack(frames).permute(0, 4, 1, 2, 3).float() / 255.0
         return clips, list(asked)
+
+
+def _files(stem: Path) -> tuple[Path, Path, Path]:
+    frames, owners, scripts = (
+        stem.with_name(stem.name + end) for end in (".npy", "-owners.npy", "-scripts.npz")
+    )
+    return frames, owners, scripts
+
+
+def _find_drawn(folder: Path, start: str, kind: str, num_clips: int) -> tuple[Path, Path, Path] | None:
+    """The smallest set that begins with these scenes: a scene is the same however many there are."""
+    numbers = (
+        path.name[len(start) : -len(kind) - len(".npy")] for path in folder.glob(f"{start}*{kind}.npy")
+    )
+    for number in sorted(int(each) for each in numbers if each.isdecimal()):
+        found = _files(folder / f"{start}{number}{kind}")
+        if number >= num_clips and all(path.exists() for path in found):
+            return found
+    return None
 
 
 def _check_families(families: Sequence[str]) -> None:

@@ -60,6 +60,13 @@ class SceneTable:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def first(self, number: int) -> SceneTable:
+        """The table of so many of its first scenes."""
+        arrays = {
+            each.name: getattr(self, each.name)[:number] for each in fields(self) if each.name != "split"
+        }
+        return SceneTable(**arrays, split=self.split)
+
     def script(self, index: int) -> Script:
         """One of the scripts that the table was made of."""
         actors = []

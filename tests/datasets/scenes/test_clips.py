@@ -43,6 +43,11 @@ def test_scenes_are_drawn_once_and_kept(cache: str, monkeypatch: pytest.MonkeyPa
     assert np.array_equal(Scenes("test_b", 3, 4, 32, cache).frames, scenes.frames)
     with pytest.raises(AssertionError, match="drawn again"):
         Scenes("test_b", 4, 4, 32, cache)
+    fewer = Scenes("test_b", 2, 4, 32, cache)
+    assert np.array_equal(fewer.frames, scenes.frames[:2])
+    assert np.array_equal(fewer.owners, scenes.owners[:2])
+    assert (len(fewer), fewer.table.script(1)) == (2, scenes.table.script(1))
+    assert fewer.name != scenes.name
 
 
 class Immediate:
