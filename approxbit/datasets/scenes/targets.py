@@ -12,10 +12,17 @@ from torch.utils.data import Dataset
 
 from approxbit.datasets.dense import DenseTargets, QuestionTargets
 from approxbit.datasets.scenes.clips import Asked, SceneClips, SceneQuestions, Scenes
-from approxbit.datasets.scenes.script import COLOURS, DIGITS
+from approxbit.datasets.scenes.script import ACTIONS, BACKGROUNDS, COLOURS, DIGITS
 
-NUM_CLASSES = {"is_digit": 2, "value": len(DIGITS), "colour": len(COLOURS)}
-"""Classes of each target of `DenseTargets.classes`."""
+NUM_CLASSES = {
+    "is_digit": 2,
+    "value": len(DIGITS),
+    "colour": len(COLOURS),
+    "action": len(ACTIONS),
+    "background": len(BACKGROUNDS),
+}
+"""Classes of each target of `DenseTargets.classes`: of the digit that a patch shows, what it is, its colour
+and what it does in the whole clip; and what is behind all digits, which every patch knows."""
 NUM_VALUES = {"offset": 2, "size": 1, "turn": 2, "motion": 2}
 """Numbers of each target of `DenseTargets.values`: where the digit's centre is, seen from the patch; the
 logarithm of its size; sine and cosine of its angle; how far it goes until the next patch."""
@@ -52,10 +59,13 @@ def dense_targets(scenes: Scenes, indices: Tensor, patch: tuple[int, int, int] =
         return table.gather(1, owner)
 
     nothing = torch.full_like(owner, -1)
+    backgrounds = torch.from_numpy(scenes.table.backgrounds[chosen]).long()
     classes = {
         "is_digit": is_digit.long(),
         "value": torch.where(is_digit, of_owner(labels[..., 0]), nothing),
         "colour": torch.where(is_digit, of_owner(labels[..., 1]), nothing),
+        "action": torch.where(is_digit, of_owner(labels[..., 3]), nothing),
+        "background": backgrounds[:, None].expand_as(owner),
     }
     times = torch.arange(grid[0]).repeat_interleave(grid[1] * grid[2])
     values = _values(scenes, chosen, owner, times * steps[0], steps[0])

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from approxbit.datasets.scenes.clips import Scenes
-from approxbit.datasets.scenes.script import COLOURS
+from approxbit.datasets.scenes.script import ACTIONS, BACKGROUNDS, COLOURS
 from approxbit.datasets.scenes.targets import NUM_CLASSES, NUM_VALUES, DenseSceneClips, dense_targets
 
 
@@ -45,6 +45,7 @@ def test_targets_lead_from_a_patch_to_its_digit(scenes: Scenes) -> None:
             value = int(targets.classes["value"][index, patch])
             (actor,) = (number for number, each in enumerate(script.actors) if each.value == value)
             assert COLOURS[int(targets.classes["colour"][index, patch])] == script.actors[actor].colour
+            assert ACTIONS[int(targets.classes["action"][index, patch])] == script.actors[actor].action
             places = torch.tensor([script.place(actor, frame) for frame in (2 * time, 2 * time + 1)]).mean(
                 dim=0
             )
@@ -59,7 +60,9 @@ def test_where_there_is_no_digit_there_is_nothing_to_know(scenes: Scenes) -> Non
     targets = dense_targets(scenes, torch.arange(6))
     is_empty = targets.classes["is_digit"] == 0
     assert 0.4 < is_empty.float().mean() < 0.95
-    assert (targets.classes["value"][is_empty] == -1).all()
+    assert all((targets.classes[name][is_empty] == -1).all() for name in ("value", "colour", "action"))
+    for index, found in enumerate(targets.classes["background"]):
+        assert {BACKGROUNDS[each] for each in found.tolist()} == {scenes.table.script(index).background}
     assert targets.values["motion"][is_empty].isnan().all()
     assert not targets.values["motion"][~is_empty].isnan().any()
 
