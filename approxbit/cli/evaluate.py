@@ -101,7 +101,7 @@ def evaluate(
             out.parent.mkdir(parents=True, exist_ok=True)
             found.save(out)
 
-    with _interruptible(out), redirect_stdout(sys.stderr):  # progress bars
+    with interruptible(out), redirect_stdout(sys.stderr):  # progress bars
         found = evaluate_family(
             name,
             open_source(data) if data else None,
@@ -120,7 +120,7 @@ def evaluate(
 
 
 @contextmanager
-def _interruptible(out: Optional[Path]) -> Iterator[None]:
+def interruptible(out: Optional[Path]) -> Iterator[None]:
     """End at an interruption with where to go on from."""
     try:
         yield

@@ -107,12 +107,7 @@ def evaluate_family(
     subject = _open(name, checkpoints, device)
     source, task = _fit(source or find_source(name, checkpoints), split, subject)
     reader = _open_reader(subject, task, source, questioning)
-    record = record_of(source) or DataRecord(source.title)
-    plan = Plan(
-        subject.family,
-        f"{subject.backbone.fingerprint:016x}",
-        *(record, split, num_clips, reader.prompt, reader.candidates),
-    )
+    plan = _plan(subject, source, split, num_clips, reader)
     _check_known(known, plan)
     missing = {
         each: model for each, model in subject.models.items() if not _has(known, each, model.fingerprint)
@@ -129,6 +124,11 @@ def evaluate_family(
         found = replace(found.with_arm(_arm(each, model, answered, sizes, found)), date=_today())
         keep(found)
     return found
+
+
+def _plan(subject: Subject, source: ClipSource, split: str, num_clips: int | None, reader: Reader) -> Plan:
+    fingerprint, data = f"{subject.backbone.fingerprint:016x}", record_of(source) or DataRecord(source.title)
+    return Plan(subject.family, fingerprint, data, split, num_clips, reader.prompt, reader.candidates)
 
 
 def _arm(

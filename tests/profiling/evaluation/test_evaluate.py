@@ -15,6 +15,7 @@ from standin_judge import serve
 
 from approxbit import zoo
 from approxbit.cli import main
+from approxbit.cli.evaluate import interruptible
 from approxbit.codec import Codec
 from approxbit.configuration import Configuration
 from approxbit.datasets.digits import DigitsClips
@@ -172,6 +173,15 @@ def test_a_run_that_was_interrupted_goes_on_with_what_is_missing(
     }
     run(*words, "--clips", "4", code=1)
     assert "with num_clips 4, found None: name another --out" in capsys.readouterr().err
+
+
+def test_an_interruption_says_where_to_go_on_from(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "found.json"
+    for said in ("interrupted\n", f"interrupted; the same command goes on from {out}\n"):
+        with pytest.raises(SystemExit, match="130"), interruptible(out):
+            raise KeyboardInterrupt
+        assert capsys.readouterr().err == f"approxbit: {said}"
+        out.touch()
 
 
 def test_a_codec_that_changed_is_measured_again(questions: str, msvd: Path, tmp_path: Path) -> None:
