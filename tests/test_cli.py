@@ -23,6 +23,7 @@ COMMANDS = (
     "train",
     "prior",
     "measure",
+    "evaluate",
     "export",
     "push",
     "serve",

@@ -12,6 +12,7 @@ import typer
 
 from approxbit.cli.console import WRONG_USE, fail
 from approxbit.cli.demo import demo
+from approxbit.cli.evaluate import evaluate
 from approxbit.cli.export import export
 from approxbit.cli.import_backbone import import_backbone
 from approxbit.cli.inspect import inspect
@@ -41,6 +42,7 @@ app.command("import-backbone", short_help="Make a family of a published checkpoi
 app.command(short_help="Train a backbone or codecs by a recipe.", context_settings=_TAKES_ALL)(train)
 app.command(short_help="Give codecs their tables for entropy coding.")(prior)
 app.command(short_help="Measure the LUT of a family on this machine.")(measure)
+app.command(short_help="Measure how right a family's answers are.")(evaluate)
 app.command(short_help="Write the graphs of a model for a device.")(export)
 app.command(short_help="Publish a family on the Hugging Face Hub.")(push)
 app.command(short_help="Serve all configurations of a family.")(serve)

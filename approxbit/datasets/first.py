@@ -37,6 +37,14 @@ class FirstClips(ClipSource):
         """What the other source calls them."""
         return self.source.names(split, num_clips)
 
+    def groups(self, split: str, num_clips: int) -> list[str]:
+        """What the other source draws together."""
+        return self.source.groups(split, num_clips)
+
+    def answers(self, split: str) -> list[str]:
+        """All right answers of the other source."""
+        return self.source.answers(split)
+
     def fitted(self, clip_shape: ClipShape) -> FirstClips:
         """The first clips of the other source in the shape of a backbone's."""
         return FirstClips(self.source.fitted(clip_shape), self.num_clips)

@@ -92,3 +92,7 @@ class MSVDQAClips(ClipSource):
     def names(self, split: str, num_clips: int) -> list[str]:
         """The paths of the videos of the first questions."""
         return [str(each.path) for each in self.questions(split)[:num_clips]]
+
+    def answers(self, split: str) -> list[str]:
+        """All right answers of a split, one for each question."""
+        return [each.answer for each in self.questions(split)]

@@ -72,6 +72,17 @@ class ClipSource(ABC):
         """What people call the first clips of a split."""
         return [f"clip {index}" for index in range(num_clips)]
 
+    def groups(self, split: str, num_clips: int) -> list[str]:
+        """What the first clips are drawn by together when chance is measured, such as videos or writers.
+
+        By default what `names` calls them: clips of one name are no independent ones.
+        """
+        return self.names(split, num_clips)
+
+    def answers(self, split: str) -> list[str]:
+        """All right answers in words of a split, where they can be had without its clips; else none."""
+        return []
+
     def fitted(self: Source, clip_shape: ClipShape) -> Source:
         """The same clips, of the shape that a backbone takes wherever none was asked for.
 

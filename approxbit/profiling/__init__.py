@@ -1,4 +1,7 @@
-"""Measures what each arm costs on this machine, and how often it is right: the LUT; and looks at codes."""
+"""Measures what each arm costs on this machine, and how often it is right: the LUT; and looks at codes.
+
+`approxbit.profiling.evaluation` measures how right the answers themselves are, of questions too.
+"""
 
 from approxbit.profiling.inspection import inspect_codec
 from approxbit.profiling.profile import profile_family

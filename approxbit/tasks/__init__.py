@@ -7,14 +7,18 @@ Every task has `figures`, the names of what `score(answers, targets)` gives in p
 from typing import Union
 
 from approxbit.tasks.classification import Classification, LabelSet, match_tasks, require_classification
+from approxbit.tasks.intervals import Bootstrap, Interval, Summary
 from approxbit.tasks.question_answering import QuestionAnswering, Target
 
 Task = Union[Classification, QuestionAnswering]
 
 __all__ = [
+    "Bootstrap",
     "Classification",
+    "Interval",
     "LabelSet",
     "QuestionAnswering",
+    "Summary",
     "Target",
     "Task",
     "match_tasks",

@@ -219,12 +219,18 @@ class Classification:
             raise ValueError(
                 f"expected a target for each of one or more answers, found {len(answers)} and {len(targets)}"
             )
-        scores = {}
+        return {
+            figure: round(100 * float(is_right.mean()), 3)
+            for figure, is_right in self.hits(answers, targets).items()
+        }
+
+    def hits(self, answers: np.ndarray, targets: np.ndarray) -> Dict[str, np.ndarray]:
+        """Which answers are right, by figure: bool `[clip]`. The arguments are those of `score`."""
+        logits, labels, found = np.asarray(answers), np.asarray(targets), {}
         for figure in self.figures:
             each = self.label_set(figure[len("top1_") :])
-            is_right = each.logits(np.asarray(answers)).argmax(axis=-1) == each.labels(np.asarray(targets))
-            scores[figure] = round(100 * float(is_right.mean()), 3)
-        return scores
+            found[figure] = each.logits(logits).argmax(axis=-1) == each.labels(labels)
+        return found
 
 
 def require_classification(task: Any) -> Classification:

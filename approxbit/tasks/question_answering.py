@@ -1,4 +1,4 @@
-"""Free-text answers to questions about a clip, scored by exact match."""
+"""Free-text answers to questions about a clip: exact match, and whether the right one is contained."""
 
 import re
 from dataclasses import dataclass
@@ -92,6 +92,17 @@ class QuestionAnswering:
     def describe(self, answer: Any) -> List[Tuple[str, float]]:
         """The answer itself, whose probability nobody knows: 1."""
         return [(answer, 1.0)]
+
+
+def contains(answer: str, target: str) -> bool:
+    """Whether an answer holds the right one, word for word and in its order, after `normalise`.
+
+    Example:
+        >>> contains("It is a red cat, I think.", "the red cat"), contains("a category", "cat")
+        (True, False)
+    """
+    words, right = normalise(answer), normalise(target)
+    return f" {right} " in f" {words} " if right else not words
 
 
 def normalise(answer: str) -> str:

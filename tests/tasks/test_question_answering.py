@@ -7,7 +7,7 @@ import pytest
 from approxbit.errors import WeightsError
 from approxbit.files import from_json, to_json
 from approxbit.tasks import QuestionAnswering, Target, Task
-from approxbit.tasks.question_answering import normalise
+from approxbit.tasks.question_answering import contains, normalise
 
 TASK = QuestionAnswering(("what", "how many"))
 
@@ -68,3 +68,22 @@ def test_a_task_survives_json() -> None:
     assert from_json(Task, to_json(TASK), "card", WeightsError) == TASK
     with pytest.raises(WeightsError, match=r"card: question_types\[0\]: expected text, found 1"):
         from_json(Task, {"kind": "question_answering", "question_types": [1]}, "card", WeightsError)
+
+
+@pytest.mark.parametrize(
+    ("answer", "target", "expected"),
+    [
+        ("A red cat, I think.", "the red cat", True),
+        ("red, big cat", "red cat", False),
+        ("a category", "cat", False),
+        ("cat", "cat", True),
+        ("cat", "a red cat", False),
+        ("", "cat", False),
+        ("cat", "the", False),
+        ("", "the", True),
+    ],
+)
+def test_an_answer_contains_the_words_of_the_right_one_in_their_order(
+    answer: str, target: str, expected: bool
+) -> None:
+    assert contains(answer, target) is expected

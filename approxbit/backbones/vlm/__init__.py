@@ -1,5 +1,6 @@
 """Video-language models, cut inside their vision tower. transformers is imported when one is built."""
 
+from approxbit.backbones.vlm.asking import Asker, Said
 from approxbit.backbones.vlm.base import VideoLanguageModel, VisionEdgeHalf, VisionServerHalf
 from approxbit.backbones.vlm.edge_loading import load_edge_half
 from approxbit.backbones.vlm.layout import TokenLayout
@@ -8,7 +9,9 @@ from approxbit.backbones.vlm.tower import VisionTower
 from approxbit.backbones.vlm.video_llava import VideoLlava, video_llava
 
 __all__ = [
+    "Asker",
     "LlavaOnevision",
+    "Said",
     "TokenLayout",
     "VideoLanguageModel",
     "VideoLlava",
