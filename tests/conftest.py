@@ -44,6 +44,9 @@ _family = load_file(HERE / "demo" / "small_family.py")
 lut, checkpoints, cache = _family.lut, _family.checkpoints, _family.cache
 prepared, family = _family.prepared, _family.family
 
+_questions = load_file(HERE / "edge" / "question_family.py")
+asked_checkpoints, asked = _questions.asked_checkpoints, _questions.asked
+
 own_package = load_file(HERE / "own_package.py").own_package
 
 # What exports, trains, starts programs or fills an environment of its own: `make test-fast` leaves it out.
@@ -57,6 +60,7 @@ SLOW = (
     "demo",
     "edge/test_client.py",
     "edge/test_device.py",
+    "edge/test_questions.py",
     "engines/test_onnx_graph.py",
     "export/test_on_gpu.py",
     "export/test_rtx.py",

@@ -21,6 +21,7 @@ from approxbit.cli.console import (
     print_text,
     say,
 )
+from approxbit.cli.questions import ask_all, check_questions, describe_words, show_words
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,6 +47,13 @@ RUNNER = typer.Option(
     Engine.ONNXRUNTIME,
     help="What computes the edge side: graphs under ONNX Runtime, as on a device (exported at first use), "
     "or the modules under torch.",
+)
+ASK = typer.Option(
+    [],
+    "--ask",
+    metavar="QUESTION",
+    help="Of a family that answers questions, one to ask about each clip, such as 'what is red'; can be "
+    "repeated: the clip crosses once.",
 )
 TOP = typer.Option(5, min=1, max=255, help="How many classes to print for each clip.")
 WINDOW_STEP = typer.Option(
@@ -84,6 +92,7 @@ def run(
     sla: str = SLA_TEXT,
     bandwidth_mbps: float = BANDWIDTH,
     runner: Engine = RUNNER,
+    ask: List[str] = ASK,
     window_step: int = WINDOW_STEP,
     stream: Optional[int] = STREAM,
     on_damage: str = ON_DAMAGE,
@@ -96,7 +105,7 @@ def run(
 
     Each answer is printed as it comes, with --json as a line of JSON. A file that cannot be read is named and
     left out, or answered up to where it breaks off if it is answered window by window; the command then ends
-    with 1. Ctrl-C ends it with 130.
+    with 1, as it does where the model does not take a question. Ctrl-C ends it with 130.
     """
     from approxbit.edge.client import check_address, choose_model
 
@@ -105,9 +114,11 @@ def run(
     if server:
         check_address(server)
     unreadable: List[Path] = []
+    refused: List[str] = []
     answered = 0
     try:
         name = choose_model(family, sla)
+        check_questions(name, ask)
         device = _open_device(name, runner, threads)
         clips = _read(files, device, Reading(window_step, stream, on_damage), unreadable)
         first = next(clips, None)
@@ -116,13 +127,13 @@ def run(
                 address = server or _start_server(stack, name, device)
                 frames = first.clip.frames if sla else None
                 edge = _open_edge(stack, name, address, sla, device, top, bandwidth_mbps, frames)
-                for each, answer in _answer_all(edge, chain([first], clips)):
+                for each, answer in _answer_all(edge, chain([first], clips), ask, refused):
                     with _without_interrupts():
                         _print(_describe(each, answer, device, bool(sla)), as_json)
                         answered += 1
     except KeyboardInterrupt:
         fail(f"interrupted after {answered} answer{'' if answered == 1 else 's'}", INTERRUPTED)
-    if unreadable:
+    if unreadable or refused:
         raise SystemExit(1)
 
 
@@ -200,15 +211,26 @@ def _open_edge(
     return edge
 
 
-def _answer_all(edge: "Edge", clips: Iterator[_Clip]) -> "Iterator[Tuple[_Clip, EdgeAnswer]]":
-    """Each clip and its answer; says so when the server goes away, and the device goes on alone."""
+def _answer_all(
+    edge: "Edge", clips: Iterator[_Clip], questions: List[str], refused: List[str]
+) -> "Iterator[Tuple[_Clip, EdgeAnswer]]":
+    """Each clip and its answers; says so when the server goes away, and the device goes on alone."""
     was_alone = False
     for each in clips:
-        answer = edge.answer(each.clip.frames, each.clip.shift_frames)
-        if answer.fell_back and not was_alone:
-            say(f"the device answers alone: {answer.reason}")
-        was_alone = answer.fell_back
-        yield each, answer
+        for answer in _answer_clip(edge, each, questions, refused):
+            if answer.fell_back and not was_alone:
+                say(f"the device answers alone: {answer.reason}")
+            was_alone = answer.fell_back
+            yield each, answer
+
+
+def _answer_clip(
+    edge: "Edge", each: _Clip, questions: List[str], refused: List[str]
+) -> "Iterator[EdgeAnswer]":
+    if questions:
+        yield from ask_all(edge, each.path, each.clip, questions, refused)
+    else:
+        yield edge.answer(each.clip.frames, each.clip.shift_frames)
 
 
 @contextmanager
@@ -226,11 +248,11 @@ def _without_interrupts() -> Iterator[None]:
 
 def _describe(each: _Clip, answer: "EdgeAnswer", device: "Device", has_sla: bool) -> Dict[str, Any]:
     start = each.clip.start_frame
+    classes = [{"label": label, "probability": round(share, 4)} for label, share in answer.labels]
     return {
         **({} if start is None else {"start_frame": start}),
         "video": str(each.path),
-        "answer": answer.label,
-        "top": [{"label": label, "probability": round(share, 4)} for label, share in answer.labels],
+        **(describe_words(answer) if answer.question else {"answer": answer.label, "top": classes}),
         "arm": answer.arm,
         "backend": device.backend,
         "payload_bytes": answer.payload_bytes,
@@ -250,6 +272,10 @@ def _print(facts: Dict[str, Any], as_json: bool) -> None:
     else:
         video = facts["video"] + (f" from frame {facts['start_frame']}" if "start_frame" in facts else "")
         arm = facts["arm"] + (" (fallback)" if facts["fell_back"] else "")
+        if "question" in facts:
+            print_text(show_words(video, arm, facts))
+            sys.stdout.flush()
+            return
         shares = [f"{each['label']} {100 * each['probability']:.1f} %" for each in facts["top"]]
         lines = [f"{video}: {shares[0]}, {arm}, {facts['payload_bytes']} bytes, {facts['latency_ms']:.1f} ms"]
         print_text("\n  ".join(lines + shares[1:]))

@@ -35,7 +35,7 @@ from approxbit.edge.transport import GrpcTransport
 from approxbit.errors import ApproxBitError
 from approxbit.processes import follow_parent, say
 from approxbit.select import EDGE_ONLY, LUT, parse_sla
-from approxbit.tasks import LabelSet
+from approxbit.tasks import LabelSet, require_classification
 from approxbit.video.reader import read_clip
 from approxbit.wire import AnswerKind, Content, Logits, Request, TopK, Wanted
 
@@ -92,7 +92,7 @@ def find_label_set(device: Device, name: str, class_names: Sequence[str]) -> Lab
     Raises:
         ValueError: The task has none of that name, or its classes are not those of the videos.
     """
-    label_set = device.task.label_set(name)
+    label_set = require_classification(device.task).label_set(name)
     if label_set.class_names != tuple(class_names):
         raise ValueError(f"the model must know the {len(class_names)} classes {name} of the videos")
     return label_set
@@ -128,7 +128,7 @@ def _run(
     phases = [(start_s, parse_sla(text)) for start_s, text in order["phases"]]
     policy = SessionPolicy(probes=ProbePolicy(every_s=PROBE_EVERY_S))
     # The likeliest classes are those of one label set; another one needs all logits.
-    is_asked = options.label_set == device.task.asked
+    is_asked = options.label_set == require_classification(device.task).asked
     wanted = Wanted() if is_asked else Wanted(AnswerKind.LOGITS, 0)
     unsplit = device.arm(EDGE_ONLY)
     with (

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Optional, Tuple
 
+from approxbit.edge.asking import SentClip
 from approxbit.edge.meter import Probing
 from approxbit.select import Choice
-from approxbit.wire import Content
+from approxbit.wire import Content, Text
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,11 @@ class Outcome:
 
     Attributes:
         arm: Its name.
-        answer: The likeliest classes or logits, as asked for; `Device.rank` gives their names.
+        answer: The likeliest classes or logits, as asked for, whose names `Device.rank` gives; or the text
+            that answers a question.
         parts: Where the time went.
-        payload_bytes: Of codes or clips that crossed; 0 where none did. Of all packets, where one had to be
-            sent again.
+        payload_bytes: Of codes or clips that crossed; 0 where none did, as when the server had the clip. Of
+            all packets, where one had to be sent again.
         packet_bytes: Of all that was sent for this clip, headers included.
         answer_bytes: Of all that came back.
         is_key: Whether the packet that was answered needed no earlier one to be read. False for an update of
@@ -65,10 +67,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class EdgeAnswer(Outcome):
-    """The one answer to one clip.
+    """The one answer to one clip, or to one question about it.
 
     Attributes:
-        sequence: Number of the clip in its session, from 0.
+        sequence: Number of the clip, or of a question about an earlier clip, in its session, from 0.
         latency_ms: From the frames to the answer, without probes (`probing`); where it is known when the last
             frame was captured, from there, and with them.
         meets_sla: Whether latency and the arm's accuracy in the LUT keep the session's SLA.
@@ -80,6 +82,8 @@ class EdgeAnswer(Outcome):
         probing: What looking at the link cost before this clip.
         labels: Names and probabilities of the likeliest classes, the likeliest first, as `approxbit.Edge`
             gives them; empty from a session, which does not know the task.
+        question: That which was asked; empty where none was.
+        clip: Of a family that answers questions, the clip, about which more can be asked.
     """
 
     sequence: int
@@ -92,8 +96,20 @@ class EdgeAnswer(Outcome):
     round_trip_ms: float
     probing: Probing
     labels: Tuple[Tuple[str, float], ...] = ()
+    question: str = ""
+    clip: Optional[SentClip] = None
 
     @property
     def label(self) -> str:
         """The name of the likeliest class; empty where `labels` is."""
         return self.labels[0][0] if self.labels else ""
+
+    @property
+    def text(self) -> str:
+        """The answer to the question; empty where none was asked."""
+        return self.answer.value if isinstance(self.answer, Text) else ""
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the server answered from what it kept, so that neither code nor clip crossed again."""
+        return bool(self.packet_bytes) and not self.payload_bytes

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import Iterator, NamedTuple
+from typing import Iterator, NamedTuple, Sequence, Union, overload
 
 import numpy as np
 
 from approxbit.edge.answer import EdgeAnswer
 from approxbit.edge.arms.arm import EdgeArm
+from approxbit.edge.asking import SentClip
 from approxbit.edge.device import Device
 from approxbit.edge.exchange import Exchange, RefusedError
 from approxbit.edge.measure import refresh_times
 from approxbit.edge.opening import open_family
 from approxbit.edge.session import EdgeSession
 from approxbit.edge.transport import GrpcTransport
+from approxbit.engines.questions import IN_WORDS, as_question
 from approxbit.engines.runner import ClipFormat
 from approxbit.errors import LinkError, WireError
 from approxbit.families import list_models, load_lut, split_name
@@ -29,6 +31,10 @@ NUM_TIMED = 4
 CONNECT_S = 10.0
 _LOOSE = LatencySLA(1e9)
 _ADDRESS = re.compile(r"\S+:\d+")
+
+
+Askable = Union[np.ndarray, PathLike, SentClip, EdgeAnswer]
+"""What a question may be about: frames, a video file, or a clip that was sent before."""
 
 
 class Clip(NamedTuple):
@@ -85,9 +91,19 @@ class Edge:
     print(answer.label, answer.arm, answer.latency_ms)
     ```
 
+    A family that answers questions is asked them, with the clip or when it has crossed long ago: then only
+    the question crosses.
+
+    ```python
+    with approxbit.Edge(family, server="192.168.1.10:50051") as edge:
+        clip = edge.send("clip.mp4")
+        print(edge.ask(clip, "what is red").text)
+    ```
+
     It needs no torch where the family's graphs were exported (`approxbit export`), and no server to open: a
     clip that the server does not answer is answered by the whole model on this device, and says why
-    (`EdgeAnswer.fell_back`, `reason`). Call `connect` to be told before the first clip.
+    (`EdgeAnswer.fell_back`, `reason`). Call `connect` to be told before the first clip. Only torch answers
+    questions on the device: `device` is then what `approxbit.profiling.torch_device.open_torch_device` gives.
 
     Args:
         family: Such as `digits-movinet` or `hf://owner/name`; or one model of it, such as
@@ -116,8 +132,8 @@ class Edge:
         self.sla = _read_sla(sla)
         self.name = choose_model(family, sla)
         self.server = server
-        self._wanted = Wanted(AnswerKind.TOP_K, num_labels)
         self.device = device or open_family(self.name)
+        self._wanted = IN_WORDS if self.device.answers_questions else Wanted(AnswerKind.TOP_K, num_labels)
         family, configuration = split_name(self.name)
         self.lut = _single_arm(self.device, configuration) if configuration else load_lut(family)
         self._transport = GrpcTransport(server)
@@ -141,7 +157,7 @@ class Edge:
             LinkError: None answers within `timeout_s` seconds, or it has another family or other weights.
         """
         family = split_name(self.name)[0]
-        exchange = Exchange(self._transport, self._arms)
+        exchange = Exchange(self._transport, self._arms, self._wanted)
         try:
             exchange.open(timeout_s)
             self._transport.ping(timeout_s)  # where no arm has codes, nothing was asked yet
@@ -179,7 +195,9 @@ class Edge:
         """
         with GrpcTransport(direct or self.server) as transport:
             clips = [frames] * NUM_TIMED
-            self.lut = refresh_times(self.lut, self.device, transport, clips, "this machine")
+            self.lut = refresh_times(
+                self.lut, self.device, transport, clips, "this machine", wanted=self._wanted
+            )
         self._session.close()
         self._session = self._open_session()
 
@@ -191,8 +209,13 @@ class Edge:
             shift_frames: See `EdgeSession.answer`.
 
         Raises:
-            ValueError: The frames are not those of a clip.
+            ValueError: The frames are not those of a clip, or the family answers questions.
         """
+        if self.device.answers_questions:
+            raise ValueError(
+                f"{self.name} answers questions: ask(clip, 'what is red') asks one, and send(clip) sends a "
+                "clip for questions that come later"
+            )
         answer = self._session.answer(frames, shift_frames)
         return replace(answer, labels=tuple(self.device.rank(answer.answer)))
 
@@ -216,6 +239,81 @@ class Edge:
             raise ValueError(f"step must be at least 1, found {step}")
         for clip in read_clips(path, self.device.clip_format, step):
             yield self.answer(clip.frames, clip.shift_frames)
+
+    def send(self, clip: np.ndarray | PathLike, shift_frames: int | None = None) -> SentClip:
+        """Send a clip that nobody has a question about yet; `ask` takes what it returns.
+
+        Args:
+            clip: Frames as for `answer`, or a video file, of which one clip is sampled.
+            shift_frames: See `EdgeSession.answer`.
+
+        Raises:
+            ValueError: The frames are not those of a clip, or the family answers no questions.
+            VideoError: The file cannot be read.
+            LinkError: The server does not answer, and the device cannot answer by itself.
+        """
+        self._check_asked()
+        sent = self._session.answer(self._frames(clip), shift_frames).clip
+        assert sent is not None
+        return sent
+
+    @overload  # a str is a sequence of str, but the first that fits counts
+    def ask(  # type: ignore[overload-overlap]
+        self, clip: Askable, questions: str, shift_frames: int | None = None
+    ) -> EdgeAnswer: ...
+
+    @overload
+    def ask(
+        self, clip: Askable, questions: Sequence[str], shift_frames: int | None = None
+    ) -> list[EdgeAnswer]: ...
+
+    def ask(
+        self, clip: Askable, questions: str | Sequence[str], shift_frames: int | None = None
+    ) -> EdgeAnswer | list[EdgeAnswer]:
+        """The answer to a question about a clip, or the answers to several; `text` is what they say.
+
+        The clip crosses with the first question, if the server does not have it already; then only questions
+        do. What the server has forgotten is sent again.
+
+        Args:
+            clip: Frames as for `answer`, or a video file, of which one clip is sampled; or a clip that was
+                sent before: what `send` returned, or an earlier answer about it.
+            questions: One, or a list.
+            shift_frames: Of frames that were not sent yet; see `EdgeSession.answer`.
+
+        Raises:
+            ValueError: The family answers no questions, one is no text, empty, or too long, or the frames are
+                not those of a clip.
+            VideoError: The file cannot be read.
+            LinkError: The server does not take a question (`RefusedError`), or does not answer while the
+                device cannot answer by itself.
+        """
+        self._check_asked()
+        texts = [as_question(each) for each in ([questions] if isinstance(questions, str) else questions)]
+        sent = clip.clip if isinstance(clip, EdgeAnswer) else clip
+        answers = []
+        for text in texts:
+            if isinstance(sent, SentClip):
+                answers.append(self._session.ask(sent, text))
+            else:
+                answers.append(self._session.answer(self._frames(sent), shift_frames, question=text))
+                sent = answers[0].clip
+        return answers[0] if isinstance(questions, str) else answers
+
+    def _check_asked(self) -> None:
+        if not self.device.answers_questions:
+            raise ValueError(
+                f"{self.name} tells classes of clips and answers no questions: answer(frames) and "
+                "answer_video(path) do that"
+            )
+
+    def _frames(self, clip: np.ndarray | PathLike | None) -> np.ndarray:
+        if isinstance(clip, np.ndarray):
+            return clip
+        if clip is None:
+            raise ValueError("expected frames, a video file, a clip that was sent, or an answer about one")
+        (read,) = read_clips(clip, self.device.clip_format)
+        return read.frames
 
     @property
     def _arms(self) -> list[EdgeArm]:

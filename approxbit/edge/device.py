@@ -9,15 +9,17 @@ from approxbit.edge.arms import (
     CodesArm,
     EdgeArm,
     EdgeOnlyArm,
+    EdgeOnlyQuestionsArm,
     EmulatedArm,
     RawClipArm,
     compressed_video_arms,
 )
 from approxbit.engines.answers import rank
 from approxbit.engines.prepared import load_prepared
+from approxbit.engines.questions import QuestionRunner
 from approxbit.engines.runner import ClipFormat, EdgeRunner, WholeRunner
 from approxbit.files import PathLike
-from approxbit.tasks import Classification, require_classification
+from approxbit.tasks import Classification, Task, require_classification
 from approxbit.wire import Content
 
 
@@ -36,7 +38,7 @@ class Device:
 
     arms: tuple[EdgeArm, ...]
     clip_format: ClipFormat
-    task: Classification
+    task: Task
     feature_bytes: Mapping[str, int]
     backend: str
     num_threads: int
@@ -63,24 +65,43 @@ class Device:
             return self
         return replace(self, arms=tuple(EmulatedArm(arm, slowdown) for arm in self.arms))
 
+    @property
+    def answers_questions(self) -> bool:
+        """Whether it is asked questions about clips, and does not tell their classes."""
+        return not isinstance(self.task, Classification)
+
     def rank(self, answer: Content, label_set: str = "") -> list[tuple[str, float]]:
-        """Names and probabilities of an answer's classes; see `approxbit.engines.answers.rank`."""
-        return rank(answer, self.task, label_set)
+        """Names and probabilities of an answer's classes; see `approxbit.engines.answers.rank`.
+
+        Raises:
+            ValueError: The task is another one.
+        """
+        return rank(answer, require_classification(self.task), label_set)
 
 
 def all_arms(
-    whole: WholeRunner, runners: Iterable[EdgeRunner], task: Classification | None = None
+    whole: WholeRunner,
+    runners: Iterable[EdgeRunner],
+    task: Task | None = None,
+    questions: QuestionRunner | None = None,
 ) -> tuple[EdgeArm, ...]:
     """Every way to answer a clip that a device with these runners has.
 
     Args:
         whole: The unsplit model.
         runners: Of different configurations.
-        task: What the model's classes are; by default classes without names.
+        task: What the model's answers mean; by default classes without names.
+        questions: Of a model that answers questions, what reads its visual tokens; without it the device
+            cannot answer by itself.
     """
-    clip_format = whole.clip_format
+    clip_format, task = whole.clip_format, task or Classification.of_names()
+    alone: tuple[EdgeArm, ...] = ()
+    if isinstance(task, Classification):
+        alone = (EdgeOnlyArm(whole, task),)
+    elif questions is not None:
+        alone = (EdgeOnlyQuestionsArm(whole, questions, task),)
     return (
-        EdgeOnlyArm(whole, task or Classification.of_names()),
+        *alone,
         RawClipArm(clip_format),
         *compressed_video_arms(clip_format),
         *map(CodesArm, runners),
@@ -91,6 +112,8 @@ def open_device(
     prepared: PathLike, num_threads: int = 1, configurations: Sequence[str] | None = None
 ) -> Device:
     """Open a prepared family with ONNX Runtime; torch is not needed.
+
+    Graphs of a family that answers questions end with visual tokens: such a device needs its server.
 
     Args:
         prepared: The file that `approxbit.exporting.prepare.prepare_family` wrote.
@@ -105,7 +128,7 @@ def open_device(
     family = load_prepared(prepared)
     if configurations is not None:
         family = family.only(configurations)
-    whole, task = family.open_whole(num_threads), require_classification(family.task)
+    whole, task = family.open_whole(num_threads), family.task
     return Device(
         arms=all_arms(whole, family.open_runners(num_threads).values(), task),
         clip_format=whole.clip_format,

@@ -8,24 +8,28 @@ import numpy as np
 
 from approxbit.edge.answer import Outcome, Parts
 from approxbit.edge.arms.arm import EdgeArm, ms_since
+from approxbit.edge.asking import Sent, SentClip
 from approxbit.edge.transport import Transport
-from approxbit.edge.windows import Windows
+from approxbit.edge.windows import NUM_SEQUENCES, Windows
 from approxbit.errors import LinkError, WireError
 from approxbit.wire import (
     Answer,
     Binding,
     Hello,
+    LateQuestion,
     Packet,
     Refusal,
     Reply,
     Request,
     Status,
+    Text,
     Wanted,
     Welcome,
     read_reply,
 )
-from approxbit.wire.content import DEFAULT_WANTED
+from approxbit.wire.content import DEFAULT_WANTED, content_kind
 from approxbit.wire.request import NOTHING_SAID
+from approxbit.wire.window import MAX_BACK
 
 LASTING = (Status.WRONG_WEIGHTS, Status.UNSUPPORTED)
 SENT_AGAIN = (Status.NO_SESSION, Status.NEEDS_KEY)
@@ -115,7 +119,13 @@ class Exchange:
         self._agreed: Dict[bytes, Union[Binding, Status]] = {}
 
     def answer(
-        self, arm: EdgeArm, frames: np.ndarray, sequence: int, timeout_s: Callable[[], float]
+        self,
+        arm: EdgeArm,
+        frames: np.ndarray,
+        sequence: int,
+        timeout_s: Callable[[], float],
+        question: Optional[Text] = None,
+        clip: Optional[SentClip] = None,
     ) -> Outcome:
         """How an arm answers a clip.
 
@@ -124,34 +134,79 @@ class Exchange:
             frames: Cropped; uint8 `[time, height, width, 3]`.
             sequence: Number of the clip.
             timeout_s: Asked whenever something is ready to be sent.
+            question: About the clip.
+            clip: Is told where the server has it, so that more can be asked.
 
         Raises:
             LinkError: There was no answer, or a refusal (`RefusedError`).
             WireError: The reply is malformed, or belongs to another packet.
         """
-        encoded = arm.encode(frames, self._request)
+        encoded = arm.encode(frames, replace(self._request, question=question))
         if encoded.packet is None:
             assert encoded.answer is not None
             parts = Parts(edge_ms=encoded.edge_ms, encode_ms=encoded.encode_ms)
             return Outcome(arm.name, encoded.answer, parts, 0, 0, 0, is_key=False)
-        bill, packet = _Bill(timeout_s), replace(encoded.packet, sequence=sequence)
-        try:
-            reply = self._send(bill, arm, packet, encoded.code)
-        except RefusedError as error:
-            if error.status not in SENT_AGAIN:
-                raise
-            if error.status == Status.NO_SESSION:
-                self.close()
-            reply = self._send(bill, arm, packet, encoded.code)
-        parts = Parts(
-            edge_ms=encoded.edge_ms,
-            encode_ms=encoded.encode_ms + bill.encode_ms,
-            link_ms=max(0.0, bill.link_ms - reply.decode_ms - reply.server_ms),
-            decode_ms=reply.decode_ms,
-            server_ms=reply.server_ms,
+        bill, packet = (
+            _Bill(timeout_s, encode_ms=encoded.encode_ms),
+            replace(encoded.packet, sequence=sequence),
         )
-        sizes = bill.payload_bytes, bill.packet_bytes, bill.answer_bytes
-        return Outcome(arm.name, reply.content, parts, *sizes, is_key=bill.is_key)
+        reply = self._send_twice(bill, arm, packet, encoded.code)
+        if clip is not None:
+            clip.sent = Sent(arm, packet, encoded.code, self._find_binding(arm), sequence)
+        return _settle(bill, arm, reply, encoded.edge_ms)
+
+    def ask(self, clip: SentClip, question: Text, sequence: int, timeout_s: Callable[[], float]) -> Outcome:
+        """The answer to a question about a clip that the server has answered before.
+
+        The clip does not cross again, unless the server has forgotten it or the session.
+
+        Args:
+            clip: With what was sent of it, which is brought up to date.
+            question: About it.
+            sequence: Number of the question.
+            timeout_s: Asked whenever something is ready to be sent.
+
+        Raises:
+            LinkError: There was no answer, or a refusal (`RefusedError`).
+            WireError: The reply is malformed, or belongs to another message.
+        """
+        sent, bill = clip.sent, _Bill(timeout_s, is_key=False)
+        if sent is None:
+            raise ValueError("expected a clip that the server has answered before, found one that it has not")
+        request = replace(self._request, question=question)
+        back = (sequence - sent.sequence) % NUM_SEQUENCES
+        if 1 <= back <= MAX_BACK and sent.binding is self._find_binding(sent.arm):
+            try:
+                reply = self._send_question(bill, LateQuestion(sequence, back, request), sent.binding)
+                return _settle(bill, sent.arm, reply)
+            except RefusedError as error:
+                self._check_worth_sending_again(error)
+        if self._windows is not None:
+            self._windows.move(None)  # no window of the video that may be under way
+        packet = replace(sent.packet, sequence=sequence, request=request)
+        reply = self._send_twice(bill, sent.arm, packet, sent.code)
+        clip.sent = sent._replace(binding=self._find_binding(sent.arm), sequence=sequence)
+        return _settle(bill, sent.arm, reply)
+
+    def _send_question(self, bill: _Bill, late: LateQuestion, binding: Optional[Binding]) -> Answer:
+        if binding is None:
+            return self._receive(bill, late.to_bytes(), late.sequence)
+        late = replace(late, binding=binding.number, request=_unless(late.request, binding.wanted))
+        return self._receive(bill, binding.write(late), late.sequence % 256)
+
+    def _send_twice(self, bill: _Bill, arm: EdgeArm, packet: Packet, code: bytes) -> Answer:
+        """The answer to a packet that is sent again where the server has forgotten what it needs."""
+        try:
+            return self._send(bill, arm, packet, code)
+        except RefusedError as error:
+            self._check_worth_sending_again(error)
+        return self._send(bill, arm, packet, code)
+
+    def _check_worth_sending_again(self, error: RefusedError) -> None:
+        if error.status not in SENT_AGAIN:
+            raise error
+        if error.status == Status.NO_SESSION:
+            self.close()
 
     def _send(self, bill: _Bill, arm: EdgeArm, packet: Packet, code: bytes) -> Answer:
         binding = self._binding(bill, arm)
@@ -164,15 +219,28 @@ class Exchange:
         bill.encode_ms += ms_since(start)
         bill.payload_bytes += len(packet.payload)
         bill.is_key = packet.place is None
-        reply = self._call(bill, data)
-        if not isinstance(reply, Answer):
-            raise WireError(f"the reply must be an answer, found {type(reply).__name__}")
         expected = packet.sequence if binding is None else packet.sequence % 256
-        if reply.sequence != expected:
-            raise WireError(f"the reply must be to packet {expected}, found one to packet {reply.sequence}")
+        reply = self._receive(bill, data, expected)
         if binding is not None and self._windows is not None:
             self._windows.acknowledge(packet, code, binding)
         return reply
+
+    def _receive(self, bill: _Bill, data: bytes, expected: int) -> Answer:
+        """The answer to a message, if it is the one to the message of this number."""
+        reply = self._call(bill, data)
+        if not isinstance(reply, Answer):
+            raise WireError(f"the reply must be an answer, found {type(reply).__name__}")
+        if reply.sequence != expected:
+            raise WireError(f"the reply must be to packet {expected}, found one to packet {reply.sequence}")
+        kind = content_kind(reply.content)
+        if kind != self._wanted.kind:
+            raise WireError(f"the answer must hold {self._wanted.kind.name}, found {kind.name}")
+        return reply
+
+    def _find_binding(self, arm: EdgeArm) -> Optional[Binding]:
+        """Of the arm's codes in the session that is open; None where there is none."""
+        found = self._agreed.get(self._entries.get(arm.name, b""))
+        return found if isinstance(found, Binding) else None
 
     def _binding(self, bill: _Bill, arm: EdgeArm) -> Optional[Binding]:
         """Of the arm's codes; None for an arm that has none."""
@@ -211,6 +279,18 @@ class Exchange:
         if isinstance(reply, Refusal):
             raise RefusedError(reply.status, reply.reason)
         return reply
+
+
+def _settle(bill: _Bill, arm: EdgeArm, reply: Answer, edge_ms: float = 0.0) -> Outcome:
+    parts = Parts(
+        edge_ms=edge_ms,
+        encode_ms=bill.encode_ms,
+        link_ms=max(0.0, bill.link_ms - reply.decode_ms - reply.server_ms),
+        decode_ms=reply.decode_ms,
+        server_ms=reply.server_ms,
+    )
+    sizes = bill.payload_bytes, bill.packet_bytes, bill.answer_bytes
+    return Outcome(arm.name, reply.content, parts, *sizes, is_key=bill.is_key)
 
 
 def _unless(request: Request, wanted: Wanted) -> Request:

@@ -71,6 +71,7 @@ def refresh_times(
     clips: Sequence[np.ndarray],
     machine: str,
     pause_s: float = 0.1,
+    wanted: Wanted = DEFAULT_WANTED,
 ) -> LUT:
     """The same arms and accuracies with the times of here and now: medians over some clips.
 
@@ -85,6 +86,7 @@ def refresh_times(
         clips: Frames as `read_clip` gives them; the first ones only warm up.
         machine: The kind of this machine, in words.
         pause_s: Before each answer.
+        wanted: Which kind of answer.
 
     Raises:
         ValueError: The LUT has no arm that the device can run, or there are no clips to measure.
@@ -96,7 +98,7 @@ def refresh_times(
     if len(clips) <= NUM_WARM_UP:
         raise ValueError(f"expected more than {NUM_WARM_UP} clips, found {len(clips)}")
     cropped = map(device.clip_format.crop, clips)
-    outcomes = list(answer_clips(arms, transport, cropped, pause_s=pause_s))[NUM_WARM_UP:]
+    outcomes = list(answer_clips(arms, transport, cropped, wanted, pause_s))[NUM_WARM_UP:]
     times = {arm.name: median_times(each) for arm, each in zip(arms, zip(*outcomes))}
     date = datetime.date.today().isoformat()
     return replace(

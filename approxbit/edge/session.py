@@ -2,12 +2,13 @@
 
 import time
 from dataclasses import dataclass, field, replace
-from typing import Callable, Dict, Iterable, Optional, Set, Tuple
+from typing import Callable, Dict, Iterable, NamedTuple, Optional, Set, Tuple
 
 import numpy as np
 
 from approxbit.edge.answer import EdgeAnswer, Outcome
 from approxbit.edge.arms.arm import EdgeArm, ms_since
+from approxbit.edge.asking import SentClip
 from approxbit.edge.exchange import Exchange, RefusedError
 from approxbit.edge.meter import LinkMeter, ProbePolicy, Probing
 from approxbit.edge.transport import Transport
@@ -17,7 +18,7 @@ from approxbit.engines.runner import ClipFormat
 from approxbit.errors import LinkError, WireError
 from approxbit.link import BandwidthEstimator
 from approxbit.select import LUT, SLA, Choice, LatencySLA, latency_ms, select
-from approxbit.wire import Wanted, warm_up
+from approxbit.wire import AnswerKind, Status, Text, Wanted, warm_up
 from approxbit.wire.content import DEFAULT_WANTED
 
 SHORTEST_WAIT_MS = 1.0
@@ -28,6 +29,16 @@ SOONEST_MS = 0.001
 
 PATIENCE = 1.5
 """How many times its expected time an offload gets at least, before the device answers by itself."""
+
+
+OF_QUESTIONS = (Status.UNSUPPORTED, Status.MALFORMED)
+"""How a server refuses a question that its model does not take."""
+
+NO_FALLBACK = "; without a whole model on the device there is no fallback"
+NO_HEAD = (
+    "; the device cannot answer questions by itself, as its graphs end with visual tokens: with torch it "
+    "can, by `approxbit run --runner torch` or approxbit.profiling.torch_device.open_torch_device"
+)
 
 
 @dataclass(frozen=True)
@@ -51,6 +62,17 @@ class SessionPolicy:
     key_every: int = 30
 
 
+class _Job(NamedTuple):
+    """One clip or question that is under way."""
+
+    clip: SentClip
+    question: Optional[Text]
+    sequence: int
+    start: float
+    capture_ms: float = 0.0
+    prepare_ms: float = 0.0
+
+
 class EdgeSession:
     """Answers clips one after the other; not for several threads at once.
 
@@ -68,6 +90,9 @@ class EdgeSession:
 
     Clips may be windows of one video that overlap: say to `answer` how far each moved. The packet of a
     window then holds only what the one before does not tell, if its codec's prior has tables of updates.
+
+    Where text is wanted, the model answers questions: `answer` takes one with a clip, and `ask` more about a
+    clip that was answered, which does not cross again.
 
     The bandwidth comes from the session's own packets. When those are too small to tell, or the estimate is
     old, a probe of some kilobytes precedes the clip, and before the first code a hello. They are no part of
@@ -107,6 +132,7 @@ class EdgeSession:
             warm_up()  # or the first clip would wait for the compiler
         self._fallback = next((arm for arm in self._arms.values() if not arm.crosses_link), None)
         self._clip_format = clip_format
+        self._takes_questions = wanted.kind == AnswerKind.TEXT
         self._lut = _restrict(lut, set(self._arms))
         self._accuracies = {row.arm: row.accuracy for row in lut.rows}
         self._refused_until: Dict[str, float] = {}
@@ -156,6 +182,7 @@ class EdgeSession:
         frames: np.ndarray,
         shift_frames: Optional[int] = None,
         captured_s: Optional[float] = None,
+        question: Optional[Text] = None,
     ) -> EdgeAnswer:
         """The one answer to one clip.
 
@@ -165,32 +192,61 @@ class EdgeSession:
                 that overlap; any number for the first of them. None for a clip of its own.
             captured_s: When the last frame was captured, on the clock of `time.monotonic`: the latency, and
                 with it the SLA, counts from there. By default it counts from now.
+            question: About the clip, where text is wanted; more can be asked later.
 
         Raises:
-            ValueError: The frames are not those of a clip, `shift_frames` is negative, or `captured_s` lies
-                in the future.
-            LinkError: The server did not answer and no arm of the device works alone.
+            ValueError: The frames are not those of a clip, `shift_frames` is negative, `captured_s` lies in
+                the future, or the device, which answers alone, does not take the question.
+            LinkError: The server did not answer and no arm of the device works alone, or the server does not
+                take the question (`RefusedError`).
         """
         now = time.monotonic()
         if captured_s is not None and captured_s > now:
             raise ValueError(f"captured_s must not be after now, {now:.3f}, found {captured_s:.3f}")
         probing = self.refresh()
-        sequence, self._sequence = self._sequence, (self._sequence + 1) % NUM_SEQUENCES
+        sequence = self._next_sequence()
         capture_ms = 0.0 if captured_s is None else 1000 * (time.monotonic() - captured_s)
         start = time.perf_counter() - capture_ms / 1000
-        frames = self._clip_format.crop(frames)
+        clip = SentClip(self._clip_format.crop(frames))
+        if self._takes_questions:  # which may come when the caller has written something else there
+            clip.frames = clip.frames.copy()
+            clip.frames.flags.writeable = False
         prepare_ms = ms_since(start) - capture_ms
         self._windows.move(shift_frames)
-        choice, outcome, reason = self._try_choice(frames, sequence, start, capture_ms)
+        return self._answer_job(_Job(clip, question, sequence, start, capture_ms, prepare_ms), probing)
+
+    def ask(self, clip: SentClip, question: Text) -> EdgeAnswer:
+        """The answer to a question about an earlier clip of this session, to which `answer` gave a `clip`.
+
+        Where the server has the clip, only the question crosses, whatever arm the SLA would choose. Else the
+        clip is sent again with it.
+
+        Args:
+            clip: Of an earlier answer.
+            question: About it.
+
+        Raises:
+            ValueError: The device, which answers alone, does not take the question.
+            LinkError: As for `answer`.
+        """
+        probing = self.refresh()
+        return self._answer_job(_Job(clip, question, self._next_sequence(), time.perf_counter()), probing)
+
+    def _next_sequence(self) -> int:
+        sequence, self._sequence = self._sequence, (self._sequence + 1) % NUM_SEQUENCES
+        return sequence
+
+    def _answer_job(self, job: _Job, probing: Probing) -> EdgeAnswer:
+        choice, outcome, reason = self._try_server(job)
         fell_back, lost_ms = outcome is None, 0.0
         if outcome is None:
-            lost_ms = ms_since(start) - prepare_ms - capture_ms
-            outcome = self._answer_alone(frames, sequence, reason)
-        latency = ms_since(start)
-        parts = replace(outcome.parts, capture_ms=capture_ms, prepare_ms=prepare_ms, lost_ms=lost_ms)
+            lost_ms = ms_since(job.start) - job.prepare_ms - job.capture_ms
+            outcome = self._answer_alone(job, reason)
+        latency = ms_since(job.start)
+        known = {"capture_ms": job.capture_ms, "prepare_ms": job.prepare_ms, "lost_ms": lost_ms}
         return EdgeAnswer(
-            **{**vars(outcome), "parts": parts},
-            sequence=sequence,
+            **{**vars(outcome), "parts": replace(outcome.parts, **known)},
+            sequence=job.sequence,
             latency_ms=latency,
             meets_sla=self.sla.is_met_by(latency, self._accuracies.get(outcome.arm, 0.0)),
             fell_back=fell_back,
@@ -199,6 +255,8 @@ class EdgeSession:
             bandwidth_mbps=self._meter.bandwidth_mbps,
             round_trip_ms=self._meter.round_trip_ms,
             probing=probing,
+            question="" if job.question is None else job.question.value,
+            clip=job.clip if self._takes_questions else None,
         )
 
     def _open(self) -> int:
@@ -216,29 +274,48 @@ class EdgeSession:
             self._refused_until.setdefault(arm, now + self.policy.longest_retry_s)
         return num_bytes
 
-    def _try_choice(
-        self, frames: np.ndarray, sequence: int, start: float, capture_ms: float
-    ) -> Tuple[Optional[Choice], Optional[Outcome], str]:
+    def _try_server(self, job: _Job) -> Tuple[Optional[Choice], Optional[Outcome], str]:
         """Choice, outcome and, where there is no outcome, the reason."""
         if not self._watch.is_up:
             return None, None, "the link is down: " + self._watch.reason
-        choice = self._choose(capture_ms)
+        clip, sent, question = job.clip, job.clip.sent, job.question
+        if sent is not None and question is not None:
+            outcome, reason = self._attempt(
+                job, sent.arm, lambda: self._exchange.ask(clip, question, job.sequence, self._timeout_s)
+            )
+            return None, outcome, reason
+        choice = self._choose(job.capture_ms)
         if choice is None:
             return None, None, "the server refuses all arms: " + ", ".join(self._refused_until)
+        arm, patience_s = self._arms[choice.arm], self._patience_s(choice, job.start)
+        outcome, reason = self._attempt(
+            job,
+            arm,
+            lambda: self._exchange.answer(arm, clip.frames, job.sequence, patience_s, question, clip),
+        )
+        return choice, outcome, reason
+
+    def _attempt(
+        self, job: _Job, arm: EdgeArm, get_outcome: Callable[[], Outcome]
+    ) -> Tuple[Optional[Outcome], str]:
+        """An outcome, or why there is none, and what follows from that for the arm or the link."""
         try:
-            outcome = self._exchange.answer(
-                self._arms[choice.arm], frames, sequence, self._patience_s(choice, start)
-            )
+            outcome = get_outcome()
         except RefusedError as error:
+            if job.question is not None and error.status in OF_QUESTIONS:
+                raise  # the arm is as good as before: this is between the user and the model
             if error.is_lasting:
-                self._refused_until[choice.arm] = time.monotonic() + self.policy.longest_retry_s
-            return choice, None, str(error)
+                self._refused_until[arm.name] = time.monotonic() + self.policy.longest_retry_s
+            return None, str(error)
         except (LinkError, WireError) as error:
             self._mark_down(str(error))
-            return choice, None, str(error)
+            return None, str(error)
         if outcome.packet_bytes:
             self._meter.observe(outcome.packet_bytes, outcome.parts.link_ms)
-        return choice, outcome, ""
+        return outcome, ""
+
+    def _timeout_s(self) -> float:
+        return self.policy.timeout_s
 
     def _choose(self, capture_ms: float) -> Optional[Choice]:
         now = time.monotonic()
@@ -266,10 +343,12 @@ class EdgeSession:
 
         return patience_s
 
-    def _answer_alone(self, frames: np.ndarray, sequence: int, reason: str) -> Outcome:
+    def _answer_alone(self, job: _Job, reason: str) -> Outcome:
         if self._fallback is None:
-            raise LinkError(reason + "; without a whole model on the device there is no fallback")
-        return self._exchange.answer(self._fallback, frames, sequence, lambda: 0.0)
+            raise LinkError(reason + (NO_HEAD if self._takes_questions else NO_FALLBACK))
+        return self._exchange.answer(
+            self._fallback, job.clip.frames, job.sequence, lambda: 0.0, job.question, job.clip
+        )
 
     def _mark_down(self, reason: str) -> None:
         self._refused_until.clear()

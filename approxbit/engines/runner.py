@@ -114,7 +114,8 @@ class ServerResult:
     """The answers to a batch of codes, and how long its parts took: t_dec and t_server of Eq. 1, APPROXBIT.
 
     Attributes:
-        logits: float32 `[batch, class]`.
+        logits: float32 `[batch, class]`; of a model that answers questions, its visual tokens
+            `[batch, token, channel]`.
         decode_ms: The unpacking and the decoder, of the batch; 0 where one graph does it all.
         server_ms: The server half, of the batch.
     """
@@ -129,7 +130,8 @@ class WholeResult:
     """The unsplit model's answers, and how long they took.
 
     Attributes:
-        logits: float32 `[class]` of one clip, `[batch, class]` of a batch.
+        logits: float32 `[class]` of one clip, `[batch, class]` of a batch; of a model that answers questions,
+            its visual tokens `[token, channel]`, `[batch, token, channel]`.
         whole_ms: All layers, from the prepared clips to the logits.
     """
 

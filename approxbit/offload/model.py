@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -18,11 +18,11 @@ from approxbit.codec.codebook import forget_last_bits
 from approxbit.codec.codec import Codec
 from approxbit.codec.picture import count_weights
 from approxbit.drawing import Drawing, draw_two_sides, page
-from approxbit.engines.answers import content_of
+from approxbit.engines.questions import objection_to, say
 from approxbit.engines.runner import EdgeRunner, ServerRunner
 from approxbit.offload.inputs import cast, cast_feature, prepare
-from approxbit.offload.runners import TorchGraph, clip_format
-from approxbit.tasks import Classification, Task, require_classification
+from approxbit.offload.runners import TorchGraph, TorchQuestions, clip_format, require_ask
+from approxbit.tasks import Classification, Task
 from approxbit.wire import Answer, CodeFormat, Packet, PriorTables, pack, wanted_of
 from approxbit.wire.request import NOTHING_SAID, Request
 
@@ -116,35 +116,54 @@ class OffloadedModel(nn.Module):
         answer: Tensor = self.server_half(cast_feature(self.codec.decode(code, feature_size), self.backbone))
         return answer
 
+    @overload  # a str is a sequence of str, but the first that fits counts
+    def ask(  # type: ignore[overload-overlap]
+        self, code: Code, asked: str, feature_size: tuple[int, int, int] | None = None
+    ) -> str: ...
+
+    @overload
     def ask(
         self, code: Code, asked: Sequence[Sequence[str]], feature_size: tuple[int, int, int] | None = None
-    ) -> list[list[str]]:
+    ) -> list[list[str]]: ...
+
+    def ask(
+        self,
+        code: Code,
+        asked: str | Sequence[Sequence[str]],
+        feature_size: tuple[int, int, int] | None = None,
+    ) -> str | list[list[str]]:
         """Answers to late questions: those that nobody knew when the codes were made.
 
         The server half runs once for each clip, however many questions there are.
 
         Args:
             code: What `encode` returned.
-            asked: The questions about each clip of the batch.
+            asked: The questions about each clip of the batch; or, of a batch of one, a single question.
             feature_size: As for `answer`.
 
+        Returns:
+            The answers about each clip; or the one answer to the single question.
+
         Raises:
-            ValueError: The backbone answers no questions, or as its own `ask` and `answer` say.
+            ValueError: The backbone answers no questions, these are not those about each clip, or as its own
+                `ask` and `answer` say.
 
         Example:
+            >>> model.ask(model.encode(clip), "what is red")  # doctest: +SKIP
+            'seven'
             >>> model.ask(model.encode(clip), [["what is red", "how many digits are there"]])
             ... # doctest: +SKIP
             [['seven', 'two']]
         """
-        ask = getattr(self.backbone, "ask", None)
-        if ask is None:
+        ask, questions = require_ask(self.backbone), [[asked]] if isinstance(asked, str) else asked
+        if any(isinstance(each, str) for each in questions):
             raise ValueError(
-                "expected a backbone that answers questions, such as VideoQuestionModel, found "
-                f"{self.backbone!r}"
+                "expected a list of questions for each clip, such as [['what is red', 'is it large']], found "
+                f"{list(asked)!r:.100}"
             )
         with torch.no_grad():
-            answers: list[list[str]] = ask(self.answer(code, feature_size), asked)
-        return answers
+            answers: list[list[str]] = ask(self.answer(code, feature_size), questions)
+        return answers[0][0] if isinstance(asked, str) else answers
 
     def forward(self, clip: Tensor) -> Float[Tensor, "batch ..."]:
         """The answer to a batch of clips, RGB in [0, 1]: `answer(encode(clip))`.
@@ -209,7 +228,8 @@ class OffloadedModel(nn.Module):
         Args:
             clip: A batch of one, of the backbone's `clip_shape`, RGB in [0, 1] or uint8.
             sequence: Number of the clip; the answer carries the same.
-            request: What the server shall say, by default the five likeliest classes.
+            request: What the server shall say, by default the five likeliest classes; a question goes with
+                `approxbit.engines.questions.IN_WORDS`.
 
         Raises:
             ValueError: There is not one clip, or it is of another shape, kind or range.
@@ -226,7 +246,8 @@ class OffloadedModel(nn.Module):
         Raises:
             FingerprintError: Other weights made the packet.
             ValueError: It holds no code of the model's, or one that is coded against an earlier code, or it
-                wants something else than logits or the likeliest classes.
+                wants something else than the task gives: logits, the likeliest classes, or words to a
+                question.
             WireError: The payload is not what its coding writes.
         """
         code_format = self.first_bits(packet.codebook_size).link_format
@@ -236,9 +257,14 @@ class OffloadedModel(nn.Module):
                 f"expected a code of {code_format.configuration} for the feature size "
                 f"{code_format.feature_size}, found {packet.configuration} for {packet.feature_size}"
             )
+        is_asked = not isinstance(self.task, Classification)
+        questions, wanted = TorchQuestions(self.backbone) if is_asked else None, wanted_of(packet)
+        objection = objection_to(packet.request, wanted, self.task, questions)
+        if objection:
+            raise ValueError(objection)
         packed = pack(packet.planes(self.prior))
         result = self.server_runner().run([packed], [packet.codebook_size])
-        content = content_of(result.logits[0], wanted_of(packet), require_classification(self.task))
+        content = say(result.logits[0], packet.request, wanted, self.task, questions)
         return Answer(packet.sequence, content, result.decode_ms, result.server_ms)
 
     def edge_runner(self, num_threads: int | None = None) -> EdgeRunner:

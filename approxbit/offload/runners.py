@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,55 @@ def torch_whole(backbone: Backbone, num_threads: int | None = None) -> WholeRunn
         return {"answer": backbone(cast(clip, backbone)).float().cpu().numpy()}
 
     return WholeRunner(clip_format(backbone), TorchGraph(run, backbone, backbone.clip_shape, num_threads))
+
+
+class TorchQuestions:
+    """The part of a backbone that answers questions about its visual tokens; see `QuestionRunner`.
+
+    Args:
+        backbone: With an `ask(visual, asked)` as that of `VideoQuestionModel`, in eval mode.
+        num_threads: Threads for each operator; torch's own choice by default.
+
+    Raises:
+        ValueError: The backbone answers no questions, is in training mode, or `num_threads` is below 1.
+    """
+
+    def __init__(self, backbone: Backbone, num_threads: int | None = None):
+        ask: Any = require_ask(backbone)
+
+        def run(visual: Tensor, questions: Sequence[str]) -> dict[str, Any]:
+            return {"answers": ask(cast(visual[None], backbone), [list(questions)])[0]}
+
+        self._encode = getattr(getattr(backbone, "head", None), "encode", None)
+        self._graph = TorchGraph(run, backbone, backbone.clip_shape, num_threads)
+
+    def check(self, question: str) -> None:
+        """Let only questions pass that the head can encode, where it has an `encode(questions)`.
+
+        Raises:
+            ValueError: It is another one.
+        """
+        if self._encode is not None:
+            self._encode([question])
+
+    def ask(self, visual: np.ndarray, questions: Sequence[str]) -> list[str]:
+        """An answer to each question about one clip, whose tokens are float32 `[token, channel]`."""
+        answers: list[str] = self._graph.run({"visual": visual, "questions": questions})["answers"]
+        return answers
+
+
+def require_ask(backbone: Backbone) -> Callable[..., Any]:
+    """The `ask` of a backbone that answers questions.
+
+    Raises:
+        ValueError: It has none.
+    """
+    ask: Callable[..., Any] | None = getattr(backbone, "ask", None)
+    if ask is None:
+        raise ValueError(
+            f"expected a backbone that answers questions, such as VideoQuestionModel, found {backbone!r}"
+        )
+    return ask
 
 
 def clip_format(backbone: Backbone) -> ClipFormat:

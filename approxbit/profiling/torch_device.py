@@ -6,8 +6,8 @@ import os
 
 from approxbit.edge.device import Device, all_arms
 from approxbit.exporting.prepare import feature_bytes
-from approxbit.offload.runners import torch_whole
-from approxbit.tasks import require_classification
+from approxbit.offload.runners import TorchQuestions, torch_whole
+from approxbit.tasks import Classification
 from approxbit.zoo import load_family
 
 
@@ -17,18 +17,20 @@ def open_torch_device(
     """Load all configurations of a family; they share one backbone.
 
     Raises:
-        ValueError: There is no such family, or it has no configurations.
+        ValueError: There is no such family, it has no configurations, or it answers no questions
+            and its task is to answer some.
         WeightsError: A file of the family is missing or not what its card says.
     """
     models = load_family(family, checkpoints)
     if not models:
         raise ValueError(f"the family {family} must have at least one configuration, found none")
     first = next(iter(models.values()))
-    backbone, task = first.backbone, require_classification(first.task)
+    backbone, task = first.backbone, first.task
     whole = torch_whole(backbone, num_threads)
+    questions = None if isinstance(task, Classification) else TorchQuestions(backbone, num_threads)
     runners = [model.edge_runner(num_threads) for model in models.values()]
     return Device(
-        arms=all_arms(whole, runners, task),
+        arms=all_arms(whole, runners, task, questions),
         clip_format=whole.clip_format,
         task=task,
         feature_bytes={

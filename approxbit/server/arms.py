@@ -1,8 +1,8 @@
 """The server's halves of all ways to answer a clip; see `approxbit.edge.arms.arm` for the whole picture.
 
-CODE    packet -> bits -> packed code        -> decoder -> server half -> logits
-CLIP    packet -> pixels -> prepared clip    -> the unsplit model      -> logits
-VIDEO   packet -> H.264 -> prepared clip     -> the unsplit model      -> logits
+CODE    packet -> bits -> packed code        -> decoder -> server half -> logits, or visual tokens
+CLIP    packet -> pixels -> prepared clip    -> the unsplit model      -> likewise
+VIDEO   packet -> H.264 -> prepared clip     -> the unsplit model      -> likewise
 one by one, by `read`                   in batches, by `run`
 """
 
@@ -15,10 +15,10 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from approxbit.engines.answers import content_of
+from approxbit.engines.questions import QuestionRunner, say
 from approxbit.engines.runner import ClipFormat, ServerResult, ServerRunner, WholeRunner
 from approxbit.errors import VideoError, WireError
-from approxbit.tasks import Classification
+from approxbit.tasks import Task
 from approxbit.video.h264 import VIDEO_FORMAT, decode_h264
 from approxbit.wire import (
     Answer,
@@ -67,7 +67,7 @@ class ServerArm(Protocol):
         """
 
     def run(self, inputs: Sequence[Any]) -> ServerResult:
-        """Logits `[batch, class]` of what `read` gave."""
+        """Logits `[batch, class]`, or visual tokens, of what `read` gave."""
 
 
 class CodesArm:
@@ -184,10 +184,21 @@ class Answered(NamedTuple):
     reply: Answer | Refusal
     read: Any = None
     """What the arm read of the packet; None of one that is refused."""
+    output: np.ndarray | None = None
+    """The model's row for it: logits `[class]`, or visual tokens `[token, channel]`."""
 
 
-def answer_all(arm: ServerArm, asked: Sequence[Asked], task: Classification) -> list[Answered]:
-    """The answers to a batch of packets, in their order. One that cannot be read is refused alone."""
+def answer_all(
+    arm: ServerArm, asked: Sequence[Asked], task: Task, questions: QuestionRunner | None = None
+) -> list[Answered]:
+    """The answers to a batch of packets, in their order. One that cannot be read is refused alone.
+
+    Args:
+        arm: Whose packets they are.
+        asked: To which neither the arm nor `objection_to` has an objection.
+        task: What the model's answers mean.
+        questions: Of a model that answers questions.
+    """
     answered: list[Answered] = []
     times_ms: list[float] = []
     for each in asked:
@@ -203,11 +214,16 @@ def answer_all(arm: ServerArm, asked: Sequence[Asked], task: Classification) -> 
         result = arm.run([answered[place].read for place in readable])
     for row, place in enumerate(readable):
         packet, wanted, _ = asked[place]
+        output = result.logits[row]
+        start = time.perf_counter()
         try:
-            content = content_of(result.logits[row], wanted, task)
+            content = say(output, packet.request, wanted, task, questions)
             decode_ms = times_ms[place] + result.decode_ms
-            answer = Answer(packet.sequence, content, decode_ms, result.server_ms)
-            answered[place] = answered[place]._replace(reply=answer)
+            server_ms = result.server_ms + (
+                0.0 if questions is None else 1000 * (time.perf_counter() - start)
+            )
+            answer = Answer(packet.sequence, content, decode_ms, server_ms)
+            answered[place] = Answered(answer, answered[place].read, output)
         except ValueError as error:
             answered[place] = Answered(failed(packet.sequence, error))
     return answered

@@ -8,13 +8,17 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from approxbit.families import list_models
 from approxbit.offload import OffloadedModel
-from approxbit.offload.runners import torch_whole
+from approxbit.offload.runners import TorchQuestions, torch_whole
 from approxbit.server.arms import CodesArm, CompressedVideoArm, RawClipArm, ServerArm
 from approxbit.server.service import Service
-from approxbit.tasks import require_classification
+from approxbit.tasks import Classification
 from approxbit.wire import warm_up
 from approxbit.zoo import load_family
+
+FIRST_QUESTION = "what is there"
+"""Asked before all others, so that none of them waits for what is only done once."""
 
 _log = logging.getLogger("approxbit.server")
 
@@ -30,9 +34,11 @@ def load_service(
         num_threads: Threads for each operator; torch's own choice by default.
 
     Raises:
-        ValueError: There is no such family.
+        ValueError: There is no such family, it has no configurations, or it answers no questions
+            and its task is to answer some.
         WeightsError: A file of the family is missing or not what its card says.
     """
+    list_models(family, checkpoints)
     models = load_family(family, checkpoints)
     _log.info("%s: loaded %s", family, ", ".join(models))
     service = build_service(models.values(), num_threads)
@@ -50,7 +56,8 @@ def build_service(models: Iterable[OffloadedModel], num_threads: int | None = No
         num_threads: Threads for each operator; torch's own choice by default.
 
     Raises:
-        ValueError: There is no model, or not all have the same backbone.
+        ValueError: There is no model, not all have the same backbone, or it answers no questions and their
+            task is to answer some.
     """
     models = list(models)
     if len({id(model.backbone) for model in models}) != 1:
@@ -62,9 +69,14 @@ def build_service(models: Iterable[OffloadedModel], num_threads: int | None = No
         warm_up()
     whole = torch_whole(models[0].backbone, num_threads)
     arms: list[ServerArm] = [RawClipArm(whole), CompressedVideoArm(whole)]
-    whole.run(whole.clip_format.prepare(np.zeros(whole.clip_format.frames_shape, np.uint8)))
+    result = whole.run(whole.clip_format.prepare(np.zeros(whole.clip_format.frames_shape, np.uint8)))
     for model in models:
         runner = model.server_runner(num_threads)
         runner.run([bytes(runner.code_format.payload_bytes)])
         arms.append(CodesArm(runner, whole.clip_format))
-    return Service(arms, require_classification(models[0].task))
+    task = models[0].task
+    if isinstance(task, Classification):
+        return Service(arms, task)
+    questions = TorchQuestions(models[0].backbone, num_threads)
+    questions.ask(result.logits, [FIRST_QUESTION])
+    return Service(arms, task, questions=questions)

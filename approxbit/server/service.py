@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import TypeVar
 
+from approxbit.engines.questions import QuestionRunner, objection_to, say
 from approxbit.errors import SessionError, WireError
-from approxbit.server.arms import Asked, ServerArm, answer_all, failed
+from approxbit.server.arms import Answered, Asked, ServerArm, answer_all, failed
+from approxbit.server.kept import KeptClips, Place
 from approxbit.server.sessions import Sessions
-from approxbit.tasks import Classification
+from approxbit.tasks import Classification, Task
 from approxbit.wire import (
-    AnswerKind,
-    Binding,
+    Answer,
     CodeFormat,
     Coding,
     Hello,
@@ -20,6 +23,7 @@ from approxbit.wire import (
     Packet,
     Refusal,
     Reply,
+    Request,
     Sent,
     Status,
     Welcome,
@@ -28,21 +32,24 @@ from approxbit.wire import (
     read_sent,
     wanted_of,
 )
-from approxbit.wire.refusal import MAX_REASON_BYTES
 
-OF_LOGITS = (AnswerKind.LOGITS, AnswerKind.TOP_K)
+Computed = TypeVar("Computed")
 
 
 class Service:
     """Many arms of one backbone: a message in, an answer or a refusal out.
 
     ```
-    hello  -> formats that an arm has, with its weights and preprocessing -> session, welcome
-    packet -> its arm -> no objection, same fingerprint -> read -> run -> answer
+    hello    -> formats that an arm has, with its weights and preprocessing -> session, welcome
+    packet   -> its arm -> no objection, same fingerprint -> read -> run -> answer
+    question -> visual tokens of the clip that it is about, as they were kept -> answer
     ```
 
     The code of a packet in a session is kept once it was answered. An update is read with the code that it
-    names; where that is not there any more, the packet is refused as `NEEDS_KEY`.
+    names; where that is not there any more, the packet is refused as `NEEDS_KEY`. Of a model that answers
+    questions, the visual tokens of the last clips are kept, so that late questions need no code; a question
+    about a clip that is not there any more is refused likewise. A packet without a question is answered with
+    an empty text.
 
     Every call returns bytes, whatever came in. One packet is computed at a time, because torch uses all its
     threads for each; the others stand in line, and when the line is full they are refused as `BUSY`.
@@ -52,26 +59,37 @@ class Service:
         task: What their answers mean.
         max_in_line: Packets that are computed or wait, at least 1.
         sessions: Keeps sessions and the codes in them.
+        questions: Of models that answer questions.
+        kept: Keeps the clips that questions may be about.
 
     Raises:
-        ValueError: Two arms have one format, or `max_in_line` is below 1.
+        ValueError: Two arms have one format, `max_in_line` is below 1, or the task is to answer questions
+            and `questions` is missing.
     """
 
     def __init__(
         self,
         arms: Iterable[ServerArm],
-        task: Classification,
+        task: Task,
         max_in_line: int = 6,
         sessions: Sessions | None = None,
+        questions: QuestionRunner | None = None,
+        kept: KeptClips | None = None,
     ):
         if max_in_line < 1:
             raise ValueError(f"max_in_line must be at least 1, found {max_in_line}")
+        if questions is None and not isinstance(task, Classification):
+            raise ValueError(
+                f"expected questions, something that answers them, for the task {task.json_kind}"
+            )
         self.arms: dict[str, ServerArm] = {}
         for arm in arms:
             if self.arms.setdefault(arm.format_name, arm) is not arm:
                 raise ValueError(f"expected one arm for {arm.format_name}, found two")
         self.task = task
         self.sessions = Sessions() if sessions is None else sessions
+        self.questions = questions
+        self.kept = KeptClips() if kept is None else kept
         self._line = threading.BoundedSemaphore(max_in_line)
         self._turn = threading.Lock()
 
@@ -105,45 +123,97 @@ class Service:
         return protocol.pack_count(len(payload))
 
     def _reply(self, received: Sent, is_wanted: Callable[[], bool], client: str) -> Reply:
+        if isinstance(received, Hello):
+            objection = objection_to(Request(), received.wanted, self.task)
+            return self._welcome(received, client) if not objection else _refuse_request(received, objection)
+        if isinstance(received, LateQuestion):
+            return self._answer_later(received, is_wanted, client)
+        place = self._place(client, received.binding, received.sequence)
+        self.kept.forget(client, place)  # the clip of 256 numbers before, whatever comes of this one
         objection = self._objection(received)
         if objection:
-            return _refuse(received, Status.UNSUPPORTED, objection)
-        if isinstance(received, Hello):
-            return self._welcome(received, client)
-        assert isinstance(received, Packet)
+            return _refuse_request(received, objection)
         arm, bindings = self.arms[received.format_name], self.sessions.bindings
         received.check_fingerprint(arm.fingerprint)
-        _check_binding(received, bindings)
+        self._check_binding(received)
         earlier = self.sessions.find(received)
         if earlier is None and received.coding == Coding.UPDATE:
             return _refuse(received, Status.NEEDS_KEY, f"code {received.earlier_sequence} is not here")
+        asked = Asked(received, wanted_of(received, bindings), earlier)
+
+        def compute() -> Answered:
+            return answer_all(arm, [asked], self.task, self.questions)[0]
+
+        answered = self._in_turn(received, is_wanted, compute)
+        if isinstance(answered, Refusal):
+            return answered
+        if answered.read is not None:  # nothing is kept of a packet that is refused after all
+            self.sessions.keep(received, answered.read)
+        if answered.output is not None and self.questions is not None:
+            self.kept.keep(client, place, answered.output)
+        return answered.reply
+
+    def _answer_later(
+        self, question: LateQuestion, is_wanted: Callable[[], bool], client: str
+    ) -> Answer | Refusal:
+        wanted = wanted_of(question, self.sessions.bindings)
+        objection = objection_to(question.request, wanted, self.task, self.questions)
+        if objection:
+            return _refuse_request(question, objection)
+        self._check_binding(question)
+        self.sessions.touch(question.binding or 0)
+        number = question.earlier_sequence
+        visual = self.kept.find(client, self._place(client, question.binding, number))
+        if visual is None:
+            return _refuse(
+                question, Status.NEEDS_KEY, f"clip {number} is not here: send it with the question"
+            )
+
+        def compute() -> Answer:
+            start = time.perf_counter()
+            content = say(visual, question.request, wanted, self.task, self.questions)
+            return Answer(question.sequence, content, 0.0, 1000 * (time.perf_counter() - start))
+
+        return self._in_turn(question, is_wanted, compute)
+
+    def _in_turn(
+        self, message: Sent, is_wanted: Callable[[], bool], compute: Callable[[], Computed]
+    ) -> Computed | Refusal:
+        """What `compute` gives when nothing else is computed, or why it was not called."""
         if not self._line.acquire(blocking=False):
-            return _refuse(received, Status.BUSY, "too many packets wait, send this one again later")
+            return _refuse(message, Status.BUSY, "too many packets wait, send this one again later")
         try:
             with self._turn:
                 if not is_wanted():
-                    return _refuse(received, Status.FAILED, "nobody waits for the answer any more")
-                asked = Asked(received, wanted_of(received, bindings), earlier)
-                (answered,) = answer_all(arm, [asked], self.task)
+                    return _refuse(message, Status.FAILED, "nobody waits for the answer any more")
+                return compute()
         finally:
             self._line.release()
-        if answered.read is not None:  # nothing is kept of a packet that is refused after all
-            self.sessions.keep(received, answered.read)
-        return answered.reply
 
-    def _objection(self, received: Sent) -> str:
-        """Why a message is none that this server answers; empty if it is one."""
-        if isinstance(received, LateQuestion) or (isinstance(received, Packet) and received.request.question):
-            return "request: expected no question, this server has none to answer one"
-        wanted = received.wanted if isinstance(received, Hello) else wanted_of(received)
-        if wanted.kind not in OF_LOGITS:
-            return f"request: expected logits or the likeliest classes, found {wanted.kind.name}"
-        if isinstance(received, Hello):
-            return ""
-        arm = self.arms.get(received.format_name)
+    def _check_binding(self, message: Packet | LateQuestion) -> None:
+        """Let only messages pass that belong to no session or to one that is open."""
+        if message.binding is None:
+            return
+        binding = self.sessions.bindings.get(message.binding)
+        if binding is None or (isinstance(message, Packet) and not binding.code_format.is_of(message)):
+            raise SessionError(
+                f"binding: expected that of an open session and its format, found {message.binding}"
+            )
+
+    def _place(self, client: str, number: int | None, sequence: int) -> Place:
+        binding = None if number is None else self.sessions.bindings.get(number)
+        return Place(number or 0, 0 if binding is None else binding.nonce, sequence % 256)
+
+    def _objection(self, packet: Packet) -> str:
+        """Why a packet is none that this server answers; empty if it is one."""
+        wanted = wanted_of(packet, self.sessions.bindings)
+        objection = objection_to(packet.request, wanted, self.task, self.questions)
+        if objection:
+            return objection
+        arm = self.arms.get(packet.format_name)
         if arm is None:
-            return f"payload: found {received.format_name}, expected one of {', '.join(self.arms)}"
-        return arm.objection(received)
+            return f"payload: found {packet.format_name}, expected one of {', '.join(self.arms)}"
+        return arm.objection(packet)
 
     def _welcome(self, hello: Hello, client: str) -> Welcome | Refusal:
         served = [self._served(each) for each in hello.formats]
@@ -163,16 +233,9 @@ class Service:
         return own if own.fingerprint == wanted.fingerprint else Status.WRONG_WEIGHTS
 
 
-def _check_binding(packet: Packet, bindings: Mapping[int, Binding]) -> None:
-    """Let only packets pass that belong to no session or to one that is open."""
-    if packet.binding is None:
-        return
-    binding = bindings.get(packet.binding)
-    if binding is None or not binding.code_format.is_of(packet):
-        raise SessionError(
-            f"binding: expected that of an open session and its format, found {packet.binding}"
-        )
+def _refuse_request(message: Sent, objection: str) -> Refusal:
+    return _refuse(message, Status.UNSUPPORTED, objection)
 
 
 def _refuse(message: Sent, status: Status, reason: str) -> Refusal:
-    return Refusal(message.sequence, reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore"), status)
+    return replace(Refusal.of_error(message.sequence, ValueError(reason)), status=status)

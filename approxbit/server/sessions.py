@@ -95,6 +95,11 @@ class Sessions:
                     self._owners[number] = first
         return welcome
 
+    def touch(self, number: int) -> None:
+        """Something came in the session of a binding, if it is open."""
+        with self._lock:
+            self._touch(number)
+
     def find(self, packet: Packet) -> bytes | None:
         """The packed code that a packet was coded against, if it is here and the one that it means."""
         with self._lock:

@@ -3,7 +3,7 @@
 from approxbit.edge.arms.arm import EdgeArm, Encoded
 from approxbit.edge.arms.codes import CodesArm
 from approxbit.edge.arms.compressed_video import CompressedVideoArm, compressed_video_arms
-from approxbit.edge.arms.edge_only import EdgeOnlyArm
+from approxbit.edge.arms.edge_only import EdgeOnlyArm, EdgeOnlyQuestionsArm
 from approxbit.edge.arms.emulated import EmulatedArm
 from approxbit.edge.arms.raw_clip import RawClipArm
 
@@ -12,6 +12,7 @@ __all__ = [
     "CompressedVideoArm",
     "EdgeArm",
     "EdgeOnlyArm",
+    "EdgeOnlyQuestionsArm",
     "EmulatedArm",
     "Encoded",
     "RawClipArm",
