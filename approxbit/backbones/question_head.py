@@ -8,7 +8,6 @@ question in words -> word tokens -> [attention among words, over visual tokens, 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from math import prod
 from typing import Any
 
 import torch
@@ -54,8 +53,8 @@ class QuestionHead(nn.Module):
         answers: What may be answered.
         visual_width: Channels of a visual token.
         grid: Visual tokens of a clip in time, height and width.
-        merge: So many tokens in height and in width become one, with a learned place: what is asked then
-            looks at fewer.
+        merge: So many tokens in height and in width become one, which knows its time, row and column: what
+            is asked then looks at fewer.
         width: Channels of a word, a multiple of `num_heads`.
         num_layers: Layers.
         num_heads: Heads of attention.
@@ -79,7 +78,11 @@ class QuestionHead(nn.Module):
         self.words = {word: number for number, word in enumerate(words, start=2)}  # 0 fills up, 1 is unknown
         self.answers = tuple(answers)
         self.visual = nn.Linear(merge**2 * visual_width, width)
-        self.visual_place = nn.Parameter(_PLACE_STD * torch.randn(1, prod(grid) // merge**2, width))
+        sides = (grid[0], grid[1] // merge, grid[2] // merge)
+        # Apart from one another, so that "at the end" is one direction for all tokens, as is "on the left".
+        self.visual_time, self.visual_row, self.visual_column = (
+            nn.Parameter(_PLACE_STD * torch.randn(number, width)) for number in sides
+        )
         self.visual_norm = nn.LayerNorm(width)
         self.embedding = nn.Embedding(len(self.words) + 2, width)
         self.place = nn.Parameter(_PLACE_STD * torch.randn(1, 1, MAX_WORDS, width))
@@ -142,7 +145,8 @@ class QuestionHead(nn.Module):
         return numbers, layer.visual.scores(layer.visual_norm(words), context)[:, 0]
 
     def _context(self, visual: Tokens) -> Float[Tensor, "batch square width"]:
-        context: Tensor = self.visual_norm(self.visual(self.merged(visual)) + self.visual_place)
+        place = self.visual_time[:, None, None] + self.visual_row[:, None] + self.visual_column
+        context: Tensor = self.visual_norm(self.visual(self.merged(visual)) + place.flatten(0, 2))
         return context
 
     def _start(self, questions: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -285,7 +285,7 @@ class QuestionModule(L.LightningModule):
         tokens, targets = self.visual(batch), batch[1]
         if self.question_weight > 0:
             self._figures.observe(self.backbone, tokens, targets)
-        if targets.dense is not None and self.reads_pixels:
+        if targets.dense is not None and self.learns_dense:
             for name in self.classes:
                 right = targets.dense.classes[name]
                 guess = self.dense[name](tokens).argmax(dim=-1)

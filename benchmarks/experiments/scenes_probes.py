@@ -86,6 +86,8 @@ def main() -> None:
         edge, normalise = model.edge_half, model.backbone.normalise
         rows.setdefault(f"feature at {point}", lambda clip, edge=edge, norm=normalise: edge(norm(clip)))  # type: ignore[misc]
         rows[name] = lambda clip, model=model: model.codec.decode(model.encode(clip))  # type: ignore[misc]
+    if not rows:
+        parser.error(f"{FAMILY} has no codec yet: train one")
     columns = [*CLASSES, *(f"R2 {name}" for name in VALUES)]
     assert set(VALUES) <= set(NUM_VALUES)
     lines = [f"| | {' | '.join(columns)} |", "|---|" + "---:|" * len(columns)]

@@ -172,7 +172,7 @@ def measure(
     for first in track(range(0, len(questions), BATCH), title):
         tokens, asked = [], []
         for index in range(first, min(first + BATCH, len(questions))):
-            found, size = method(questions.scenes.frames[index])
+            found, size = method(np.array(questions.scenes.frames[index]))
             tokens.append(found)
             num_bytes.append(size)
             asked.append(questions.asked(index))
@@ -275,6 +275,8 @@ def main() -> None:
     os.environ["SVT_LOG"] = "1"  # only errors of the AV1 encoder
     for split in options.measure:
         measure_all(split, options.clips, options.only)
+    if not STORED.exists():
+        parser.error("nothing is measured yet: begin with --measure")
     stored = json.loads(STORED.read_text())
     if options.write:
         draw(stored, PICTURE)

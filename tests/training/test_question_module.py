@@ -92,7 +92,7 @@ def test_words_learn_to_look_at_what_they_name() -> None:
         numbers = head.to_tensor([[question]])[0, 0]
         words = head.embedding(numbers) + head.place[0, 0, : len(numbers)]
         words = words + first.words(first.word_norm(words)[None])[0]
-        context = head.visual_norm(head.visual(head.merged(tokens[clip : clip + 1])) + head.visual_place)
+        context = head._context(tokens[clip : clip + 1])
         query = first.visual.query(first.visual_norm(words))[word].unflatten(0, (4, 4))[0]
         key = first.visual.key_value(context)[0, :, :16].unflatten(1, (4, 4))[:, 0]
         found.append(-(key @ query / 2).softmax(dim=0)[squares].sum().log())
