@@ -26,7 +26,7 @@ from approxbit.profiling.torch_device import open_torch_device
 from approxbit.select import LUT, LUTRow
 from approxbit.server.loading import build_service
 from approxbit.server.service import Service
-from approxbit.tasks import Classification, require_classification
+from approxbit.tasks import Task, require_classification
 from approxbit.wire import AnswerKind, Logits, Wanted
 from approxbit.zoo import describe_machine
 
@@ -77,8 +77,7 @@ def profile_family(
     if not models:
         raise ValueError(f"the family {family} has no configuration yet: train a codec")
     first, source = next(iter(models.values())), source or find_source(family, checkpoints)
-    source, matched = match_source(source, split, first.task, first.backbone)
-    task = require_classification(matched)
+    source, task = match_source(source, split, require_classification(first.task), first.backbone)
     clips, labels = _read(source, split, num_timed if known else num_clips)
     if backend == "torch":
         device = open_torch_device(family, checkpoints, num_threads)
@@ -148,13 +147,13 @@ def _with_times(known: LUT, timed: LUT) -> LUT:
 def _row(
     num_timed: int,
     labels: NDArray[np.int64],
-    task: Classification,
+    task: Task,
     arm: EdgeArm,
     outcomes: Sequence[Outcome],
 ) -> LUTRow:
     """The row of one arm, of its outcomes on all clips."""
     logits = np.stack([each.answer.values for each in outcomes if isinstance(each.answer, Logits)])
-    scores = task.score(logits, labels)
+    scores = require_classification(task).score(logits, labels)
     return LUTRow(
         arm.name,
         **median_times(outcomes[:num_timed]),
