@@ -40,7 +40,12 @@ def match_source(source: Source, split: str, task: Task, backbone: TakesClips) -
         DatasetError: The files of the data are not there, or not in their format.
         VideoError: The first video cannot be read.
     """
-    if isinstance(task, QuestionAnswering) and isinstance(source.task, QuestionAnswering):
+    if source.task.json_kind != task.json_kind:
+        raise ValueError(
+            f"expected data of {task.json_kind}, which is what the model answers, found {source.title} of "
+            f"{source.task.json_kind}: take others (on a command line, by --data)"
+        )
+    if isinstance(task, QuestionAnswering):
         return fit_source(source, split, backbone), source.task
     of_data, of_backbone = require_classification(source.task), require_classification(task)
     if of_data.num_classes and backbone.num_classes != of_data.num_classes:

@@ -52,7 +52,6 @@ class QuestionModule(L.LightningModule):
         names: Of some `classes`, the words of questions that name them. The first head of the head's first
             layer learns to look from such a word at the patches of its class: without that, some thousand
             steps go by before words are bound to what they name.
-        pointing_weight: Of the loss on this.
         learning_rate: Peak rate of AdamW.
         weight_decay: Of matrices and convolutions.
         warmup: Share of the steps over which the rate rises.
@@ -77,7 +76,6 @@ class QuestionModule(L.LightningModule):
         view: str = WHOLE_VIEW,
         num_slices: int | None = None,
         names: Mapping[str, Sequence[str]] | None = None,
-        pointing_weight: float = 1.0,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -96,7 +94,8 @@ class QuestionModule(L.LightningModule):
         self.classes, self.values = dict(classes or {}), dict(values or {})
         self.dense_weight, self.question_weight = dense_weight, question_weight
         self.train_from = train_from
-        self.names, self.pointing_weight = dict(names or {}), pointing_weight
+        self.names = dict(names or {})
+        self._check_names()
         self.reads_pixels = view != SCRIPT_VIEW
         self.learning_rate, self.weight_decay, self.warmup = learning_rate, weight_decay, warmup
         self.view, self.num_slices = view, num_slices
@@ -129,9 +128,21 @@ class QuestionModule(L.LightningModule):
             for name, value in family.state_dict().items()
             if not (has_new_head and name.startswith("head."))
         }
-        built.load_state_dict({**built.state_dict(), **known})
+        try:
+            built.load_state_dict({**built.state_dict(), **known})
+        except RuntimeError as error:
+            raise ValueError(f"the weights of {backbone} are not those of {arguments}: {error}") from error
         built.silence_layers(len(family.layers))
         return built
+
+    def _check_names(self) -> None:
+        for name, words in self.names.items():
+            unknown = [word for word in words if word not in self.backbone.head.words]
+            if len(words) != self.classes.get(name) or unknown:
+                raise ValueError(
+                    f"names: expected a word that the model knows for each of the {self.classes.get(name, 0)} "
+                    f"classes {name!r}, found {list(words)}"
+                )
 
     @property
     def learns_dense(self) -> bool:
@@ -222,9 +233,9 @@ class QuestionModule(L.LightningModule):
             logits, right = answer_questions(self.backbone, tokens, targets)
             terms["questions"] = F.cross_entropy(logits, right)
             loss = loss + self.question_weight * terms["questions"]
-        if self.names and self.pointing_weight > 0 and self.question_weight > 0:
+        if self.names and self.question_weight > 0:
             terms["pointing"] = self._pointing_loss(tokens, targets)
-            loss = loss + self.pointing_weight * terms["pointing"]
+            loss = loss + terms["pointing"]
         return {**terms, "loss": loss}
 
     def _compute_slices(self, batch: Batch, num_slices: int) -> dict[str, Float[Tensor, ""]]:

@@ -73,7 +73,7 @@ def test_words_learn_to_look_at_what_they_name() -> None:
     digits = ["zero", "what", "is", "there", "four", "five", "six", "seven", "eight", "nine"]
     small["words"] = ["is", "there", "seven", "what", *digits[4:7], *digits[8:], "zero"]
     names = {"value": digits}
-    learner = QuestionModule("video_questions", small, {"value": 10}, names=names, pointing_weight=0.5)
+    learner = QuestionModule("video_questions", small, {"value": 10}, names=names)
     values = torch.full((2, 16), -1)
     values[0, 0], values[0, 11], values[1, 5] = 7, 7, 2  # clip 0: seven in squares 0 and 3; clip 1: "is" in 0
     dense = DenseTargets({"value": values}, {})
@@ -97,7 +97,7 @@ def test_words_learn_to_look_at_what_they_name() -> None:
         key = first.visual.key_value(context)[0, :, :16].unflatten(1, (4, 4))[:, 0]
         found.append(-(key @ query / 2).softmax(dim=0)[squares].sum().log())
     torch.testing.assert_close(terms["pointing"], torch.stack(found).mean())
-    torch.testing.assert_close(terms["loss"], terms["dense"] + terms["questions"] + 0.5 * terms["pointing"])
+    torch.testing.assert_close(terms["loss"], terms["dense"] + terms["questions"] + terms["pointing"])
     for _ in range(30):
         for parameter, grad in zip(
             head.parameters(),
@@ -236,6 +236,8 @@ def test_a_family_goes_on_with_more_layers_or_another_head(
     asked = more.backbone.head.to_tensor([["what is there"]] * 2)
     assert torch.equal(more.backbone.answer_logits(seen, asked), same.backbone.answer_logits(seen, asked))
     assert list(other.backbone.head.words) == ["is"]
+    with pytest.raises(ValueError, match=r"the weights of seen are not those of \{'width': 32\}"):
+        QuestionModule("seen", {"width": 32})
 
 
 def test_what_a_frozen_part_gives_is_computed_once_for_each_clip() -> None:
@@ -256,6 +258,12 @@ def test_what_cannot_learn_is_refused() -> None:
         module(view="half")
     with pytest.raises(ValueError, match="expected a tower to train on dense targets, or a question_weight"):
         module(dense_weight=1.0, question_weight=0.0, train_from="head")
+    with pytest.raises(ValueError, match=r"names: expected a word that the model knows.* 10 classes 'value'"):
+        module(names={"value": ["what"] * 9})
+    with pytest.raises(ValueError, match=r"names: expected a word that the model knows.*'red'"):
+        module(names={"value": ["what"] * 9 + ["red"]})
+    with pytest.raises(ValueError, match=r"names: .* the 0 classes 'shape', found \['what'\]"):
+        module(names={"shape": ["what"]})
     with pytest.raises(ValueError, match="expected num_slices for dense targets of whole clips and a tower"):
         module(num_slices=1)
     with pytest.raises(ValueError, match="expected a model that answers questions, found MoViNet"):

@@ -14,7 +14,7 @@ from rich.progress import track
 
 from approxbit import zoo
 from approxbit.backbones.base import Backbone
-from approxbit.datasets.check import fit_source, match_source
+from approxbit.datasets.check import match_source
 from approxbit.datasets.source import ClipSource
 from approxbit.datasets.table import find_source, record_of
 from approxbit.families import DataRecord, locate, split_name
@@ -31,7 +31,7 @@ from approxbit.profiling.evaluation.passes import (
 )
 from approxbit.profiling.evaluation.reading import Reader, open_reader
 from approxbit.profiling.evaluation.record import UNSPLIT, EvaluatedArm, Evaluation, Plan
-from approxbit.tasks import Classification, Task
+from approxbit.tasks import Task
 from approxbit.zoo import describe_machine
 
 
@@ -105,7 +105,8 @@ def evaluate_family(
     if num_clips is not None and num_clips < 1:
         raise ValueError(f"expected num_clips to be at least 1, found {num_clips}")
     subject = _open(name, checkpoints, device)
-    source, task = _fit(source or find_source(name, checkpoints), split, subject)
+    found_source = source or find_source(name, checkpoints)
+    source, task = match_source(found_source, split, subject.task, subject.backbone)
     reader = _open_reader(subject, task, source, questioning)
     plan = _plan(subject, source, split, num_clips, reader)
     _check_known(known, plan)
@@ -165,20 +166,6 @@ def _check_device(device: str) -> None:
     except (RuntimeError, AssertionError) as error:
         reason = str(error).partition("\n")[0]
         raise ValueError(f"expected a device of torch on this machine, found {device!r}: {reason}") from error
-
-
-def _fit(source: ClipSource, split: str, subject: Subject) -> tuple[ClipSource, Task]:
-    """Clips in the shape of the backbone, and what an answer to them means."""
-    is_of_classes = isinstance(subject.task, Classification)
-    if isinstance(source.task, Classification) != is_of_classes:
-        expected, found = subject.task.json_kind, source.task.json_kind
-        raise ValueError(
-            f"expected data of {expected}, which is what {subject.family} answers, found {source.title} of "
-            f"{found}: name others by --data"
-        )
-    if is_of_classes:
-        return match_source(source, split, subject.task, subject.backbone)
-    return fit_source(source, split, subject.backbone), source.task
 
 
 def _open_reader(subject: Subject, task: Task, source: ClipSource, questioning: Questioning) -> Reader:

@@ -245,7 +245,7 @@ def test_a_judge_of_the_command_line_gets_the_key_of_the_environment(
         (("--judge", "http://localhost:1/v1", "--judge-model", "m"), "expected --out FILE.json with --judge"),
         (
             ("--data", "digits"),
-            "expected data of question_answering, which is what tiny answers, found Digits",
+            "expected data of question_answering, which is what the model answers, found Digits",
         ),
         (("--device", "toaster"), "expected a device of torch on this machine, found 'toaster'"),
         (("--tokenizer", "folder"), "expected a tokenizer or prompt with a video-language model only"),
