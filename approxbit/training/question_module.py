@@ -138,10 +138,11 @@ class QuestionModule(L.LightningModule):
     def _check_names(self) -> None:
         for name, words in self.names.items():
             unknown = [word for word in words if word not in self.backbone.head.words]
-            if len(words) != self.classes.get(name) or unknown:
+            number = self.classes.get(name, 0)
+            if len(words) != number or unknown:
                 raise ValueError(
-                    f"names: expected a word that the model knows for each of the {self.classes.get(name, 0)} "
-                    f"classes {name!r}, found {list(words)}"
+                    f"names: expected a word that the model knows for each of the {number} classes {name!r}, "
+                    f"found {list(words)}"
                 )
 
     @property
