@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import torch
 from rich.progress import track
@@ -19,7 +20,8 @@ from torch import Tensor
 from approxbit import zoo
 from approxbit.backbones.feature import Feature
 from approxbit.datasets.scenes.clips import Scenes
-from approxbit.datasets.scenes.targets import NUM_CLASSES, NUM_VALUES, dense_targets
+from approxbit.datasets.scenes.targets import NUM_CLASSES, dense_targets
+from approxbit.offload import OffloadedModel
 
 FAMILY, BATCH = "scenes-vit", 20
 CLASSES = ("value", "colour")
@@ -72,6 +74,15 @@ def probe(see: See, num_train: int, num_test: int, title: str) -> dict[str, floa
     return scores
 
 
+def see_feature(model: OffloadedModel, clip: Tensor) -> Feature:
+    feature: Feature = model.edge_half(model.backbone.normalise(clip))
+    return feature
+
+
+def see_decoded(model: OffloadedModel, clip: Tensor) -> Feature:
+    return model.codec.decode(model.encode(clip))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -83,13 +94,11 @@ def main() -> None:
     rows: dict[str, See] = {}
     for name, model in zoo.load_family(FAMILY).items():
         point = model.codec.configuration.offload_point
-        edge, normalise = model.edge_half, model.backbone.normalise
-        rows.setdefault(f"feature at {point}", lambda clip, edge=edge, norm=normalise: edge(norm(clip)))  # type: ignore[misc]
-        rows[name] = lambda clip, model=model: model.codec.decode(model.encode(clip))  # type: ignore[misc]
+        rows.setdefault(f"feature at {point}", partial(see_feature, model))
+        rows[name] = partial(see_decoded, model)
     if not rows:
         parser.error(f"{FAMILY} has no codec yet: train one")
     columns = [*CLASSES, *(f"R2 {name}" for name in VALUES)]
-    assert set(VALUES) <= set(NUM_VALUES)
     lines = [f"| | {' | '.join(columns)} |", "|---|" + "---:|" * len(columns)]
     for name, see in sorted(rows.items(), key=lambda row: (row[0][-2:], not row[0].startswith("feature"))):
         scores = probe(see, options.train, options.test, name)

@@ -1,6 +1,6 @@
 """What late questions cost in bytes: our codes, compressed video, and what needs no code at all.
 
-    python benchmarks/figures/scenes.py --measure validation   # an hour of one core; stored after each method
+    python benchmarks/figures/scenes.py --measure validation   # stored after each method
     python benchmarks/figures/scenes.py --measure test         # and test_b
     python benchmarks/figures/scenes.py --write                # table and picture in RESULTS.md
 
@@ -8,9 +8,9 @@ Every method gets the same scenes and the same questions, drawn when its code is
 questions that no codec learned from stand apart. Choices are made on validation; test and test B are
 reported.
 
-Bytes are means of a clip. The payload is what the method makes; the packet has the header of a session; the
-link adds TCP and IP to it and to the answer of one question; what is sent once for each session (tables) is
-spread over 1,000 clips in the figure beside. Video is the elementary stream without messages (SEI), in which
+Bytes are means of a clip. The payload is what the method makes; the link adds the header of a session's
+packet, and TCP and IP to it and to the answer to one question. Once for each session, nothing crosses but the
+tables of a codec's prior, in the last column. Video is the elementary stream without messages (SEI), in which
 encoders write their settings.
 """
 
@@ -22,8 +22,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from fractions import Fraction
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +35,14 @@ from rich.progress import track
 
 from approxbit import zoo
 from approxbit.backbones import VideoQuestionModel
-from approxbit.datasets.scenes.clips import SceneQuestions, Scenes
+from approxbit.datasets.dense import QuestionTargets
+from approxbit.datasets.scenes.clips import TASK, SceneQuestions, Scenes
 from approxbit.datasets.scenes.questions import CHOOSING, LEARNED, REPORTED
 from approxbit.files import write_whole
 from approxbit.offload import OffloadedModel
 from approxbit.report.style import COLOURS, INK, make_figure, tidy
-from approxbit.tasks import Target
+from approxbit.training.questions import QuestionFigures
+from approxbit.video.h264 import FRAME_RATE, decode_h264, encode_h264
 
 FAMILY = "scenes-vit"
 STORED = Path(__file__).parent / "scenes.json"
@@ -51,10 +52,15 @@ GROUPS = {"seen": LEARNED, "choosing": CHOOSING, "unseen": REPORTED}
 """Families that codecs learned from; those that chose between codecs; those that did neither."""
 NUM_CLIPS, BATCH = 400, 20
 TCP_IP = 40
-"""Bytes of both headers in front of every segment, without options."""
-ANSWER_PACKET = 30
-SEGMENT = 1448
-RATE = Fraction(25)
+"""Bytes of both headers in front of every segment, without options; an acknowledgement is nothing else."""
+SEGMENT_BYTES, HEADER_BYTES, ANSWER_BYTES = 1448, 6, 16
+"""Of a full segment; of a packet's header in a session; of a packet with an answer of one or two words."""
+OPTIONS = {
+    "libx265": {"x265-params": "log-level=none:info=0:ctu=16:pools=none:frame-threads=1"},
+    "libsvtav1": {"svtav1-params": "lp=1"},
+}
+HEVC_MESSAGES = (39, 40)
+CODE, MATCH = "code ", "exact_match_"
 
 Frames = np.ndarray
 Method = Callable[[Frames], tuple[torch.Tensor, float]]
@@ -82,7 +88,7 @@ def _video(
     def run(frames: Frames) -> tuple[torch.Tensor, float]:
         sent = _resized(frames[::step], size)
         data = encode(sent, codec, preset, rate)
-        shown = _resized(decode(data, codec, len(sent)), frames.shape[1])
+        shown = _resized(decode(data, codec, sent.shape), frames.shape[1])
         return look(model, np.repeat(shown, step, axis=0)[: len(frames)]), float(sum(map(len, data)))
 
     return run
@@ -97,37 +103,33 @@ def _resized(frames: Frames, size: int) -> Frames:
 
 def encode(frames: Frames, codec: str, preset: str, rate: int) -> list[bytes]:
     """A clip as packets of an elementary stream without messages."""
+    if codec == "libx264":
+        return [encode_h264(frames, preset, rate)]
     encoder: Any = av.CodecContext.create(codec, "w")
     encoder.width, encoder.height, encoder.pix_fmt = frames.shape[2], frames.shape[1], "yuv420p"
-    encoder.framerate, encoder.time_base, encoder.thread_count = RATE, 1 / RATE, 1
-    options = {"preset": preset, "crf": str(rate)}
-    if codec == "libx265":
-        options["x265-params"] = "log-level=none:info=0:ctu=16:pools=none:frame-threads=1"
-    if codec == "libsvtav1":
-        options["svtav1-params"] = "lp=1"
-    encoder.options = options
+    encoder.framerate, encoder.time_base, encoder.thread_count = FRAME_RATE, 1 / FRAME_RATE, 1
+    encoder.options = {"preset": preset, "crf": str(rate), **OPTIONS[codec]}
     packets = []
     for number, rgb in enumerate(frames):
         frame = av.VideoFrame.from_ndarray(rgb, format="rgb24").reformat(format="yuv420p")
         frame.pts = number
         packets += encoder.encode(frame)
-    packets += encoder.encode(None)
-    if codec == "libsvtav1":  # in a container, whose sizes of packets do not count
-        return [bytes(packet) for packet in packets]
-    units = re.split(rb"\x00*\x00\x00\x01", b"".join(bytes(packet) for packet in packets))
-    return [b"".join(b"\0\0\1" + unit for unit in units if unit and not _is_message(unit, codec))]
+    found = [bytes(packet) for packet in [*packets, *encoder.encode(None)]]
+    if codec == "libsvtav1":  # whose packets a container would tell apart
+        return found
+    units = re.split(rb"\x00*\x00\x00\x01", b"".join(found))
+    return [b"".join(b"\0\0\1" + unit for unit in units if unit and unit[0] >> 1 not in HEVC_MESSAGES)]
 
 
-def _is_message(unit: bytes, codec: str) -> bool:
-    return unit[0] & 31 == 6 if codec == "libx264" else unit[0] >> 1 in (39, 40)
-
-
-def decode(data: list[bytes], codec: str, num_frames: int) -> Frames:
-    """The frames of `encode`."""
-    name = {"libx264": "h264", "libx265": "hevc", "libsvtav1": "libdav1d"}[codec]
+def decode(data: list[bytes], codec: str, shape: tuple[int, ...]) -> Frames:
+    """The frames of `encode`, `[time, height, width, 3]`."""
+    num_frames, height, width, _ = shape
+    if codec == "libx264":
+        return decode_h264(data[0], num_frames, height, width)
+    name = {"libx265": "hevc", "libsvtav1": "libdav1d"}[codec]
     decoder: Any = av.CodecContext.create(name, "r")
     decoder.thread_count = 1
-    parsed = [*decoder.parse(data[0]), *decoder.parse(None)] if len(data) == 1 else map(av.Packet, data)
+    parsed = [*decoder.parse(data[0]), *decoder.parse(None)] if name == "hevc" else map(av.Packet, data)
     frames = [frame for packet in [*parsed, None] for frame in decoder.decode(packet)]
     if len(frames) != num_frames:
         raise RuntimeError(f"expected {num_frames} frames of {codec}, found {len(frames)}")
@@ -144,7 +146,7 @@ def look(model: VideoQuestionModel, frames: Frames) -> torch.Tensor:
 def code_methods(models: dict[str, OffloadedModel]) -> Iterator[tuple[str, Method]]:
     """Our codes, entropy coded where their codec has tables, at every nested size."""
     for name, model in models.items():
-        yield f"code {name.partition('/')[2]}", _code(model)
+        yield f"{CODE}{name}", _code(model)
 
 
 def _code(model: OffloadedModel) -> Method:
@@ -157,29 +159,20 @@ def _code(model: OffloadedModel) -> Method:
     return run
 
 
-def score(asked: Iterable[tuple[str, Target]], answers: Iterable[str], hits: dict[str, list[bool]]) -> None:
-    for (_, target), answer in zip(asked, answers, strict=True):
-        hits.setdefault(target.question_type, []).append(answer == target.answer)
-
-
 @torch.inference_mode()
 def measure(
     model: VideoQuestionModel, method: Method, questions: SceneQuestions, title: str
 ) -> dict[str, Any]:
     """Mean bytes, and exact matches in percent for each family of questions."""
-    hits: dict[str, list[bool]] = {}
-    num_bytes: list[float] = []
+    figures, num_bytes = QuestionFigures(), []
     for first in track(range(0, len(questions), BATCH), title):
-        tokens, asked = [], []
-        for index in range(first, min(first + BATCH, len(questions))):
-            found, size = method(np.array(questions.scenes.frames[index]))
-            tokens.append(found)
-            num_bytes.append(size)
-            asked.append(questions.asked(index))
-        answers = model.ask(torch.cat(tokens), [[text for text, _ in each] for each in asked])
-        for each, given in zip(asked, answers, strict=True):
-            score(each, given, hits)
-    families = {name: round(100 * float(np.mean(found)), 2) for name, found in sorted(hits.items())}
+        indices = range(first, min(first + BATCH, len(questions)))
+        found = [method(np.array(questions.scenes.frames[index])) for index in indices]
+        asked = [questions.asked(index) for index in indices]
+        figures.observe(model, torch.cat([tokens for tokens, _ in found]), QuestionTargets(asked))
+        num_bytes += [size for _, size in found]
+    scores = figures.collect(TASK)
+    families = {name[len(MATCH) :]: value for name, value in scores.items() if name.startswith(MATCH)}
     return {"bytes": round(float(np.mean(num_bytes)), 1), "families": families}
 
 
@@ -198,13 +191,14 @@ def measure_all(split: str, num_clips: int, only: str) -> None:
     methods += [*code_methods(models), *video_methods(backbone)]
     questions = SceneQuestions(Scenes(split, num_clips))
     for name, method in methods:
-        fingerprint = (
-            f"{(models[FAMILY + '/' + name[5:]] if name.startswith('code') else backbone).fingerprint:016x}"
-        )
+        of = models[name[len(CODE) :]] if name.startswith(CODE) else backbone
+        fingerprint = f"{of.fingerprint:016x}"
         known = stored.get(split, {}).get(name, {})
         if only not in name or (known.get("clips"), known.get("fingerprint")) == (num_clips, fingerprint):
             continue
         found = measure(backbone, method, questions, f"{split}: {name}")
+        prior = getattr(of, "prior", None)
+        found["once"] = 0 if prior is None else len(prior.to_bytes())
         found |= {"clips": num_clips, "fingerprint": fingerprint, "date": datetime.date.today().isoformat()}
         stored.setdefault(split, {})[name] = found
         write_whole(STORED, (json.dumps(stored, indent=1) + "\n").encode())
@@ -215,23 +209,23 @@ def measure_all(split: str, num_clips: int, only: str) -> None:
 
 def link_bytes(payload: float) -> float:
     """A payload with its packet's header and the answer to one question, with TCP and IP, both ways."""
-    if not payload:
-        return 0.0
-    packet = payload + 6
-    segments = -(-packet // SEGMENT)
-    return packet + segments * TCP_IP + TCP_IP + ANSWER_PACKET + 2 * TCP_IP
+    answer = ANSWER_BYTES + 2 * TCP_IP
+    if not payload:  # the device finds the answer alone, and tells it
+        return answer
+    packet = payload + HEADER_BYTES
+    return packet + (-(-packet // SEGMENT_BYTES) + 1) * TCP_IP + answer
 
 
 def markdown(stored: dict[str, Any]) -> str:
     """A row for each method, test and test B beside each other."""
-    head = "| method | payload B | link B | seen, test | B | choosing, test | B | unseen, test | B |"
-    lines = [head, "|---|" + "---:|" * 8]
+    head = "| method | payload B | link B | seen, test | B | choosing, test | B | unseen, test | B | once B |"
+    lines = [head, "|---|" + "---:|" * 9]
     for name, found in stored["test"].items():
         other = stored.get("test_b", {}).get(name)
         cells = [name, f"{found['bytes']:.0f}", f"{link_bytes(found['bytes']):.0f}"]
         for group in GROUPS:
             cells += [f"{macro(found, group):.1f}", f"{macro(other, group):.1f}" if other else ""]
-        lines.append("| " + " | ".join(cells) + " |")
+        lines.append("| " + " | ".join([*cells, f"{found['once']:,}"]) + " |")
     return "\n".join(lines)
 
 
