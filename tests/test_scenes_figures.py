@@ -1,4 +1,4 @@
-"""What `benchmarks/figures/scenes.py` measures: compressed video that comes back, codes, bytes on the link."""
+"""What `benchmarks/figures/scenes.py` measures: video that comes back, codes, bytes on the link."""
 
 from __future__ import annotations
 

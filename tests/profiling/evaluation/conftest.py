@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from asked_videos import ROWS
 
 from approxbit import zoo
 from approxbit.codec import Codec, CodecOptions
@@ -26,14 +27,6 @@ ARGUMENTS = {
     "num_local": 1,
     "num_heads": 2,
 }
-ROWS = (
-    ("a", "who is waving?", "man"),
-    ("a", "what is it?", "dog"),
-    ("b", "is it waving?", "no"),
-    ("b", "who is it?", "someone"),
-    ("c", "what is waving?", "man"),
-)
-"""Video, question and answer."""
 
 
 @pytest.fixture

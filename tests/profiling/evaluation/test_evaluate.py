@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from asked_videos import ROWS
 from random_clips import RandomClips
 from standin_judge import serve
 
@@ -28,14 +29,6 @@ from approxbit.tasks import Classification
 from approxbit.training.prior_family import fit_prior
 from approxbit.wire.coding import encode_planes
 
-ROWS = (
-    ("a", "who is waving?", "man"),
-    ("a", "what is it?", "dog"),
-    ("b", "is it waving?", "no"),
-    ("b", "who is it?", "someone"),
-    ("c", "what is waving?", "man"),
-)
-"""What `conftest.py` asks: video, question and answer."""
 ARMS = ("unsplit", "2-NoEnc-L1", "8-NoEnc-L1", "4-Enc-L2")
 QUESTIONS = [[question for video, question, _ in ROWS if video == name] for name in "abc"]
 TARGETS = [target for _, _, target in ROWS]
