@@ -27,7 +27,7 @@ from approxbit.datasets.scenes.staging import draw_script
 from approxbit.datasets.scenes.targets import DenseSceneClips
 from approxbit.training import ClipData, KeepLast, QuestionModule
 from approxbit.training.checkpoints import last_checkpoint
-from approxbit.training.question_module import VIEWS
+from approxbit.training.question_module import HEAD, SCRIPT_VIEW, VIEWS
 
 RECIPES = Path(__file__).parents[2] / "recipes" / "scenes"
 Answered = list[tuple[int, Question, str]]
@@ -66,7 +66,10 @@ def learn(view: str, steps: int | None, num_validation: int) -> Answered:
     recipe = yaml.safe_load((RECIPES / "questions.yaml").read_text())
     torch.set_num_threads(recipe["threads"])
     L.seed_everything(recipe["seed_everything"])
-    learner = QuestionModule(**{**recipe["model"]["init_args"], "view": view})
+    arguments = {**recipe["model"]["init_args"], "view": view}
+    if view == SCRIPT_VIEW:  # the head alone: nothing of the tower is left to learn
+        arguments |= {"train_from": HEAD, "dense_weight": 0.0}
+    learner = QuestionModule(**arguments)
     data, settings = recipe["data"]["init_args"], recipe["trainer"]
     source = DenseSceneClips(**{**data["source"]["init_args"], "num_validation": num_validation})
     batches = ClipData(source, data["batch_size"], data["evaluation_batch_size"])
@@ -75,6 +78,7 @@ def learn(view: str, steps: int | None, num_validation: int) -> Answered:
         accelerator="cpu",
         max_steps=steps or settings["max_steps"],
         default_root_dir=root,
+        precision=settings["precision"],
         gradient_clip_val=settings["gradient_clip_val"],
         val_check_interval=settings["val_check_interval"],
         limit_val_batches=settings["limit_val_batches"],
