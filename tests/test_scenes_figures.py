@@ -78,3 +78,21 @@ def test_bytes_on_the_link_by_hand() -> None:
     assert scenes.link_bytes(100) == 106 + 2 * 40 + 16 + 2 * 40
     assert scenes.link_bytes(5000) == 5006 + 5 * 40 + 16 + 2 * 40  # four segments, one acknowledgement
     assert scenes.link_bytes(0) == 16 + 2 * 40  # edge-only tells its answer
+
+
+def test_a_share_of_videos_bytes_is_read_between_rates() -> None:
+    def point(size: float, score: float) -> dict[str, object]:
+        return {"bytes": size, "families": dict.fromkeys(FAMILIES, score)}
+
+    found = {
+        "x264 veryslow 30": point(1000, 60.0),
+        "x264 superfast 32": point(1100, 55.0),  # worse than the one before
+        "x265 veryslow 42": point(400, 40.0),
+        "svtav1 4 30": point(10, 99.0),
+    }
+    front = scenes.video_front(found)
+    assert front == [(40.0, scenes.link_bytes(400)), (60.0, scenes.link_bytes(1000))]
+    middle = (scenes.link_bytes(400) * scenes.link_bytes(1000)) ** 0.5
+    assert scenes.bytes_at(front, 50.0) == pytest.approx(middle)
+    assert scenes.bytes_at(front, 61.0) is None
+    assert scenes.bytes_at(front, 10.0) == pytest.approx(scenes.link_bytes(400))  # no video is smaller

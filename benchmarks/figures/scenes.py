@@ -4,13 +4,17 @@
     python benchmarks/figures/scenes.py --measure test         # and test_b
     python benchmarks/figures/scenes.py --write                # table and picture in RESULTS.md
 
+With APPROXBIT_CHECKPOINTS=FOLDER, `--measure test --only code --label "seed 2"` measures codecs that do not ship.
+
 Every method gets the same scenes and the same questions, drawn when its code is already there. Families of
 questions that no codec learned from stand apart. Choices are made on validation; test and test B are
 reported.
 
 Bytes are means of a clip. The payload is what the method makes; the link adds the header of a session's
 packet, and TCP and IP to it and to the answer to one question. Once for each session, nothing crosses but the
-tables of a codec's prior, in the last column. Video is the elementary stream without messages (SEI), in which
+tables of a codec's prior, in the last column. *Of video* is the share of the link bytes that the cheapest
+H.264 or H.265 of equal score on seen families needs, between two measured rates on a logarithmic scale. Video
+is the elementary stream without messages (SEI), in which
 encoders write their settings.
 """
 
@@ -181,8 +185,8 @@ def macro(found: dict[str, Any], group: str) -> float:
     return float(np.mean([found["families"][name] for name in GROUPS[group]]))
 
 
-def measure_all(split: str, num_clips: int, only: str) -> None:
-    """Measure what is not stored yet, and store it after each method."""
+def measure_all(split: str, num_clips: int, only: str, label: str) -> None:
+    """Measure what is not stored yet, and store it after each method; a label tells codecs apart."""
     stored = json.loads(STORED.read_text()) if STORED.exists() else {}
     backbone = zoo.load_backbone(FAMILY)
     assert isinstance(backbone, VideoQuestionModel)
@@ -191,7 +195,9 @@ def measure_all(split: str, num_clips: int, only: str) -> None:
     methods += [*code_methods(models), *video_methods(backbone)]
     questions = SceneQuestions(Scenes(split, num_clips))
     for name, method in methods:
-        of = models[name[len(CODE) :]] if name.startswith(CODE) else backbone
+        of = backbone
+        if name.startswith(CODE):
+            of, name = models[name[len(CODE) :]], f"{name}{label and f', {label}'}"
         fingerprint = f"{of.fingerprint:016x}"
         known = stored.get(split, {}).get(name, {})
         if only not in name or (known.get("clips"), known.get("fingerprint")) == (num_clips, fingerprint):
@@ -216,13 +222,40 @@ def link_bytes(payload: float) -> float:
     return packet + (-(-packet // SEGMENT_BYTES) + 1) * TCP_IP + answer
 
 
+def video_front(found: dict[str, Any]) -> list[tuple[float, float]]:
+    """Score on seen families and link bytes of those rates of H.264 and H.265 that no other one beats."""
+    points = sorted(
+        (link_bytes(each["bytes"]), macro(each, "seen"))
+        for name, each in found.items()
+        if name.startswith(("x264", "x265"))
+    )
+    front: list[tuple[float, float]] = []
+    for size, score in points:
+        if not front or score > front[-1][0]:
+            front.append((score, size))
+    return front
+
+
+def bytes_at(front: list[tuple[float, float]], score: float) -> float | None:
+    """Link bytes of a score between two points of a front; None where none of it reaches the score."""
+    if not front or score > front[-1][0]:
+        return None
+    scores, sizes = zip(*front, strict=True)
+    return float(np.exp(np.interp(score, scores, np.log(sizes))))
+
+
 def markdown(stored: dict[str, Any]) -> str:
     """A row for each method, test and test B beside each other."""
-    head = "| method | payload B | link B | seen, test | B | choosing, test | B | unseen, test | B | once B |"
-    lines = [head, "|---|" + "---:|" * 9]
+    groups = "seen, test | B | choosing, test | B | unseen, test | B"
+    head = f"| method | payload B | link B | of video | {groups} | once B |"
+    lines = [head, "|---|" + "---:|" * 10]
+    front = video_front(stored["test"])
     for name, found in stored["test"].items():
         other = stored.get("test_b", {}).get(name)
-        cells = [name, f"{found['bytes']:.0f}", f"{link_bytes(found['bytes']):.0f}"]
+        link = link_bytes(found["bytes"])
+        needed = bytes_at(front, macro(found, "seen")) if name.startswith(CODE) else None
+        share = "" if needed is None else f"{100 * link / needed:.0f} %"
+        cells = [name, f"{found['bytes']:.0f}", f"{link:.0f}", share]
         for group in GROUPS:
             cells += [f"{macro(found, group):.1f}", f"{macro(other, group):.1f}" if other else ""]
         lines.append("| " + " | ".join([*cells, f"{found['once']:,}"]) + " |")
@@ -262,13 +295,14 @@ def main() -> None:
     )
     parser.add_argument("--measure", nargs="*", default=[], choices=("validation", "test", "test_b"))
     parser.add_argument("--only", default="", help="methods whose name holds this")
+    parser.add_argument("--label", default="", help="of codecs that do not ship, such as 'seed 2'")
     parser.add_argument("--clips", type=int, default=NUM_CLIPS)
     parser.add_argument("--write", action="store_true", help="put table and picture into RESULTS.md")
     options = parser.parse_args()
     torch.set_num_threads(1)
     os.environ["SVT_LOG"] = "1"  # only errors of the AV1 encoder
     for split in options.measure:
-        measure_all(split, options.clips, options.only)
+        measure_all(split, options.clips, options.only, options.label)
     if not STORED.exists():
         parser.error("nothing is measured yet: begin with --measure")
     stored = json.loads(STORED.read_text())
