@@ -4,7 +4,7 @@
     python benchmarks/figures/scenes.py --measure test         # and test_b
     python benchmarks/figures/scenes.py --write                # table and picture in RESULTS.md
 
-With APPROXBIT_CHECKPOINTS=FOLDER, `--measure test --only code --label "seed 2"` measures codecs that do not ship.
+With APPROXBIT_CHECKPOINTS=FOLDER, `--only code --label "seed 2"` measures codecs that do not ship.
 
 Every method gets the same scenes and the same questions, drawn when its code is already there. Families of
 questions that no codec learned from stand apart. Choices are made on validation; test and test B are
