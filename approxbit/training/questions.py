@@ -101,4 +101,4 @@ class OncePerClip:
         if missing := [place for place, number in enumerate(numbers) if number not in self._kept]:
             for place, found in zip(missing, compute(clips[missing]), strict=True):
                 self._kept[numbers[place]] = found.half()
-        return torch.stack([self._kept[number] for number in numbers]).to(clips.dtype)
+        return torch.stack([self._kept[number].to(clips.dtype) for number in numbers])
