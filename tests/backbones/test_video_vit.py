@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from approxbit.backbones import VideoViT
+from approxbit.backbones.video_vit import Attention
 
 SHAPE = (3, 4, 16, 24)
 
@@ -82,3 +83,15 @@ def test_layers_that_are_silent_change_nothing() -> None:
     assert not torch.equal(model(clip), before)
     model.silence_layers(1)
     assert torch.equal(model(clip), before)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_attention_in_bfloat16_is_that_of_the_fused_operator(masked: bool) -> None:
+    torch.manual_seed(0)
+    attention = Attention(32, 2)
+    tokens = torch.randn(2, 7, 32)
+    mask = torch.ones(7, 7, dtype=torch.bool).tril() if masked else None
+    expected = attention(tokens, mask=mask)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = attention(tokens, mask=mask)
+    torch.testing.assert_close(found.float(), expected, rtol=0.05, atol=0.02)

@@ -250,6 +250,9 @@ def test_what_a_frozen_part_gives_is_computed_once_for_each_clip() -> None:
     assert torch.equal(again, first)
     other = learner.compute_terms((torch.zeros_like(clips), targets._replace(numbers=[3, 8])))["loss"]
     assert not torch.equal(other, first)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = learner.compute_terms((clips, known))["loss"]
+    torch.testing.assert_close(half, first, rtol=0.05, atol=0.05)
     assert not torch.equal(learner.eval().visual((clips, known)), learner.visual((1 - clips, known)))
 
 
