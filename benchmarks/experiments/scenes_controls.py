@@ -2,18 +2,19 @@
 
     python benchmarks/experiments/scenes_controls.py                       # guesses, a minute
     python benchmarks/experiments/scenes_controls.py --views script one_frame
+    python benchmarks/experiments/scenes_controls.py --family scenes-vit --split test_b
 
 Guesses need no training: the most frequent answer of a family, and that to the exact words of a question, as
 in training. A view is trained with the model and the budget of `recipes/scenes/questions.yaml`: `nothing`
 (words alone), `one_frame`, `shuffled`, `whole`, and `script`, which reads the dense targets in the place of a
-tower's tokens and so bounds what a tower can give. Figures are of validation.
+tower's tokens and so bounds what a tower can give. Figures are of validation by default.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import lightning as L
@@ -21,28 +22,31 @@ import torch
 import yaml
 from rich.progress import track
 
+from approxbit import zoo
+from approxbit.backbones import VideoQuestionModel
 from approxbit.datasets.scenes.questions import FAMILIES, Question, draw_questions
 from approxbit.datasets.scenes.script import Script
 from approxbit.datasets.scenes.staging import draw_script
 from approxbit.datasets.scenes.targets import DenseSceneClips
 from approxbit.training import ClipData, KeepLast, QuestionModule
 from approxbit.training.checkpoints import last_checkpoint
-from approxbit.training.question_module import HEAD, SCRIPT_VIEW, VIEWS
+from approxbit.training.question_module import HEAD, SCRIPT_VIEW, VIEWS, Batch
+from approxbit.training.questions import require_questions
 
 RECIPES = Path(__file__).parents[2] / "recipes" / "scenes"
 Answered = list[tuple[int, Question, str]]
 """Number of digits, question, answer."""
 
 
-def guess(num_train: int, num_validation: int) -> Mapping[str, Answered]:
-    """The answers of both guesses to questions of validation."""
+def guess(num_train: int, split: str, num_scenes: int) -> Mapping[str, Answered]:
+    """The answers of both guesses to questions of a split."""
     by_family: dict[str, Counter[str]] = defaultdict(Counter)
     by_text: dict[str, Counter[str]] = defaultdict(Counter)
     for _, question in ask("train", num_train):
         by_family[question.family][question.answer] += 1
         by_text[question.text][question.answer] += 1
     found: dict[str, Answered] = {"majority": [], "words": []}
-    for script, question in ask("validation", num_validation):
+    for script, question in ask(split, num_scenes):
         majority = by_family[question.family].most_common(1)[0][0]
         known = by_text.get(question.text)
         words = known.most_common(1)[0][0] if known else majority
@@ -58,8 +62,8 @@ def ask(split: str, num_scenes: int) -> Iterable[tuple[Script, Question]]:
             yield script, question
 
 
-def learn(view: str, steps: int | None, num_validation: int) -> Answered:
-    """The answers to questions of validation of a model that was trained on one view.
+def learn(view: str, steps: int | None, split: str, num_scenes: int) -> Answered:
+    """The answers of a model that was trained on one view to questions of a split.
 
     A training that was interrupted goes on from `runs/scenes/controls/<view>`.
     """
@@ -71,7 +75,7 @@ def learn(view: str, steps: int | None, num_validation: int) -> Answered:
         arguments |= {"train_from": HEAD, "dense_weight": 0.0}
     learner = QuestionModule(**arguments)
     data, settings = recipe["data"]["init_args"], recipe["trainer"]
-    source = DenseSceneClips(**{**data["source"]["init_args"], "num_validation": num_validation})
+    source = DenseSceneClips(**data["source"]["init_args"])
     batches = ClipData(source, data["batch_size"], data["evaluation_batch_size"])
     root = Path("runs/scenes/controls") / view
     trainer = L.Trainer(
@@ -87,18 +91,36 @@ def learn(view: str, steps: int | None, num_validation: int) -> Answered:
     last = last_checkpoint(root)
     trainer.fit(learner, datamodule=batches, ckpt_path=str(last) if last.exists() else None)
     learner.eval()
+    return answer(learner.visual, learner.backbone, split, num_scenes)
+
+
+def look(family: str, split: str, num_scenes: int) -> Answered:
+    """The answers of a family of the zoo."""
+    model = require_questions(zoo.load_backbone(family).eval())
+    return answer(lambda batch: model(model.normalise(batch[0])), model, split, num_scenes)
+
+
+@torch.no_grad()
+def answer(
+    see: Callable[[Batch], torch.Tensor], model: VideoQuestionModel, split: str, num_scenes: int
+) -> Answered:
+    """The answers to questions about the first scenes of a split.
+
+    Args:
+        see: Batch of clips -> visual tokens.
+        model: Which answers.
+        split: Whose scenes are asked about.
+        num_scenes: How many.
+    """
+    source = DenseSceneClips(num_validation=num_scenes, num_test=num_scenes)
     answered: Answered = []
-    counts = [len(draw_script("validation", index).actors) for index in range(num_validation)]
-    first = 0
-    for batch in track(batches.val_dataloader(), "answering"):
-        with torch.no_grad():
-            asked = [[text for text, _ in each] for each in batch[1].asked]
-            found = learner.backbone.ask(learner.visual(batch), asked)
-        for place, (answers, targets) in enumerate(zip(found, batch[1].asked, strict=True)):
-            for answer, (text, target) in zip(answers, targets, strict=True):
-                question = Question(text, target.answer, target.question_type)
-                answered.append((counts[first + place], question, answer))
-        first += len(found)
+    for batch in track(source.loader(split, batch_size=20), f"answering {split}"):
+        asked = [[text for text, _ in each] for each in batch[1].asked]
+        found = model.ask(see(batch), asked)
+        for number, answers, targets in zip(batch[1].numbers, found, batch[1].asked, strict=True):
+            num_digits = len(draw_script(split, number).actors)
+            for given, (text, target) in zip(answers, targets, strict=True):
+                answered.append((num_digits, Question(text, target.answer, target.question_type), given))
     return answered
 
 
@@ -131,11 +153,15 @@ def main() -> None:
     parser.add_argument("--views", nargs="*", default=[], choices=VIEWS)
     parser.add_argument("--steps", type=int, help="of training; by default those of the recipe")
     parser.add_argument("--train", type=int, default=4000, help="scenes that guesses learn from")
-    parser.add_argument("--validation", type=int, default=600, help="scenes that are asked about")
+    parser.add_argument("--family", help="of the zoo, which answers too")
+    parser.add_argument("--split", default="validation", choices=("validation", "test", "test_b"))
+    parser.add_argument("--scenes", type=int, default=600, help="that are asked about")
     options = parser.parse_args()
-    columns = dict(guess(options.train, options.validation))
+    columns = dict(guess(options.train, options.split, options.scenes))
     for view in options.views:
-        columns[view] = learn(view, options.steps, options.validation)
+        columns[view] = learn(view, options.steps, options.split, options.scenes)
+    if options.family:
+        columns[options.family] = look(options.family, options.split, options.scenes)
     show(columns)
 
 
