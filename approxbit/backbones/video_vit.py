@@ -71,7 +71,8 @@ def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> T
     scores = (query * query.shape[-1] ** -0.5) @ key.transpose(2, 3)
     if mask is not None:
         scores = scores.masked_fill(~mask, -torch.inf)
-    return scores.softmax(dim=-1) @ value
+    found: Tensor = scores.softmax(dim=-1) @ value
+    return found
 
 
 def mlp(width: int, ratio: int = 4) -> nn.Sequential:
