@@ -11,7 +11,7 @@ from approxbit.errors import VideoError
 from approxbit.video.damage import Damage
 from approxbit.video.opening import Opened, Reopenable, Source, naming_errors
 from approxbit.video.packets import PacketReader, PacketTable
-from approxbit.video.structure import count_missing_bytes, is_broken
+from approxbit.video.structure import BrokenPart, broken_part, count_missing_bytes, is_broken
 from approxbit.video.times import MAX_FRAME_RATE, NO_TIME, Clock, Placed, period_of, place
 
 _WRAP_BITS = {"mpegts": 33, "mpeg": 33}
@@ -160,9 +160,20 @@ def _describe(reader: PacketReader) -> Recording:
         # A stream of broadcast is steady; others may have been recorded with gaps.
         is_lost = bool(gaps) and (format_name in _WRAP_BITS or is_broken(data, format_name))
         damage = _damage(recording, num_missing_bytes, gaps if is_lost else [])
-        if format_name == "gif" and is_broken(data, format_name):  # whose times never tell
-            damage = damage.add(1, 0, 0, 0.0, "its parts do not follow each other")
+        broken = broken_part(data, format_name)
+        if broken is not None:
+            frame = _first_frame_of(broken, order, table)
+            time_s = float(times.times_s[frame]) if frame < len(order) else times.end_s
+            damage = damage.add(0, 1, frame, time_s, broken.reason)
     return recording._replace(damage=damage)
+
+
+def _first_frame_of(broken: BrokenPart, order: np.ndarray, table: PacketTable) -> int:
+    packet = broken.packet
+    if packet is None:
+        packet = int(np.searchsorted(table.positions, broken.position))
+    frames = np.flatnonzero(order >= packet)
+    return int(frames[0]) if len(frames) else len(order)
 
 
 def _clock(opened: Opened) -> Clock:
