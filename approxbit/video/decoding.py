@@ -2,11 +2,13 @@
 
 A wanted frame needs no more than its group of pictures: decoding starts at the last key frame before it. That
 is exact as long as every frame that comes out is the one whose turn it is, and without an error; as soon as
-one is not, everything is decoded from the start.
+one is not, everything is decoded from the start. Whose turn it is, packets say by their stamps; those of AVI,
+which has stamps of decoding only, by their number in a group.
 """
 
 from __future__ import annotations
 
+import re
 from array import array
 from itertools import chain
 from typing import Any, Iterator
@@ -35,6 +37,13 @@ _ZEROS = bytes(64)
 _NEVER_ZERO = {"h264", "hevc", "vp8", "vp9"}
 """Codecs whose data cannot hold so many zeros, unless behind its end; their decoders may take a hole for a
 picture."""
+
+_COUNTED = {"h264", "mpeg4"}
+"""Codecs whose groups may be told from each other without stamps."""
+
+_UNIT = re.compile(rb"\x00\x00\x01(.)", re.DOTALL)
+_SLICES, _CLOSED_SLICE = range(1, 6), 5
+"""Units of H.264; a group that begins with any other slice may refer to the group before."""
 
 
 class UnexpectedFrameError(Exception):
@@ -89,17 +98,20 @@ class Decoder:
             UnexpectedFrameError: Some other frame came out; what was yielded is not to be trusted.
         """
         place, keys = 0, self.recording.keys_before(wanted)
+        decode_group = self._decode_group if self.recording.is_ordered else self._count_group
         while place < len(wanted):
-            group = self._decode_group(wanted[place:], keys[place:])
+            group = decode_group(wanted[place:], keys[place:])
             for number, frame in group:
                 yield number, frame
                 del frame
                 place += 1
 
     def can_decode_wanted(self) -> bool:
-        """Whether frames may be told by their stamps, without decoding all of them."""
-        is_sound = self.recording.is_ordered and not self.recording.damage
-        return is_sound and self._is_one_to_one and bool(self.recording.reader.table.is_key.any())
+        """Whether frames may be told by their stamps, or counted, without decoding all of them."""
+        recording = self.recording
+        is_told = recording.is_ordered or (recording.is_countable and self._codec in _COUNTED)
+        is_sound = is_told and not recording.damage
+        return is_sound and self._is_one_to_one and bool(recording.reader.table.is_key.any())
 
     def is_as_promised(self) -> bool:
         """Whether the frames of `decode_all`, so far, have the numbers that the packets promise."""
@@ -219,6 +231,66 @@ class Decoder:
                 if place == len(wanted) or keys[place] > fed:
                     return
         raise UnexpectedFrameError
+
+    def _count_group(self, wanted: np.ndarray, keys: np.ndarray) -> Iterator[tuple[int, Any]]:
+        """As `_decode_group`, where packets do not say when they are shown.
+
+        What comes before a closed group is shown before it. So the number of a frame is that of the key
+        packet and how many frames came out before; in the end each packet must have become one of them.
+        """
+        key, mine, place = int(keys[0]), wanted[keys == keys[0]], 0
+        packets, fed, came = self.recording.reader.read_from(key), key, array("q")
+        context = self._context
+        context.flush_buffers()
+        context.skip_frame = "DEFAULT"
+        depth, is_over = _reorder_depth(context), False
+        while not is_over:
+            packet = next(packets, None) if place < len(mine) else None
+            is_over = packet is None
+            if packet is not None and (
+                self._has_hole(packet) or (fed == key and not self._is_closed(packet))
+            ):
+                raise UnexpectedFrameError
+            frames = _decode_as(context, packet, fed)
+            fed += not is_over
+            while frames:
+                frame = frames.pop(0)
+                if frame.is_corrupt or frame.pts is None:
+                    raise UnexpectedFrameError
+                number = key + len(came)
+                came.append(frame.pts)
+                if place < len(mine) and number == mine[place]:
+                    yield number, frame
+                    place += 1
+                del frame
+        is_whole = sorted(came) == list(range(key, fed)) and came[:1] == array("q", [key])
+        if place < len(mine) or not is_whole or _reorder_depth(context) != depth:
+            raise UnexpectedFrameError
+
+    def _is_closed(self, packet: Any) -> bool:
+        """Whether nothing from this key packet on refers to what comes before it, as far as it says."""
+        if self._codec != "h264":  # of which those come out first that refer to what is not there, or never
+            return True
+        units = (match[1][0] & 31 for match in _UNIT.finditer(bytes(packet)))
+        return next((unit for unit in units if unit in _SLICES), None) == _CLOSED_SLICE
+
+
+def _decode_as(context: Any, packet: Any, number: int) -> list[Any]:
+    """The frames that come out; that of the packet, now or later, has its number for a stamp."""
+    if packet is None:
+        frames: list[Any] = context.decode(None)
+        return frames
+    stamp, packet.pts = packet.pts, number
+    try:
+        frames = context.decode(packet)
+    finally:
+        packet.pts = stamp
+    return frames
+
+
+def _reorder_depth(context: Any) -> int:
+    """How many frames the decoder holds back; if that grows, the order before was wrong."""
+    return int(getattr(context, "reorder_depth", context.has_b_frames))
 
 
 def _time_of(number: int, times_s: np.ndarray) -> float | None:

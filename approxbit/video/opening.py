@@ -97,13 +97,17 @@ class Reopenable:
 
     @contextmanager
     def bytes_of_it(self) -> Iterator[IO[bytes]]:
-        """The source as a binary file at its start."""
+        """The source as a binary file at its start; an open container goes on where it was."""
         if self._file is None:
             with open(self._path, "rb") as file:
                 yield file
-        else:
-            self._file.seek(0)
+            return
+        place = self._file.tell()
+        self._file.seek(0)
+        try:
             yield self._file
+        finally:
+            self._file.seek(place)
 
     @contextmanager
     def open(self, stream_index: int | None = None) -> Iterator[Opened]:

@@ -1,18 +1,21 @@
 """The packets of a video stream: counted without decoding, then read again from any of them.
 
-Reading again is exact whatever the container says about its own index: the packet that a seek lands on is
-looked up by place and size in the table of the first pass, and where it is not found, reading starts over.
+Long films whose container has an index of all packets are counted by it; each packet that is read later
+must be the one that the index says. Where all are read to be counted, reading again is exact whatever the
+container says: the packet that a seek lands on is looked up by place and size in the table of the first pass,
+and where it is not found, reading starts over.
 """
 
 from __future__ import annotations
 
-from array import array
 from contextlib import ExitStack, suppress
-from typing import Any, Iterator, NamedTuple
+from operator import attrgetter
+from typing import Any, Iterator, NamedTuple, Sequence
 
 import av
 import numpy as np
 
+from approxbit.video.index import Index, read_index
 from approxbit.video.opening import Opened, Reopenable
 from approxbit.video.times import NO_TIME
 
@@ -22,6 +25,12 @@ _HELD_PACKETS = 2000
 
 _NEAR_PACKETS = 64
 """So many packets are rather read over than jumped over."""
+
+_facts = attrgetter("pts", "dts", "duration", "pos", "size", "is_keyframe", "is_discard", "is_corrupt")
+
+
+class UnexpectedPacketError(Exception):
+    """A packet is not what the container's index says; never leaves this room."""
 
 
 class PacketTable(NamedTuple):
@@ -47,10 +56,17 @@ class PacketTable(NamedTuple):
 
 
 class PacketReader:
-    """The packets of one stream, from any of them on: a context manager that keeps its container open."""
+    """The packets of one stream, from any of them on: a context manager that keeps its container open.
 
-    def __init__(self, source: Reopenable, stream_index: int | None = None):
-        self._source, self._stream_index = source, stream_index
+    Args:
+        source: What to read.
+        stream_index: See `streams.choose_stream`.
+        by_index: Count the packets of long films by the container's index where there is one.
+    """
+
+    def __init__(self, source: Reopenable, stream_index: int | None = None, by_index: bool = False):
+        self.source, self._stream_index = source, stream_index
+        self.is_by_index = by_index
         self._stack = ExitStack()
         self._held: list[Any] | None = []
         self._packets: Iterator[Any] = iter(())
@@ -60,7 +76,9 @@ class PacketReader:
     def __enter__(self) -> PacketReader:
         self._open()
         try:
-            self.table = self._scan()
+            table = self._table_of_index() if self.is_by_index else None
+            self.is_by_index = table is not None
+            self.table = self._scan() if table is None else table
         except BaseException:
             self._stack.close()
             raise
@@ -73,21 +91,33 @@ class PacketReader:
     def __len__(self) -> int:
         return len(self.table.pts)
 
+    def count_again(self) -> None:
+        """Read all packets, because the index is not to be trusted."""
+        self.is_by_index, self._held = False, []
+        self._open()
+        self.table = self._scan()
+
     def read_from(self, number: int) -> Iterator[Any]:
-        """The packet with a number and all after it."""
+        """The packet with a number and all after it.
+
+        Raises:
+            UnexpectedPacketError: The container's index, by which packets were counted, says otherwise.
+        """
         if self._held is not None:
             yield from self._held[number:]
             return
         self._go_to(number)
         for packet in self._packets:
             if packet.size:
+                if self.is_by_index:
+                    self._compare(packet, self._next)  # type: ignore[arg-type]
                 self._next = self._next + 1  # type: ignore[operator]
                 yield packet
 
     def end_of_all_streams_s(self) -> float:
         """When the last packet of any stream ends, on the file's own clock."""
         end_s = 0.0
-        with self._source.open(self._stream_index) as opened, suppress(av.error.FFmpegError):
+        with self.source.open(self._stream_index) as opened, suppress(av.error.FFmpegError):
             for packet in opened.container.demux():
                 if packet.size and packet.pts is not None:
                     end_s = max(end_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
@@ -95,29 +125,58 @@ class PacketReader:
 
     def _open(self) -> None:
         self._stack.close()
-        self.opened = self._stack.enter_context(self._source.open(self._stream_index))
+        self.opened = self._stack.enter_context(self.source.open(self._stream_index))
         self._packets, self._next = self.opened.container.demux(self.opened.stream), 0
 
+    def _table_of_index(self) -> PacketTable | None:
+        opened = self.opened
+        if len(getattr(opened.stream, "index_entries", ())) <= _HELD_PACKETS:
+            return None
+        with self.source.bytes_of_it() as file:
+            index = read_index(opened.container, opened.stream, file)
+        first = next(self._packets, None) if index else None
+        if index is None or first is None or first.dts is None:
+            self._open()
+            return None
+        self._held = self._next = None
+        steps = np.diff(index.dts)
+        return PacketTable(
+            pts=_shown(index, first),
+            dts=index.dts,
+            durations=np.append(steps, steps[-1:]),
+            positions=index.positions,
+            sizes=index.sizes,
+            is_key=index.is_key,
+            is_shown=index.is_shown,
+            is_corrupt=np.zeros(len(index.dts), bool),
+            time_base=float(opened.stream.time_base),
+            error="",
+        )
+
+    def _compare(self, packet: Any, number: int) -> None:
+        """Let only the packet pass that the index says."""
+        table = self.table
+        if (
+            number >= len(table.pts)
+            or table.positions[number] != packet.pos
+            or table.sizes[number] != packet.size
+            or table.dts[number] != packet.dts
+            or table.pts[number] not in (packet.pts, NO_TIME)
+            or table.is_key[number] != packet.is_keyframe
+            or table.is_shown[number] == packet.is_discard
+            or packet.is_corrupt
+        ):
+            raise UnexpectedPacketError
+
     def _scan(self) -> PacketTable:
-        rows = array("q")
         held_bytes, error = 0, ""
-        add = rows.extend
+        rows: list[Any] = []
         try:
             for packet in self._packets:
                 size = packet.size
                 if not size:
                     continue
-                pts, dts, pos = packet.pts, packet.dts, packet.pos
-                add(
-                    (
-                        NO_TIME if pts is None else pts,
-                        NO_TIME if dts is None else dts,
-                        packet.duration or 0,
-                        -1 if pos is None else pos,
-                        size,
-                        packet.is_keyframe | packet.is_discard << 1 | packet.is_corrupt << 2,
-                    )
-                )
+                rows.append(_facts(packet))
                 if self._held is not None:
                     held_bytes += size
                     self._held.append(packet)
@@ -126,17 +185,16 @@ class PacketReader:
         except av.error.FFmpegError as failure:
             error = failure.strerror or str(failure)
         self._next = None
-        table = np.frombuffer(rows, np.int64).reshape(-1, 6) if rows else np.zeros((0, 6), np.int64)
-        columns, flags = np.ascontiguousarray(table[:, :5].T), table[:, 5]
+        columns = list(zip(*rows)) or [()] * 8
         return PacketTable(
-            pts=columns[0],
-            dts=columns[1],
-            durations=columns[2],
-            positions=columns[3],
-            sizes=columns[4],
-            is_key=(flags & 1) > 0,
-            is_shown=(flags & 2) == 0,
-            is_corrupt=(flags & 4) > 0,
+            pts=_integers(columns[0], NO_TIME),
+            dts=_integers(columns[1], NO_TIME),
+            durations=_integers(columns[2], 0),
+            positions=_integers(columns[3], -1),
+            sizes=np.array(columns[4], np.int64),
+            is_key=np.array(columns[5], bool),
+            is_shown=~np.array(columns[6], bool),
+            is_corrupt=np.array(columns[7], bool),
             time_base=float(self.opened.stream.time_base),
             error=error,
         )
@@ -178,6 +236,21 @@ class PacketReader:
             return None
         places = np.flatnonzero((self.table.positions == packet.pos) & (self.table.sizes == packet.size))
         return int(places[0]) if len(places) == 1 else None
+
+
+def _shown(index: Index, first: Any) -> np.ndarray:
+    """When each packet is shown, by the first one as it was read."""
+    if index.delays is None or first.pts is None:
+        return np.full_like(index.dts, NO_TIME)
+    shown: np.ndarray = index.dts + index.delays
+    shown += first.pts - shown[0]
+    return shown
+
+
+def _integers(column: Sequence[int | None], missing: int) -> np.ndarray:
+    if None in column:
+        column = [missing if value is None else value for value in column]
+    return np.array(column, np.int64)
 
 
 def _chain(packet: Any, others: Iterator[Any]) -> Iterator[Any]:

@@ -22,7 +22,8 @@ from approxbit.video.damage import Damage, check_on_damage, report
 from approxbit.video.decoding import Decoder, UnexpectedFrameError
 from approxbit.video.opening import Source, naming_errors
 from approxbit.video.orientation import orientation_of
-from approxbit.video.recording import Times, open_recording
+from approxbit.video.packets import UnexpectedPacketError
+from approxbit.video.recording import Recording, Times, count_again, open_recording
 from approxbit.video.sampling import IndexRule, uniform_indices
 
 _TIME_SLACK_S = 1e-6
@@ -144,12 +145,8 @@ def read_clip(
     check_on_damage(on_damage)
     sampling = Sampling(num_frames, index_rule, uniform_in == "time", min_frames, Window(start_s, end_s))
     clip = ClipBuilder(num_frames, short_side)
-    with open_recording(source, stream) as recording:
-        decoder = Decoder(recording)
-        wanted = sampling.choose(recording.times, recording.name) if recording.num_frames else None
-        if wanted is None or not _take_groups(decoder, wanted, clip):
-            _take_in_order(decoder, sampling, wanted, clip, on_damage)
-        report(recording.name, decoder.damage(), on_damage)
+    with open_recording(source, stream, by_index=True) as recording:
+        _fill(clip, recording, sampling, on_damage)
     return clip.frames
 
 
@@ -233,6 +230,19 @@ def video_info(source: Source, *, stream: int | None = None, on_damage: str = "e
     return VideoInfo(decoder.num_frames, *size, rate, duration_s, codec, damage)
 
 
+def _fill(clip: ClipBuilder, recording: Recording, sampling: Sampling, on_damage: str) -> None:
+    """Put the frames of a clip; the packets are counted again if the index by which they were is wrong."""
+    decoder = Decoder(recording)
+    wanted = sampling.choose(recording.times, recording.name) if recording.num_frames else None
+    is_filled = wanted is not None and _take_groups(decoder, wanted, clip)
+    if not is_filled and recording.reader.is_by_index:
+        _fill(clip, count_again(recording), sampling, on_damage)
+        return
+    if not is_filled:
+        _take_in_order(decoder, sampling, wanted, clip, on_damage)
+    report(recording.name, decoder.damage(), on_damage)
+
+
 def _take_groups(decoder: Decoder, wanted: np.ndarray, clip: ClipBuilder) -> bool:
     """Fill a clip from the groups of pictures that hold its frames; False if that is not exact."""
     if not decoder.can_decode_wanted():
@@ -242,7 +252,7 @@ def _take_groups(decoder: Decoder, wanted: np.ndarray, clip: ClipBuilder) -> boo
             for number, frame in decoder.decode_wanted(np.unique(wanted)):
                 clip.put(frame, *np.flatnonzero(wanted == number))
                 del frame
-    except (UnexpectedFrameError, VideoError):
+    except (UnexpectedFrameError, UnexpectedPacketError, VideoError):
         return False
     return True
 

@@ -11,7 +11,7 @@ from approxbit.errors import VideoError
 from approxbit.video.damage import Damage
 from approxbit.video.opening import Opened, Reopenable, Source, naming_errors
 from approxbit.video.packets import PacketReader, PacketTable
-from approxbit.video.structure import count_missing_bytes, is_broken
+from approxbit.video.structure import BrokenPart, broken_part, count_missing_bytes, is_broken
 from approxbit.video.times import MAX_FRAME_RATE, NO_TIME, Clock, Placed, period_of, place
 
 _WRAP_BITS = {"mpegts": 33, "mpeg": 33}
@@ -68,6 +68,8 @@ class Recording(NamedTuple):
     """When each packet is shown, on one line of time; empty if nobody says."""
     at_joints: frozenset[int] = frozenset()
     """Frames that are called corrupt because one recording ends there and the next begins."""
+    is_countable: bool = False
+    """Whether packets are in the order of decoding, so that frames can be told by counting them."""
 
     @property
     def num_frames(self) -> int:
@@ -90,16 +92,31 @@ class Recording(NamedTuple):
 
 
 @contextmanager
-def open_recording(source: Source, stream_index: int | None = None) -> Iterator[Recording]:
+def open_recording(
+    source: Source, stream_index: int | None = None, by_index: bool = False
+) -> Iterator[Recording]:
     """Open a video and count its packets.
+
+    Args:
+        source: What to open.
+        stream_index: See `streams.choose_stream`.
+        by_index: Count those of long films by the container's own index, where there is one: for who needs
+            few of them. `count_again` reads them all after it.
 
     Raises:
         VideoError: The source is missing, empty, no video, or cannot be opened.
     """
-    with Reopenable(source) as file, PacketReader(file, stream_index) as reader, naming_errors(file.name):
-        format_name = reader.opened.container.format.name
-        _check_no_picture(reader, format_name)
-        yield _describe(reader, file, format_name)
+    with Reopenable(source) as file, PacketReader(file, stream_index, by_index) as reader:
+        name = file.name
+        with naming_errors(name):
+            _check_no_picture(reader, reader.opened.container.format.name)
+            yield _describe(reader)
+
+
+def count_again(recording: Recording) -> Recording:
+    """The recording as all of its packets say, after the container's index was not to be trusted."""
+    recording.reader.count_again()
+    return _describe(recording.reader)
 
 
 def _check_no_picture(reader: PacketReader, format_name: str) -> None:
@@ -112,8 +129,9 @@ def _check_no_picture(reader: PacketReader, format_name: str) -> None:
         raise VideoError(f"{opened.name}: expected a video, found a picture ({format_name.upper()})")
 
 
-def _describe(reader: PacketReader, file: Reopenable, format_name: str) -> Recording:
-    table, opened = reader.table, reader.opened
+def _describe(reader: PacketReader) -> Recording:
+    table, opened, file = reader.table, reader.opened, reader.source
+    format_name = opened.container.format.name
     # AVI stamps packets in the order of decoding; what FFmpeg makes of it for showing is wrong with B-frames.
     pts = np.full_like(table.pts, NO_TIME) if format_name == "avi" and NO_TIME not in table.dts else table.pts
     placed = place(pts, table.dts, _clock(opened)) if len(reader) else None
@@ -132,16 +150,30 @@ def _describe(reader: PacketReader, file: Reopenable, format_name: str) -> Recor
     distance = np.abs(np.flatnonzero(table.is_corrupt)[:, None] - placed.joints)
     at_joints = np.flatnonzero(table.is_corrupt)[(distance <= _NEAR_A_JOINT).any(axis=1)]
     frames = frozenset(np.flatnonzero(np.isin(order, at_joints)).tolist())
-    recording = Recording(file.name, reader, order, is_ordered, times, Damage(), placed.ticks, frames)
+    is_countable = bool(is_reordered) and np.array_equal(order, np.arange(len(reader)))
+    recording = Recording(
+        file.name, reader, order, is_ordered, times, Damage(), placed.ticks, frames, is_countable
+    )
     with file.bytes_of_it() as data:
         num_missing_bytes = count_missing_bytes(data, format_name)
         gaps = _gaps(times, np.flatnonzero(np.isin(order, placed.joints)))
         # A stream of broadcast is steady; others may have been recorded with gaps.
         is_lost = bool(gaps) and (format_name in _WRAP_BITS or is_broken(data, format_name))
         damage = _damage(recording, num_missing_bytes, gaps if is_lost else [])
-        if format_name == "gif" and is_broken(data, format_name):  # whose times never tell
-            damage = damage.add(1, 0, 0, 0.0, "its parts do not follow each other")
+        broken = broken_part(data, format_name)
+        if broken is not None:
+            frame = _first_frame_of(broken, order, table)
+            time_s = float(times.times_s[frame]) if frame < len(order) else times.end_s
+            damage = damage.add(0, 1, frame, time_s, broken.reason)
     return recording._replace(damage=damage)
+
+
+def _first_frame_of(broken: BrokenPart, order: np.ndarray, table: PacketTable) -> int:
+    packet = broken.packet
+    if packet is None:
+        packet = int(np.searchsorted(table.positions, broken.position))
+    frames = np.flatnonzero(order >= packet)
+    return int(frames[0]) if len(frames) else len(order)
 
 
 def _clock(opened: Opened) -> Clock:

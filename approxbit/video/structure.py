@@ -1,20 +1,51 @@
-"""How many bytes a container promises beyond the end of its file."""
+"""What a container says of its own length, and of the chain of its parts, held against the file."""
 
 from __future__ import annotations
 
 import os
+import re
 import struct
-from typing import IO
+import zlib
+from typing import IO, NamedTuple
+
+from approxbit.video import gif
+from approxbit.video.ogg import walk_pages
 
 _TS_PACKET_BYTES = 188
 _ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
-_GIF_EXTENSION, _GIF_PICTURE, _GIF_END = 0x21, 0x2C, 0x3B
 _SEGMENT, _CLUSTER = b"\x18\x53\x80\x67", b"\x1f\x43\xb6\x75"
 
+_CHECKSUM_OF_4_BYTES = b"\xbf\x84"
+_NUT_INDEX = bytes.fromhex("4e58dd672f23e64e")
+_JPEG_END = b"\xff\xd9"
+_Y4M_LAYOUTS = {
+    "420": (2, 2, 2, 1),
+    "422": (2, 1, 2, 1),
+    "411": (4, 1, 2, 1),
+    "440": (1, 2, 2, 1),
+    "444alpha": (1, 1, 2, 2),
+    "444": (1, 1, 2, 1),
+    "mono": (1, 1, 0, 1),
+}
+"""Columns and rows for one sample of chroma, number of planes of chroma, and of whole planes."""
+
+_LONGEST_LINE_BYTES = 256
+_LONGEST_PADDING_BYTES = 4096
 _LONGEST_HEADER_BYTES = 2**20
 _LARGEST_GIF_BYTES = 2**26
-"""Larger ones, which are read whole to be looked through, are taken for sound."""
+_LARGEST_MATROSKA_BYTES = 2**28
+"""Larger ones, which would be read whole to be looked through, are taken for sound."""
+
+
+class BrokenPart(NamedTuple):
+    """A part of a file that does not fit to the others."""
+
+    reason: str
+    packet: int | None = None
+    """Its number, where it is known."""
+    position: int = 0
+    """Its first byte, where the number is not known."""
 
 
 def count_missing_bytes(file: IO[bytes], format_name: str) -> int:
@@ -36,7 +67,17 @@ def count_missing_bytes(file: IO[bytes], format_name: str) -> int:
     if "asf" in kinds:
         return max(_end_of_asf(file) - size, 0)
     if "gif" in kinds and size <= _LARGEST_GIF_BYTES:
-        return max(_end_of_gif(file) - size, 0)
+        return gif.missing_bytes(_read(file, 0, -1))
+    if "ogg" in kinds:
+        return walk_pages(file, size).num_missing_bytes
+    if "yuv4mpegpipe" in kinds:
+        return max(_end_of_frames(file, size) - size, 0)
+    if "nut" in kinds:
+        return int(not _has_index_of_nut(file, size))
+    if "mjpeg" in kinds:
+        return int(
+            not _read(file, max(size - _LONGEST_PADDING_BYTES, 0), -1).rstrip(b"\0").endswith(_JPEG_END)
+        )
     if "mpegts" in kinds and _read(file, 0, 1) == b"G" and _read(file, _TS_PACKET_BYTES, 1) == b"G":
         return -size % _TS_PACKET_BYTES
     return 0
@@ -96,43 +137,62 @@ def _end_of_asf(file: IO[bytes]) -> int:
     return 0
 
 
-def _end_of_gif(file: IO[bytes]) -> int:
-    """GIF: blocks up to one that is the end; where that is missing, so is at least its byte."""
-    at, kind = _walk_gif(_read(file, 0, -1))
-    return at + 1 if kind is None else 0
+def _end_of_frames(file: IO[bytes], size: int) -> int:
+    """Y4M: a line for all, then each frame with a line of its own; all of them have the same length."""
+    header = _read(file, 0, _LONGEST_LINE_BYTES).split(b"\n")[0]
+    num_bytes = _bytes_of_y4m_frame(header)
+    at = len(header) + 1
+    while num_bytes and at < size:
+        line = _read(file, at, _LONGEST_LINE_BYTES).split(b"\n")[0]
+        if not b"FRAME".startswith(line[:5]):  # FFmpeg says so
+            return size
+        at += len(line) + 1 + num_bytes
+    return at
 
 
-def _walk_gif(data: bytes) -> tuple[int, int | None]:
-    """Where the last block begins that can be found, and its kind; None where the file is over before it."""
-    at = 13 + _gif_colours(data, 10)
-    while at < len(data):
-        kind = data[at]
-        if kind == _GIF_EXTENSION:
-            at = _end_of_gif_blocks(data, at + 2)
-        elif kind == _GIF_PICTURE:
-            at = _end_of_gif_blocks(data, at + 11 + _gif_colours(data, at + 9))
-        elif kind == 0:  # padding
-            at += 1
-        else:
-            return at, kind
-    return at, None
+def _bytes_of_y4m_frame(header: bytes) -> int:
+    """By width, height and the name of the pixels' layout, such as `C420p10`; 0 if that is not known."""
+    marks = {mark[:1]: mark[1:].decode("ascii", "replace") for mark in header.split()[1:]}
+    layout = marks.get(b"C", "420").lower()
+    depth = re.search(r"p(\d+)$", layout) or re.search(r"^mono(\d+)$", layout)
+    shape = next((shape for name, shape in _Y4M_LAYOUTS.items() if layout.startswith(name)), None)
+    width, height = marks.get(b"W", ""), marks.get(b"H", "")
+    if shape is None or not (width.isdigit() and height.isdigit()):
+        return 0
+    columns, rows, num_chroma, num_full = shape
+    chroma = -(-int(width) // columns) * -(-int(height) // rows)
+    num_samples = num_full * int(width) * int(height) + num_chroma * chroma
+    return num_samples * (2 if depth and int(depth[1]) > 8 else 1)
 
 
-def _gif_colours(data: bytes, at: int) -> int:
-    """Bytes of the table of colours that the flags at a place announce."""
-    flags = data[at] if at < len(data) else 0
-    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
+def _has_index_of_nut(file: IO[bytes], size: int) -> bool:
+    """NUT: at the end an index that says how long it is; a file that was sent live has none."""
+    length = int.from_bytes(_read(file, max(size - 12, 0), 8), "big")
+    return length < size and _read(file, size - length, 8) == _NUT_INDEX
 
 
-def _end_of_gif_blocks(data: bytes, at: int) -> int:
-    """Behind a chain of blocks, each of which begins with its length, and the last one has none."""
-    while at < len(data) and data[at]:
-        at += data[at] + 1
-    return at + 1
+def broken_part(file: IO[bytes], format_name: str) -> BrokenPart | None:
+    """The first part whose own lengths, numbers or checksums do not fit: of GIF, Ogg or Matroska.
+
+    Other formats have none that hold for all files; Matroska has some if FFmpeg wrote it.
+    """
+    size = file.seek(0, os.SEEK_END)
+    if format_name == "gif" and size <= _LARGEST_GIF_BYTES:
+        picture = gif.first_broken_picture(_read(file, 0, -1))
+        return None if picture is None else BrokenPart("the codes of its picture do not fill it", picture)
+    if format_name == "ogg":
+        position = walk_pages(file, size).first_break
+        return None if position is None else BrokenPart("a page is damaged or missing", position=position)
+    if "matroska" in format_name and size <= _LARGEST_MATROSKA_BYTES:
+        position = _first_changed_cluster(file, size)
+        return (
+            None if position is None else BrokenPart("a part is not as its checksum says", position=position)
+        )
+    return None
 
 
 def is_broken(file: IO[bytes], format_name: str) -> bool:
-    """Whether the parts of a Matroska, Flash or GIF file do not follow each other as their lengths say.
+    """Whether the parts of a Matroska or Flash file do not follow each other as their lengths say.
 
     Other formats, which have no such chain, are taken for sound.
     """
@@ -140,8 +200,6 @@ def is_broken(file: IO[bytes], format_name: str) -> bool:
     size = file.tell()
     if "matroska" in format_name:
         return _is_broken_matroska(file, size)
-    if format_name == "gif" and size <= _LARGEST_GIF_BYTES:
-        return _walk_gif(_read(file, 0, -1))[1] not in (_GIF_END, None)
     return format_name == "flv" and _is_broken_flash(file, size)
 
 
@@ -165,6 +223,24 @@ def _is_broken_matroska(file: IO[bytes], size: int) -> bool:
         is_open = length is None or name in (_SEGMENT, _CLUSTER)
         at = start if is_open else start + (length or 0)
     return False
+
+
+def _first_changed_cluster(file: IO[bytes], size: int) -> int | None:
+    """Where the first cluster begins whose checksum, which is its first element, is another."""
+    at = 0
+    while at < size:
+        name, start, length = _element(file, at)
+        if name == _SEGMENT:
+            at = start
+            continue
+        if not name or length is None or start + length > size:
+            return None
+        if name == _CLUSTER and _read(file, start, 2) == _CHECKSUM_OF_4_BYTES:
+            content = _read(file, start + 2, length - 2)
+            if zlib.crc32(content[4:]) != int.from_bytes(content[:4], "little"):
+                return at
+        at = start + length
+    return None
 
 
 def _end_of_segment(file: IO[bytes]) -> int:

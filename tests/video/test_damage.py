@@ -10,7 +10,7 @@ import av
 import pytest
 
 from approxbit.errors import VideoError
-from approxbit.video import read_clip, read_windows, video_info
+from approxbit.video import read_clip, read_windows, structure, video_info
 from approxbit.video.damage import Damage, VideoWarning
 from approxbit.video.sampling import evenly_spaced
 
@@ -84,8 +84,68 @@ def test_windows_media_and_gif_know_where_they_end():
 def test_a_gif_without_some_of_its_bytes_is_refused():
     whole = _silent_film("gif", "gif", "rgb8")
     middle = len(whole) // 2
-    with pytest.raises(VideoError, match=r"its parts do not follow each other|the file is cut off"):
-        read_clip(whole[:middle] + whole[middle + 100 :], 4)
+    for num_bytes in (1, 20, 100):
+        with pytest.raises(VideoError, match=r"do not fill it|the file is cut off"):
+            read_clip(whole[:middle] + whole[middle + num_bytes :], 4)
+    zeros = whole[:middle] + bytes(20) + whole[middle + 20 :]
+    info = video_info(zeros, on_damage="use")
+    assert "the codes of its picture do not fill it" in info.damage.describe()
+    assert info.damage.first_frame in range(10, 20)
+
+
+def test_a_y4m_a_nut_and_a_film_of_jpegs_that_are_cut_off_are_refused():
+    for whole in (
+        _silent_film("yuv4mpegpipe", "wrapped_avframe", "yuv420p"),
+        _silent_film("yuv4mpegpipe", "wrapped_avframe", "yuv444p"),
+        _silent_film("yuv4mpegpipe", "wrapped_avframe", "gray"),
+        _silent_film("mjpeg", "mjpeg", "yuvj420p"),
+        film(container="nut"),
+    ):
+        assert not video_info(whole).damage
+        for share in (0.31, 0.57, 0.83):
+            with pytest.raises(VideoError, match=r"(missing|damaged) from frame "):
+                read_clip(whole[: int(len(whole) * share)], 4)
+
+
+@pytest.mark.parametrize(
+    ("header", "num_bytes"),
+    [
+        (b"YUV4MPEG2 W5 H3 F25:1", 5 * 3 + 2 * 3 * 2),
+        (b"YUV4MPEG2 W5 H3 C420jpeg XYSCSS=420JPEG", 5 * 3 + 2 * 3 * 2),
+        (b"YUV4MPEG2 W5 H3 C420p10", 2 * (5 * 3 + 2 * 3 * 2)),
+        (b"YUV4MPEG2 C422 W5 H3", 5 * 3 + 2 * 3 * 3),
+        (b"YUV4MPEG2 W5 H3 C411", 5 * 3 + 2 * 2 * 3),
+        (b"YUV4MPEG2 W5 H3 C444alpha", 4 * 5 * 3),
+        (b"YUV4MPEG2 W5 H3 C444p16 XYSCSS=444P16", 2 * 3 * 5 * 3),
+        (b"YUV4MPEG2 W5 H3 Cmono", 5 * 3),
+        (b"YUV4MPEG2 W5 H3 Cmono12", 2 * 5 * 3),
+        (b"YUV4MPEG2 W5 H3 C999", 0),
+        (b"YUV4MPEG2 W5", 0),
+    ],
+)
+def test_the_length_of_a_frame_of_y4m_follows_from_its_header(header, num_bytes):
+    assert structure._bytes_of_y4m_frame(header) == num_bytes
+
+
+def test_each_changed_byte_of_ogg_and_of_a_matroska_by_ffmpeg_is_found():
+    for container, codec in (("ogg", "libvpx"), ("matroska", "libvpx-vp9")):
+        whole = film(range(30), container, codec)
+        assert not video_info(whole).damage
+        for place in range(len(whole) // 4, len(whole) * 3 // 4, 97):
+            changed = whole[:place] + bytes([whole[place] ^ 16]) + whole[place + 1 :]
+            with pytest.raises(VideoError, match=r"(missing|damaged) from frame "):
+                video_info(changed)
+
+
+def test_an_ogg_that_lacks_a_page_or_its_end_is_refused():
+    whole = film(range(60), "ogg", "libtheora" if "libtheora" in av.codecs_available else "libvpx")
+    pages = [b"OggS" + page for page in whole.split(b"OggS")[1:]]
+    for less in (pages[:-1], pages[:2] + pages[3:]):
+        if len(less) > 2:
+            with pytest.raises(VideoError, match=r"(missing|damaged) from frame "):
+                read_clip(b"".join(less), 4)
+    with pytest.raises(VideoError, match=r"(missing|damaged) from frame .*the file is cut off"):
+        read_clip(whole[:-30], 4)
 
 
 def _silent_film(container, codec, pixel_format):
