@@ -109,7 +109,10 @@ def all_arms(
 
 
 def open_device(
-    prepared: PathLike, num_threads: int = 1, configurations: Sequence[str] | None = None
+    prepared: PathLike,
+    num_threads: int = 1,
+    configurations: Sequence[str] | None = None,
+    questions: QuestionRunner | None = None,
 ) -> Device:
     """Open a prepared family with ONNX Runtime; torch is not needed.
 
@@ -119,6 +122,7 @@ def open_device(
         prepared: The file that `approxbit.exporting.prepare.prepare_family` wrote.
         num_threads: Threads for each operator.
         configurations: Those to open; by default all that are prepared.
+        questions: What reads the visual tokens of a family that answers questions, if anything here can.
 
     Raises:
         ArtefactError: The file is not well-formed, or an artefact is not the one that it names.
@@ -130,7 +134,7 @@ def open_device(
         family = family.only(configurations)
     whole, task = family.open_whole(num_threads), family.task
     return Device(
-        arms=all_arms(whole, family.open_runners(num_threads).values(), task),
+        arms=all_arms(whole, family.open_runners(num_threads).values(), task, questions),
         clip_format=whole.clip_format,
         task=task,
         feature_bytes=family.feature_bytes,

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from approxbit.engines.questions import QuestionRunner
+from approxbit.engines.questions import FIRST_QUESTION, QuestionRunner
 from approxbit.offload import OffloadedModel
 from approxbit.offload.runners import TorchQuestions, torch_whole
 from approxbit.server.arms import CodesArm, CompressedVideoArm, RawClipArm, ServerArm
@@ -16,9 +16,6 @@ from approxbit.server.service import Service
 from approxbit.tasks import Classification
 from approxbit.wire import warm_up
 from approxbit.zoo import LoadedFamily, load_whole_family
-
-FIRST_QUESTION = "what is there"
-"""Asked before all others, so that none of them waits for what is only done once."""
 
 _log = logging.getLogger("approxbit.server")
 
@@ -87,5 +84,5 @@ def serve_family(
     if isinstance(family.task, Classification):
         return Service(arms, family.task)
     questions = questions or TorchQuestions(family.backbone, num_threads)
-    questions.ask(result.logits, [FIRST_QUESTION])
+    questions.ask(result.logits, [FIRST_QUESTION.value])
     return Service(arms, family.task, questions=questions)
