@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Iterable, Mapping, Sequence
 
 from approxbit.edge.arms import (
@@ -10,7 +10,6 @@ from approxbit.edge.arms import (
     EdgeArm,
     EdgeOnlyArm,
     EdgeOnlyQuestionsArm,
-    EmulatedArm,
     RawClipArm,
     compressed_video_arms,
 )
@@ -54,16 +53,6 @@ class Device:
                 return arm
         known = ", ".join(arm.name for arm in self.arms)
         raise ValueError(f"expected one of the arms {known}, found {name!r}")
-
-    def slowed(self, slowdown: float) -> Device:
-        """The same device, emulated `slowdown` times slower; the answers stay the same.
-
-        Raises:
-            ValueError: `slowdown` is below 1.
-        """
-        if slowdown == 1:
-            return self
-        return replace(self, arms=tuple(EmulatedArm(arm, slowdown) for arm in self.arms))
 
     @property
     def answers_questions(self) -> bool:

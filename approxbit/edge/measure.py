@@ -138,7 +138,7 @@ def refresh_times(
 ) -> LUT:
     """The same arms and accuracies with the times of here and now: medians over some clips.
 
-    The device must not be slowed and the link must not be shaped: `LUT.scaled` and Eq. 1 account for both.
+    The link must not be shaped, as Eq. 1 accounts for it; how slow the device is, shows.
     Each answer is preceded by a pause, as in the run: a processor that has rested is slower (measured: 20
     percent).
 

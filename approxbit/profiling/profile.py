@@ -43,10 +43,8 @@ def profile_family(
 
     Every clip goes the way that it goes in a session, arm by arm, at batch size 1, but over no link.
     Latencies are medians; under ONNX Runtime one graph does all that the edge does, and `encode_ms` is the
-    entropy coding alone. Payloads are means, as they cross the link, without the packet's header.
-
-    A family that answers questions is asked late: the clip is sent before there is a question. Its latencies
-    are those of a clip and one question, its accuracy is the mean over the families of questions.
+    entropy coding alone. Payloads are means, without headers. Questions come late: when the clip was sent.
+    Latencies are then those of a clip and one question, and the accuracy is the mean over question types.
 
     Args:
         family: A family of the zoo. One without codecs has the arms that need none.
@@ -56,9 +54,8 @@ def profile_family(
         num_timed: The first so many also count for the latencies.
         num_threads: Threads of either side.
         checkpoints: Of all families; by default as `zoo.find_checkpoints` says.
-        backend: What computes the edge side, `onnxruntime` or `torch`; on the server it is torch. By default
-            `onnxruntime`, and `torch` for a family without codecs, which has no graphs. Questions are read
-            by torch on either side.
+        backend: What computes the edge side, `onnxruntime` or `torch`, which is on the server. By default
+            `onnxruntime`, and `torch` for a family without codecs, which has no graphs.
         announce: Told in a sentence when something must be exported.
         known: An older LUT of the family, to measure the times alone, on `num_timed` clips.
 
@@ -74,15 +71,13 @@ def profile_family(
     source = source or find_source(family, checkpoints)
     source, task = match_source(source, split, loaded.task, loaded.backbone)
     clips = _read(source, split, num_timed if known else num_clips)
-    witness = None
-    if not isinstance(task, Classification):
-        witness = Witness(TorchQuestions(loaded.backbone, num_threads))
+    is_asked = not isinstance(task, Classification)
+    witness = Witness(TorchQuestions(loaded.backbone, num_threads)) if is_asked else None
     if (backend or (ONNXRUNTIME if loaded.models else TORCH)) == TORCH:
         device = torch_device(loaded, num_threads, witness)
     else:
-        device = open_device(
-            prepare_family(family, checkpoints, announce=announce), num_threads, questions=witness
-        )
+        prepared = prepare_family(family, checkpoints, announce=announce)
+        device = open_device(prepared, num_threads, questions=witness)
     lut = LUT(
         _rows(device, loaded, clips, task, num_timed, witness),
         device=describe_machine(),

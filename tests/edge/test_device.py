@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from approxbit.datasets.digits import ACTION_CLASSES, JOINT_CLASSES, TASK
-from approxbit.edge.arms import EdgeArm, EmulatedArm
+from approxbit.edge.arms import EdgeArm
 from approxbit.edge.device import Device, open_device
 from approxbit.edge.measure import refresh_times
 from approxbit.edge.transport import GrpcTransport, LocalTransport
@@ -84,14 +84,6 @@ def test_both_engines_know_the_same_and_answer_alike(
         assert (ours.name, ours.code_format) == (theirs.name, theirs.code_format)
         # rounding may flip a bit that is next to the threshold
         assert (code_of(ours, frames) != code_of(theirs, frames)).sum() <= 1
-
-
-def test_a_slowed_device_gives_the_same_answers(device: Device, clips: list[np.ndarray]) -> None:
-    frames, slow = device.clip_format.crop(clips[0]), device.slowed(1.5)
-    assert all(isinstance(arm, EmulatedArm) for arm in slow.arms)
-    assert np.array_equal(logits_of(slow, frames), logits_of(device, frames))
-    assert np.array_equal(code_of(slow.arm(CODES[0]), frames), code_of(device.arm(CODES[0]), frames))
-    assert device.slowed(1) is device
 
 
 def test_a_family_without_codecs_has_a_device_of_torch_only(checkpoints: Path, tmp_path: Path) -> None:
