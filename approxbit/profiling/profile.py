@@ -71,25 +71,31 @@ def profile_family(
     source = source or find_source(family, checkpoints)
     source, task = match_source(source, split, loaded.task, loaded.backbone)
     clips = _read(source, split, num_timed if known else num_clips)
-    is_asked = not isinstance(task, Classification)
-    witness = Witness(TorchQuestions(loaded.backbone, num_threads)) if is_asked else None
-    if (backend or (ONNXRUNTIME if loaded.models else TORCH)) == TORCH:
+    witness = _open_witness(loaded, num_threads)
+    if (backend or _default_backend(loaded)) == TORCH:
         device = torch_device(loaded, num_threads, witness)
     else:
-        prepared = prepare_family(family, checkpoints, announce=announce)
-        device = open_device(prepared, num_threads, questions=witness)
+        file = prepare_family(family, checkpoints, announce=announce)
+        device = open_device(file, num_threads, questions=witness)
     lut = LUT(
         _rows(device, loaded, clips, task, num_timed, witness),
-        device=describe_machine(),
-        backend=device.backend,
-        date=datetime.date.today().isoformat(),
-        num_clips=len(clips),
-        threads=num_threads,
+        *(describe_machine(), device.backend, datetime.date.today().isoformat(), len(clips), num_threads),
         family=family,
         figures=task.figures if witness is None else (MACRO, *task.figures),
         split=split,
     )
     return lut if known is None else _with_times(known, lut)
+
+
+def _default_backend(loaded: LoadedFamily) -> str:
+    return ONNXRUNTIME if loaded.models else TORCH
+
+
+def _open_witness(loaded: LoadedFamily, num_threads: int) -> Witness | None:
+    """What answers questions on both sides; None for a classifier."""
+    if isinstance(loaded.task, Classification):
+        return None
+    return Witness(TorchQuestions(loaded.backbone, num_threads))
 
 
 def _rows(
