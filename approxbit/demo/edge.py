@@ -187,16 +187,17 @@ def _take(act: Callable[[], Outcome]) -> tuple[Outcome | None, dict[str, Any]]:
     except LinkError as error:
         facts = {"ms": _ms(start), "arm": "", "payload_bytes": 0, "packet_bytes": 0, "measured_mbps": None}
         return None, {**facts, "fell_back": False, "reason": str(error)}
-    is_session = isinstance(outcome, EdgeAnswer)
-    return outcome, {
+    facts = {
         "ms": _ms(start),
         "arm": outcome.arm,
         "payload_bytes": outcome.payload_bytes,
         "packet_bytes": outcome.packet_bytes,
-        "measured_mbps": round(outcome.bandwidth_mbps, 3) if is_session else None,
-        "fell_back": is_session and outcome.fell_back,
-        "reason": outcome.reason if is_session else "",
+        **{"measured_mbps": None, "fell_back": False, "reason": ""},
     }
+    if isinstance(outcome, EdgeAnswer):
+        facts["measured_mbps"] = round(outcome.bandwidth_mbps, 3)
+        facts |= {"fell_back": outcome.fell_back, "reason": outcome.reason}
+    return outcome, facts
 
 
 def _ms(start: float) -> float:

@@ -131,13 +131,14 @@ class _Run:
         self._first_clip = CLIPS_OF_SEED * settings.seed
         self._random = np.random.default_rng(settings.seed)
         self._round_trip_ms = 0.0
+        self._last: tuple[int, Question] | None = None
 
     def play(self, lut: LUT) -> Report:
         settings, say = self._settings, self._screen.say
         say(f"starting a server and an edge process for {settings.family}")
         self._server = self._serve(0)
         self._server.start()
-        self._edge = self._stack.enter_context(_edge_process(settings, self._root))
+        self._edge: ChildProcess = self._stack.enter_context(_edge_process(settings, self._root))
         loaded = self._edge.receive()
         lut = _without_missing(lut, loaded["arms"], say)
         say(f"writing {NUM_VIDEOS} videos to {settings.folder}")
@@ -264,7 +265,7 @@ class _Run:
 
     def _draw(self, place: int, number: int) -> Question:
         """One question about a clip; the same for all arms that are asked about it."""
-        if not hasattr(self, "_last") or self._last[0] != number:
+        if self._last is None or self._last[0] != number:
             script = draw_script(SPLIT, self._first_clip + place, NUM_FRAMES)
             self._last = number, _draw_question(script, self._random)
         return self._last[1]
