@@ -9,6 +9,7 @@ import threading
 import time
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,7 @@ class _Run:
         self._random = np.random.default_rng(settings.seed)
         self._round_trip_ms = 0.0
         self._last: tuple[int, Question] | None = None
+        self._killed_s: float | None = None
 
     def play(self, lut: LUT) -> Report:
         settings, say = self._settings, self._screen.say
@@ -194,31 +196,38 @@ class _Run:
         """Clips and late questions until the trace is over, with one death of the server."""
         self._relay.restart_clock()
         self._start = time.monotonic()
-        kill_s, end_s = KILL_AT * plan.segment_s, 3 * plan.segment_s
-        restart: threading.Thread | None = None
-        killed_s, left = 0.0, NUM_AFTERWARDS
-        for number in range(10**6):
-            if restart is None and self._now() >= kill_s:
-                restart, killed_s = self._kill(), self._now()
-            is_away = restart is not None and not self._log.away
-            if is_away and restart is not None and not restart.is_alive():
-                self._log.away.append((killed_s, self._now()))
-                is_away = False
+        left = NUM_AFTERWARDS
+        for number in count():
+            if self._killed_s is None and self._now() >= KILL_AT * plan.segment_s:
+                self._kill()
+            is_away = self._is_away()
             chosen = self._answer(plan, number, "").arm
             for arm in plan.contenders if not is_away else ():
                 if arm != chosen:
                     self._answer(plan, number, arm)
             if is_away:
                 time.sleep(PAUSE_S)
-            left -= bool(self._log.away)
-            is_late = restart is not None and self._now() > killed_s + LONGEST_OUTAGE_S
-            if self._now() >= end_s and (left <= 0 or is_late):
-                return
+            elif self._killed_s is not None:
+                left -= 1
+            is_too_long = is_away and self._now() > (self._killed_s or 0) + LONGEST_OUTAGE_S
+            if self._now() >= 3 * plan.segment_s and (left <= 0 or is_too_long):
+                break
+        if self._is_away() and self._killed_s is not None:
+            self._log.away.append((self._killed_s, self._now()))
+
+    def _is_away(self) -> bool:
+        """Whether the server that was killed has no successor yet; notes when it has one."""
+        if self._killed_s is None or self._log.away:
+            return False
+        if self._restart.is_alive() or not self._server.is_running:
+            return True
+        self._log.away.append((self._killed_s, self._now()))
+        return False
 
     def _now(self) -> float:
         return time.monotonic() - self._start
 
-    def _kill(self) -> threading.Thread:
+    def _kill(self) -> None:
         """Kill the server as a crash would, and start another one at the same port behind the scenes."""
         port = self._server.port
         self._screen.say("the server is killed, and another one started")
@@ -229,9 +238,9 @@ class _Run:
             with suppress(LinkError):  # it is stopped again, because the demo has ended
                 self._server.start()
 
-        thread = threading.Thread(target=start, daemon=True)
-        thread.start()
-        return thread
+        self._killed_s = self._now()
+        self._restart = threading.Thread(target=start, daemon=True)
+        self._restart.start()
 
     def _answer(self, plan: Plan, number: int, arm: str) -> AskedRecord:
         """Send a clip, draw a question about it, ask it."""
