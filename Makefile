@@ -1,5 +1,5 @@
 # Everything starts from a bare clone that has python3 (3.10 or newer) and make:
-#   make demo   a held-out video crosses a shaped link as binary codes (about 3 minutes after set-up)
+#   make demo   late questions about videos, over a shaped link (about 3 minutes after set-up)
 #   make test   all tests        make test-fast  those of two minutes   make check  format, lint, types
 #   make docs   the public names as pages in build/docs
 #   make setup  only .venv       make clean   remove what these targets made

@@ -130,8 +130,8 @@ def test_a_mistake_is_one_line_and_no_traceback(
 
 
 def test_a_wrong_option_is_the_command_lines_own_error(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("demo", "--clips-per-segment", "0") == 2
-    assert "--clips-per-segment" in capsys.readouterr().err
+    assert run("demo", "--rounds", "0") == 2
+    assert "--rounds" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

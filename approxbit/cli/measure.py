@@ -15,8 +15,9 @@ SPLIT = typer.Option(
     "validation", help="Of the data, whose clips to take; `test` spoils the test for what goes by the LUT."
 )
 BACKEND = typer.Option(
-    Engine.ONNXRUNTIME,
-    help="What computes the edge side; graphs are exported at first use. The server side is torch's.",
+    None,
+    help="What computes the edge side; by default ONNX Runtime, whose graphs are exported at first use, and "
+    "torch for a family without codecs. The server side is torch's.",
 )
 TIMES_ONLY = typer.Option(
     False, "--times-only", help="Measure the latencies of the LUT that is there; bytes and accuracies stay."
@@ -35,7 +36,7 @@ def measure(
     timed_clips: int = TIMED,
     times_only: bool = TIMES_ONLY,
     threads: int = THREADS,
-    backend: Engine = BACKEND,
+    backend: Optional[Engine] = BACKEND,
     out: Optional[Path] = OUT,
     as_json: bool = JSON,
     trust: List[str] = TRUST,
@@ -65,7 +66,7 @@ def measure(
             num_clips=clips,
             num_timed=timed_clips,
             num_threads=threads,
-            backend=backend.value,
+            backend=backend.value if backend else "",
             announce=say,
             known=LUT.load(path) if times_only else None,
         )

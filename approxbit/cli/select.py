@@ -60,7 +60,7 @@ def print_lut(
     """Its rows, and their latencies by Eq. 1 at some bandwidths; a chosen arm is marked."""
     from approxbit.select import latency_ms
 
-    names = ["arm", "edge ms", "encode ms", "bytes", "decode ms", "server ms", "accuracy %"]
+    names = ["arm", "edge ms", "encode ms", "payload B", "packet B", "decode ms", "server ms", "accuracy %"]
     rows = []
     for row in lut.rows:
         latencies = [latency_ms(row, mbps, round_trip_ms) for mbps in bandwidths_mbps]
@@ -70,6 +70,7 @@ def print_lut(
                 f"{row.edge_ms:.1f}",
                 f"{row.encode_ms:.1f}",
                 f"{row.payload_bytes:,.0f}",
+                "" if row.packet_bytes is None else f"{row.packet_bytes:,.0f}",
                 f"{row.decode_ms:.1f}",
                 f"{row.server_ms:.1f}",
                 f"{row.accuracy:.2f}",

@@ -1,7 +1,9 @@
-"""The story: a server, a shaped link and a slow device answer held-out videos together.
+"""The story: a server, a shaped link and a slow device answer late questions about held-out videos.
 
-story         starts everything, collects what happened, writes the report
-edge          the device, a process of its own without torch (`python -m approxbit.demo.edge`)
-plan          segments of the trace, SLAs and pace, derived from the LUT
+story         starts everything, collects what happened
+notes         what the report says beside the figures
+edge          the device, a process of its own (`python -m approxbit.demo.edge`)
+throttle      what makes that process slow (`python -m approxbit.demo.throttle`)
+plan          who is compared with whom, and how long each bandwidth lasts
 screen        a live table, or plain lines where there is no terminal
 """

@@ -1,31 +1,22 @@
-"""What the demo does when: segments of the trace, SLAs and pace, all derived from the LUT."""
+"""What the demo does when: who is compared with whom, and how long each bandwidth lasts."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from approxbit.link import Trace
-from approxbit.select import (
-    LUT,
-    SLA,
-    AccuracySLA,
-    LatencySLA,
-    LUTRow,
-    latency_ms,
-    select,
-)
+from approxbit.select import EDGE_ONLY, LUT, SERVER_ONLY, AccuracySLA, LUTRow, latency_ms, select
 
 SEGMENTS_MBPS = (50.0, 3.0, 6.0)
-MIDDLE_MBPS = 6.0
-NUM_SEGMENTS = 6
-LONGEST_SEGMENT_S = 20.0
-"""Six of them are two minutes: a slower device answers fewer clips, the demo does not get longer."""
+TOLERANCE = 1.0
+"""Points of score below the whole model that still count as good enough."""
 
-HEADROOM = 1.3
-"""A clip may take this much longer than expected before it misses an SLA, or the next one is late."""
+PAUSES = 1.3
+"""A turn takes this much longer than its arm: videos are read and questions drawn."""
 
-SHORTEST_INTERVAL_S = 0.2
+SHORTEST_S, LONGEST_S = 4.0, 32.0
+"""Of a segment: three of the longest ones, and what is around them, are three minutes."""
 
 
 @dataclass(frozen=True)
@@ -33,85 +24,74 @@ class Plan:
     """The course of the demo.
 
     Attributes:
-        trace: 50, 3 and 6 Mbps, twice, as in Fig. 9 of APPROXBIT.
-        segment_s: Seconds for each of the six.
-        interval_s: A clip comes in every so often.
-        phases: (start in seconds, SLA) in turn.
+        floor: The score that is good enough, percent: that of the best arm less `TOLERANCE`.
+        contenders: Arms that have their turn beside the selector's choice.
+        segment_s: Seconds for each bandwidth.
+        trace: The bandwidths, with the fluctuation of Fig. 9 of APPROXBIT.
     """
 
-    trace: Trace
+    floor: float
+    contenders: tuple[str, ...]
     segment_s: float
-    interval_s: float
-    phases: tuple[tuple[float, SLA], ...]
+    trace: Trace
 
     @property
-    def duration_s(self) -> float:
-        """Seconds of the whole trace."""
-        return NUM_SEGMENTS * self.segment_s
+    def sla(self) -> AccuracySLA:
+        """What the selector is asked for."""
+        return AccuracySLA(self.floor)
 
-    @property
-    def num_clips(self) -> int:
-        """How many clips come in, if none is late."""
-        return math.ceil(self.duration_s / self.interval_s)
+    def bandwidth_at(self, second: float) -> float:
+        """Of the segment that a second lies in, on average."""
+        return SEGMENTS_MBPS[min(int(second / self.segment_s), len(SEGMENTS_MBPS) - 1)]
 
 
-def make_plan(lut: LUT, clips_per_segment: int, seed: int = 0, pause_ms: float = 100.0) -> Plan:
+def make_plan(lut: LUT, rounds: int, seed: int = 0) -> Plan:
     """The course of the demo for the device of a LUT.
 
-    As in Fig. 9, the first three segments are under a latency SLA and the last three under an accuracy SLA,
-    and each of them changes in the middle of its second segment.
-
     Args:
-        lut: Of the device as it is emulated.
-        clips_per_segment: How many clips a segment shall have.
-        seed: Of the trace's fluctuation.
-        pause_ms: What a clip costs beside its latency: decoding the file, probing, the unsplit model.
+        lut: Timed on this device, as slow as it is, with this server.
+        rounds: How often every contender shall have its turn at each bandwidth, about, at least 1.
+        seed: Of the link's fluctuation.
 
     Raises:
-        ValueError: `clips_per_segment` is below 1, or the LUT has no configuration.
+        ValueError: `rounds` is below 1.
     """
-    if clips_per_segment < 1:
-        raise ValueError(f"clips_per_segment must be at least 1, found {clips_per_segment}")
-    latency_slas, accuracy_slas = latency_bounds(lut), accuracy_floors(lut)
-    slas: tuple[SLA, ...] = (*latency_slas, *accuracy_slas)
-    longest_ms = max(select(lut, mbps, sla).latency_ms for mbps in SEGMENTS_MBPS for sla in slas)
-    interval_s = max(SHORTEST_INTERVAL_S, (HEADROOM * longest_ms + pause_ms) / 1000)
-    segment_s = min(LONGEST_SEGMENT_S, clips_per_segment * interval_s)
-    phases = tuple((index * 1.5 * segment_s, sla) for index, sla in enumerate(slas))
-    return Plan(Trace.figure9(segment_s=segment_s, seed=seed), segment_s, interval_s, phases)
+    if rounds < 1:
+        raise ValueError(f"rounds must be at least 1, found {rounds}")
+    floor = max(0.0, round(max(row.accuracy for row in lut.rows) - TOLERANCE, 1))
+    contenders = find_contenders(lut, floor)
+    slowest = max(_round_ms(lut, contenders, mbps) for mbps in SEGMENTS_MBPS) / 1000
+    segment_s = min(LONGEST_S, max(SHORTEST_S, rounds * slowest))
+    trace = Trace.figure9(segment_s=segment_s, seed=seed, repeats=1)
+    return Plan(floor, contenders, segment_s, trace)
 
 
-def latency_bounds(lut: LUT) -> tuple[LatencySLA, LatencySLA]:
-    """A tight and a looser latency bound: `HEADROOM` times the fastest and the most accurate configuration.
+KINDS: tuple[Callable[[LUTRow], bool], ...] = (
+    lambda row: row.configuration is not None,
+    lambda row: row.arm == EDGE_ONLY,
+    lambda row: row.arm == SERVER_ONLY,
+    lambda row: row.configuration is None and row.arm not in (EDGE_ONLY, SERVER_ONLY),
+)
+"""Codes, the device alone, the raw clip, and compressed video or whatever else there is."""
 
-    Both are taken at 6 Mbps, the middle bandwidth. The paper does not say how it came to its 300 and 500 ms.
 
-    Raises:
-        ValueError: The LUT has no configuration.
+def find_contenders(lut: LUT, floor: float) -> tuple[str, ...]:
+    """The best arm of each kind: what a selector would choose at 3 Mbps if there were no other kinds.
+
+    Example:
+        >>> rows = (LUTRow("edge-only", 400, 9, 0, 0, 0, 90), LUTRow("8-Enc-L1", 90, 9, 40, 9, 40, 80))
+        >>> lut = LUT((*rows, LUTRow("4-Enc-L1", 80, 9, 20, 9, 40, 60)), "", "", "2026-01-01", 1)
+        >>> find_contenders(lut, floor=89)
+        ('8-Enc-L1', 'edge-only')
     """
-    rows = _codes(lut)
-    fastest_ms = min(latency_ms(row, MIDDLE_MBPS) for row in rows)
-    _, best_ms = max((row.accuracy, -latency_ms(row, MIDDLE_MBPS)) for row in rows)
-    return LatencySLA(_rounded(HEADROOM * fastest_ms)), LatencySLA(_rounded(-HEADROOM * best_ms))
+    found = []
+    for is_of_kind in KINDS:
+        rows = tuple(row for row in lut.rows if is_of_kind(row))
+        if rows:
+            found.append(select(replace(lut, rows=rows), min(SEGMENTS_MBPS), AccuracySLA(floor)).arm)
+    return tuple(found)
 
 
-def accuracy_floors(lut: LUT) -> tuple[AccuracySLA, AccuracySLA]:
-    """A low and a high accuracy floor: 1/4 and 3/4 of the way from the worst to the best configuration.
-
-    Raises:
-        ValueError: The LUT has no configuration.
-    """
-    accuracies = [row.accuracy for row in _codes(lut)]
-    lowest, span = min(accuracies), max(accuracies) - min(accuracies)
-    return AccuracySLA(round(lowest + span / 4, 1)), AccuracySLA(round(lowest + 3 * span / 4, 1))
-
-
-def _codes(lut: LUT) -> list[LUTRow]:
-    rows = [row for row in lut.rows if row.configuration is not None]
-    if not rows:
-        raise ValueError(f"the LUT must have a configuration, found only {', '.join(lut.arms)}")
-    return rows
-
-
-def _rounded(milliseconds: float) -> float:
-    return round(milliseconds) if milliseconds >= 20 else round(milliseconds, 1)
+def _round_ms(lut: LUT, contenders: tuple[str, ...], mbps: float) -> float:
+    """One turn of every contender, the selector's choice among them, and pauses between them."""
+    return PAUSES * sum(latency_ms(lut.row(name), mbps) for name in contenders)

@@ -110,7 +110,8 @@ class Edge:
             `digits-movinet/16-Enc-B5`, whose codes then carry every clip.
         server: Where `approxbit serve` listens, as `host:port`.
         sla: `latency<=60ms` or `accuracy>=92`: the selector chooses an arm for each clip by the family's LUT.
-            Without one, codes of the model that was named, or of the family's most accurate one.
+            Without one, codes of the model that was named, or of the family's most accurate one; in a
+            family without codecs, whatever is the most accurate by the LUT.
         device: What computes; by default `open_family` opens it.
         num_labels: How many of the likeliest classes an answer names, 1 to 255.
 
@@ -344,8 +345,8 @@ def choose_model(name: str, sla: str | SLA = "") -> str:
         sla: Empty for none.
 
     Returns:
-        The family under an SLA; else the model that was named, or the one that is the most accurate by the
-        family's LUT, or the first of a family that has no LUT.
+        The family under an SLA, or where it has no codecs; else the model that was named, or the one that is
+        the most accurate by the family's LUT, or the first of a family that has no LUT.
 
     Raises:
         ValueError: There is no such family or model, or a model is named beside an SLA.
@@ -353,10 +354,11 @@ def choose_model(name: str, sla: str | SLA = "") -> str:
     family, configuration = split_name(name)
     known = list_models(family)
     if configuration and configuration not in known:
-        raise ValueError(f"{family} has the configurations {', '.join(known)}, found {configuration!r}")
+        has = ", ".join(known) or "(none)"
+        raise ValueError(f"{family} has the configurations {has}, found {configuration!r}")
     if configuration and sla:
         raise ValueError(f"expected one model or an SLA that chooses, found {name} and {sla}")
-    if configuration or sla:
+    if configuration or sla or not known:
         return name
     try:
         rows = [row for row in load_lut(family).rows if row.arm in known]

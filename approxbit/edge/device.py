@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Iterable, Mapping, Sequence
 
 from approxbit.edge.arms import (
@@ -10,7 +10,6 @@ from approxbit.edge.arms import (
     EdgeArm,
     EdgeOnlyArm,
     EdgeOnlyQuestionsArm,
-    EmulatedArm,
     RawClipArm,
     compressed_video_arms,
 )
@@ -54,16 +53,6 @@ class Device:
                 return arm
         known = ", ".join(arm.name for arm in self.arms)
         raise ValueError(f"expected one of the arms {known}, found {name!r}")
-
-    def slowed(self, slowdown: float) -> Device:
-        """The same device, emulated `slowdown` times slower; the answers stay the same.
-
-        Raises:
-            ValueError: `slowdown` is below 1.
-        """
-        if slowdown == 1:
-            return self
-        return replace(self, arms=tuple(EmulatedArm(arm, slowdown) for arm in self.arms))
 
     @property
     def answers_questions(self) -> bool:
@@ -109,7 +98,10 @@ def all_arms(
 
 
 def open_device(
-    prepared: PathLike, num_threads: int = 1, configurations: Sequence[str] | None = None
+    prepared: PathLike,
+    num_threads: int = 1,
+    configurations: Sequence[str] | None = None,
+    questions: QuestionRunner | None = None,
 ) -> Device:
     """Open a prepared family with ONNX Runtime; torch is not needed.
 
@@ -119,6 +111,7 @@ def open_device(
         prepared: The file that `approxbit.exporting.prepare.prepare_family` wrote.
         num_threads: Threads for each operator.
         configurations: Those to open; by default all that are prepared.
+        questions: What reads the visual tokens of a family that answers questions, if anything here can.
 
     Raises:
         ArtefactError: The file is not well-formed, or an artefact is not the one that it names.
@@ -130,7 +123,7 @@ def open_device(
         family = family.only(configurations)
     whole, task = family.open_whole(num_threads), family.task
     return Device(
-        arms=all_arms(whole, family.open_runners(num_threads).values(), task),
+        arms=all_arms(whole, family.open_runners(num_threads).values(), task, questions),
         clip_format=whole.clip_format,
         task=task,
         feature_bytes=family.feature_bytes,

@@ -106,6 +106,11 @@ def want_family(
     """Where the artefacts of a family belong, whether they are there or not; see `find_prepared`."""
     root, family = locate(family, checkpoints)
     folder, known = find_cache(cache) / FOLDER, list_models(family, root)
+    if not known:
+        raise ValueError(
+            f"the family {family} must have at least one configuration, found none: graphs for a device hold "
+            "a codec; without one, torch can compute its answers (approxbit run --runner torch)"
+        )
     chosen = known if configurations is None else list(configurations)
     if not chosen or not set(chosen) <= set(known):
         raise ValueError(f"expected configurations among {', '.join(known)}, found {', '.join(chosen)}")

@@ -17,6 +17,9 @@ from approxbit.wire.request import MAX_QUESTION_BYTES
 IN_WORDS = Wanted(AnswerKind.TEXT, 0)
 """The answer that a question wants."""
 
+FIRST_QUESTION = Text("what is there")
+"""Asked where any question will do: so that nobody waits for what is only done once, and to take times."""
+
 OF_LOGITS = (AnswerKind.LOGITS, AnswerKind.TOP_K)
 
 

@@ -3,27 +3,26 @@
 from approxbit.report.inspection import Inspection, judge
 from approxbit.report.inspection_plot import draw_inspection
 from approxbit.report.pareto import draw_pareto
-from approxbit.report.payload import draw_payloads
-from approxbit.report.records import ClipRecord, Payload, save_payloads, save_records
+from approxbit.report.phases import draw_phases, find_phases
+from approxbit.report.records import AskedRecord, save_records
 from approxbit.report.report import Report, write_report
-from approxbit.report.summary import Accuracy, Phase, Summary, summarise
 from approxbit.report.timeline import draw_timeline
+from approxbit.report.verdict import Standing, conclude, stand, winners
 
 __all__ = [
-    "Accuracy",
-    "ClipRecord",
+    "AskedRecord",
     "Inspection",
-    "Payload",
-    "Phase",
     "Report",
-    "Summary",
+    "Standing",
+    "conclude",
     "draw_inspection",
     "draw_pareto",
-    "draw_payloads",
+    "draw_phases",
     "draw_timeline",
+    "find_phases",
     "judge",
-    "save_payloads",
     "save_records",
-    "summarise",
+    "stand",
+    "winners",
     "write_report",
 ]

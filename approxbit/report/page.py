@@ -9,8 +9,9 @@ from html import escape
 from pathlib import Path
 
 from approxbit.files import write_whole
+from approxbit.report.records import AskedRecord
 from approxbit.report.style import format_bytes
-from approxbit.report.summary import Accuracy, Summary
+from approxbit.report.verdict import Standing, winners
 from approxbit.select import LUT, latency_ms
 
 _CSS = """
@@ -25,7 +26,9 @@ h1 { font-size: 1.8rem; margin: 0 0 .25rem; } h2 { font-size: 1.25rem; margin: 2
 .card span { color: #555; font-size: .88rem; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .6rem; border-bottom: 1px solid #e8e8e8; text-align: right; }
-th { font-weight: 600; border-bottom: 2px solid #ccc; } th:first-child, td:first-child { text-align: left; }
+th { font-weight: 600; border-bottom: 2px solid #ccc; } .text { text-align: left; white-space: nowrap; }
+.verdict { font-size: 1.15rem; border-left: .3rem solid #0072B2; padding: .5rem 1rem; background: #f3f8fc; }
+.strip { margin: 1.5rem 0; } .strip img { image-rendering: pixelated; }
 img { width: 100%; height: auto; margin: .5rem 0; } .scroll { overflow-x: auto; }
 code, pre { font: .88rem ui-monospace, Menlo, Consolas, monospace; background: #f5f5f5;
             border-radius: .3rem; }
@@ -63,11 +66,18 @@ def cards(facts: Iterable[tuple[str, str]]) -> str:
     return f"<div class=cards>{inner}</div>"
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table whose first column is text and whose others are numbers."""
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
-    body = "\n".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<div class=scroll><table>\n<tr>{head}</tr>\n{body}\n</table></div>"
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], num_text_columns: int = 1) -> str:
+    """A table whose first columns are text and whose others are numbers."""
+
+    def line(cells: Sequence[str], tag: str) -> str:
+        kinds = [" class=text" if place < num_text_columns else "" for place in range(len(cells))]
+        inner = "".join(
+            f"<{tag}{kind}>{escape(cell)}</{tag}>" for kind, cell in zip(kinds, cells, strict=True)
+        )
+        return f"<tr>{inner}</tr>"
+
+    body = "\n".join(line(row, "td") for row in rows)
+    return f"<div class=scroll><table>\n{line(header, 'th')}\n{body}\n</table></div>"
 
 
 def bullets(texts: Iterable[str]) -> str:
@@ -78,6 +88,11 @@ def bullets(texts: Iterable[str]) -> str:
 def paragraph(text: str) -> str:
     """A paragraph of plain text."""
     return f"<p>{escape(text)}</p>"
+
+
+def verdict(text: str) -> str:
+    """The sentence that a run ends with."""
+    return f"<p class=verdict>{escape(text)}</p>"
 
 
 def command_line(text: str) -> str:
@@ -91,67 +106,77 @@ def picture(path: str | os.PathLike[str], meaning: str) -> str:
     return f'<img alt="{escape(meaning, quote=True)}" src="data:image/png;base64,{data}">'
 
 
-def summary_cards(summary: Summary) -> str:
-    """The figures to read first."""
-    facts = [
-        (f"{summary.total.answered:.1f} %", f"right, all {summary.total.num_clips} clips"),
-        (f"{summary.total.unsplit:.1f} %", "right by the unsplit model, same clips"),
-    ]
-    if summary.codes.num_clips:
-        ratio = summary.raw_bytes / summary.code_bytes
-        facts.append((format_bytes(summary.code_bytes), f"per code, 1/{ratio:,.0f} of the raw clip"))
-    num_clips = summary.total.num_clips
-    facts += [
-        (f"{summary.latency_p50_ms:.0f} ms", f"median latency, p95 {summary.latency_p95_ms:.0f} ms"),
-        (f"{summary.num_hits} of {num_clips}", "clips kept their SLA"),
-    ]
-    return cards(facts)
+def strip_table(path_of: Mapping[int, Path], records: Sequence[AskedRecord]) -> str:
+    """Frames of some clips, with the question that came later and what each arm said.
+
+    Args:
+        path_of: The PNG of a clip's frames, by its number.
+        records: Of a run; those of other clips are left out.
+    """
+    parts = []
+    for number, path in path_of.items():
+        found = [record for record in records if record.number == number]
+        if not found:
+            continue
+        first = found[0]
+        rows = [
+            [
+                record.arm + _how_chosen(record),
+                record.answer or "no answer",
+                "right" if record.is_right else "wrong",
+                format_bytes(record.packet_bytes) if record.packet_bytes else "0 B",
+                f"{record.question_bytes} B",
+                f"{record.latency_ms:.0f} ms",
+            ]
+            for record in found
+        ]
+        asked = f"<p><b>{escape(first.question)}?</b> {escape(first.right_answer)} "
+        asked += f"<span class=lead>({first.true_mbps:g} Mbps)</span></p>"
+        head = ["arm", "answer", "", "packet", "question", "latency"]
+        shown = picture(path, first.video) + asked + table(head, rows, num_text_columns=3)
+        parts.append(f"<div class=strip>{shown}</div>")
+    return "".join(parts)
 
 
-def accuracy_table(summary: Summary) -> str:
-    """Accuracy of all clips, and of those that went through a code."""
-
-    def row(name: str, accuracy: Accuracy) -> list[str]:
-        if not accuracy.num_clips:
-            return [name, "0", "-", "-", "-"]
-        percents = (accuracy.answered, accuracy.unsplit, accuracy.agreement)
-        return [name, str(accuracy.num_clips), *(f"{percent:.1f} %" for percent in percents)]
-
-    header = ["", "clips", "right", "unsplit model right", "both give the same answer"]
-    return table(header, [row("all clips", summary.total), row("answered through codes", summary.codes)])
+def _how_chosen(record: AskedRecord) -> str:
+    if record.fell_back:
+        return " (fallback)"
+    return " (chosen)" if record.is_chosen else ""
 
 
-def phase_table(summary: Summary) -> str:
-    """How the SLA was kept, phase by phase."""
+def standing_table(standings: Sequence[Standing]) -> str:
+    """What was measured of every arm at every bandwidth; the winners stand out."""
+    won = winners(standings)
     rows = [
         [
-            phase.sla,
-            f"{phase.start_s:.1f}",
-            str(phase.num_clips),
-            str(phase.num_hits),
-            str(phase.num_infeasible),
+            f"{each.bandwidth_mbps:g} Mbps",
+            each.arm,
+            f"{each.latency_ms:.0f} ms",
+            str(each.num_clips),
+            f"{each.score:.1f} %",
+            "winner" if each in won else ("" if each.is_good_enough else "scores too low"),
         ]
-        for phase in summary.phases
+        for each in standings
     ]
-    return table(["SLA", "from (s)", "clips", "SLA kept", "no arm could keep it"], rows)
-
-
-def arm_table(arms: Mapping[str, int], lut: LUT) -> str:
-    """Which arms were used, and what a clip costs there."""
-    rows = []
-    for arm, count in arms.items():
-        row = lut.row(arm)
-        rows.append([arm, str(count), format_bytes(row.payload_bytes), f"{row.accuracy:.2f}"])
-    return table(["arm", "clips", "payload", "accuracy (%)"], rows)
+    return table(["link", "arm", "median latency", "clips", "score", ""], rows, num_text_columns=2)
 
 
 def lut_table(lut: LUT, bandwidths_mbps: Sequence[float], round_trip_ms: float) -> str:
     """The LUT, and the latency of each arm by Eq. 1 at some bandwidths."""
-    names = ["edge (ms)", "encode (ms)", "payload (B)", "decode (ms)", "server (ms)", "accuracy (%)"]
+    names = [
+        "edge (ms)",
+        "encode (ms)",
+        "payload (B)",
+        "packet (B)",
+        "decode (ms)",
+        "server (ms)",
+        "score (%)",
+    ]
     rows = []
     for row in lut.rows:
-        parts = [row.edge_ms, row.encode_ms, row.payload_bytes, row.decode_ms, row.server_ms]
-        cells = [f"{part:,.0f}" if part == row.payload_bytes else f"{part:.1f}" for part in parts]
+        sizes = [f"{row.payload_bytes:,.0f}", "" if row.packet_bytes is None else f"{row.packet_bytes:,.0f}"]
+        times = [f"{part:.1f}" for part in (row.edge_ms, row.encode_ms, row.decode_ms, row.server_ms)]
+        cells = [*times[:2], *sizes, *times[2:]]
         latencies = [f"{latency_ms(row, mbps, round_trip_ms):.0f}" for mbps in bandwidths_mbps]
         rows.append([row.arm, *cells, f"{row.accuracy:.2f}", *latencies])
     return table(["arm", *names, *(f"ms at {mbps:g} Mbps" for mbps in bandwidths_mbps)], rows)

@@ -1,4 +1,4 @@
-"""What happened to each clip: the rows that summary, plots and files are made of."""
+"""What happened to each clip of a run and the question about it: what plots and files are made of."""
 
 from __future__ import annotations
 
@@ -6,109 +6,70 @@ import csv
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 
-from approxbit.files import PathLike, format_json, to_json, write_whole
+from approxbit.files import PathLike
 
 
 @dataclass(frozen=True)
-class ClipRecord:
-    """One clip that was answered.
+class AskedRecord:
+    """One clip that was sent, and the late question about it.
 
     Attributes:
         second: When it was sent, counted from the start of the trace.
+        number: Of the clip; several arms may have answered one and the same.
         video: Name of its file.
-        true_mbps: What the link carried at that second.
-        measured_mbps: What the edge believed.
-        round_trip_ms: Likewise.
-        sla: What the user asked for, as `str(sla)`.
+        true_mbps: What the link carried at that second, on average over the segment.
+        measured_mbps: What the edge believed; None where it did not choose.
         arm: What answered, as in the LUT.
-        arm_accuracy: The arm's accuracy in the LUT, percent.
-        payload_bytes: Of what crossed of the clip; 0 where nothing did.
+        is_chosen: Whether the selector chose the arm; else it had its turn beside it, to be compared.
+        send_ms: From the frames until the server had the clip, or the device had looked at it.
+        ask_ms: From the question, which came afterwards, to its answer.
+        payload_bytes: Of the clip, as it crossed; 0 where nothing did.
         packet_bytes: The same with headers.
-        probe_bytes: Sent before this clip to measure the link.
-        feature_bytes: The arm's feature as float32; 0 for arms that send none.
-        file_bytes: Of the video file.
-        device_ms: Time on the device.
-        link_ms: Upload and round trip.
-        server_ms: Time on the server.
-        latency_ms: From frames to answer.
-        expected_ms: The latency that the selector expected; None when it was not asked, or none was finite.
-        meets_sla: Whether the SLA was kept.
-        sla_is_feasible: Whether the selector found an arm that it expected to keep the SLA.
+        question_bytes: Of the question's message; with the clip's, where the server had forgotten it.
         fell_back: Whether the device answered because the server did not.
-        label: The true class.
-        answer: The class that was answered.
-        unsplit_answer: The class that the unsplit model answers to the same clip.
+        question: In words.
+        right_answer: What the script of the scene says.
+        answer: What was answered; empty where nothing was.
+        reason: Why the device answered by itself, or why nothing answered; else empty.
     """
 
     second: float
+    number: int
     video: str
     true_mbps: float
-    measured_mbps: float
-    round_trip_ms: float
-    sla: str
+    measured_mbps: float | None
     arm: str
-    arm_accuracy: float
+    is_chosen: bool
+    send_ms: float
+    ask_ms: float
     payload_bytes: int
     packet_bytes: int
-    probe_bytes: int
-    feature_bytes: int
-    file_bytes: int
-    device_ms: float
-    link_ms: float
-    server_ms: float
-    latency_ms: float
-    expected_ms: float | None
-    meets_sla: bool
-    sla_is_feasible: bool
+    question_bytes: int
     fell_back: bool
-    label: str
+    question: str
+    right_answer: str
     answer: str
-    unsplit_answer: str
+    reason: str = ""
 
     @property
-    def is_code(self) -> bool:
-        """Whether a code was sent."""
-        return self.feature_bytes > 0
+    def latency_ms(self) -> float:
+        """Of the clip and its question, the time between them left out."""
+        return self.send_ms + self.ask_ms
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether anything answered."""
+        return bool(self.answer)
 
     @property
     def is_right(self) -> bool:
-        """Whether the answer is the true class."""
-        return self.answer == self.label
-
-    @property
-    def unsplit_is_right(self) -> bool:
-        """Whether the unsplit model's answer is the true class."""
-        return self.unsplit_answer == self.label
-
-    @property
-    def agrees(self) -> bool:
-        """Whether both give the same answer, right or wrong."""
-        return self.answer == self.unsplit_answer
+        """Whether the answer is the right one."""
+        return self.answer == self.right_answer
 
 
-@dataclass(frozen=True)
-class Payload:
-    """One way to send a clip, for the comparison of sizes.
-
-    Attributes:
-        name: Such as `raw video` or a configuration.
-        kind: `video`, `feature` or `code`.
-        num_bytes: For one clip; a mean where it varies.
-    """
-
-    name: str
-    kind: str
-    num_bytes: float
-
-
-def save_records(path: PathLike, records: Sequence[ClipRecord]) -> None:
-    """Write a CSV file with one line per clip."""
+def save_records(path: PathLike, records: Sequence[AskedRecord]) -> None:
+    """Write a CSV file with one line for each record."""
     with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(ClipRecord)])
+        writer = csv.DictWriter(file, [field.name for field in fields(AskedRecord)])
         writer.writeheader()
         writer.writerows(asdict(record) for record in records)
-
-
-def save_payloads(path: PathLike, payloads: Sequence[Payload]) -> None:
-    """Write a JSON file with one object per way to send a clip."""
-    write_whole(path, format_json(to_json(payloads)))

@@ -45,6 +45,7 @@ class LUTRow:
         energy_mj: Energy that the device spends on one clip, where it was measured.
         memory_mb: Memory that the arm needs on the device, where it was measured.
         raw_bytes: Bytes of the packed code where `payload_bytes` are those of its entropy coding.
+        packet_bytes: Bytes of the clip's message, header included, as in a session; a mean.
 
     Raises:
         ValueError: A value is of the wrong kind or out of range. The message names it.
@@ -61,13 +62,14 @@ class LUTRow:
     energy_mj: Optional[float] = None
     memory_mb: Optional[float] = None
     raw_bytes: Optional[float] = None
+    packet_bytes: Optional[float] = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.arm, str) or _ARM.fullmatch(self.arm) is None:
             raise _invalid("arm", "a name of letters, digits and '_.+-'", self.arm)
         for name in ("edge_ms", "encode_ms", "payload_bytes", "decode_ms", "server_ms"):
             self._take_number(name, _LARGEST)
-        for name in ("energy_mj", "memory_mb", "raw_bytes"):
+        for name in ("energy_mj", "memory_mb", "raw_bytes", "packet_bytes"):
             if getattr(self, name) is not None:
                 self._take_number(name, _LARGEST)
         self._take_number("accuracy", 100)

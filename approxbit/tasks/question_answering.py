@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from typing import Any, ClassVar, Dict, List, NamedTuple, Sequence, Tuple
+from typing import Any, ClassVar, Dict, List, Mapping, NamedTuple, Sequence, Tuple
 
 _DROPPED = re.compile(r"[^\w\s]|\b(a|an|the)\b")
 
@@ -88,6 +88,20 @@ class QuestionAnswering:
             for name, found in hits.items()
             if found
         }
+
+    @staticmethod
+    def macro(scores: Mapping[str, float]) -> float:
+        """The mean over all question types that occur; of all questions where none has a type.
+
+        Args:
+            scores: As `score` gives them.
+
+        Example:
+            >>> QuestionAnswering.macro({"exact_match": 60, "exact_match_what": 50, "exact_match_who": 80})
+            65.0
+        """
+        by_type = [value for name, value in scores.items() if name != "exact_match"]
+        return round(sum(by_type) / len(by_type), 3) if by_type else scores["exact_match"]
 
     def describe(self, answer: Any) -> List[Tuple[str, float]]:
         """The answer itself, whose probability nobody knows: 1."""

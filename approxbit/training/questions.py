@@ -76,8 +76,7 @@ class QuestionFigures:
         answers, targets = zip(*self._pairs, strict=True)
         self._pairs = []
         scores = task.score(answers, targets)
-        by_type = [value for name, value in scores.items() if name != "exact_match"]
-        return {"macro": round(sum(by_type) / max(1, len(by_type)), 3), **scores}
+        return {"macro": task.macro(scores), **scores}
 
 
 class OncePerClip:

@@ -14,6 +14,7 @@ from approxbit.families import (
 )
 from approxbit.zoo.builders import BUILDERS, build_backbone, is_builder
 from approxbit.zoo.importing import import_backbone
+from approxbit.zoo.loaded import LoadedFamily, load_whole_family
 from approxbit.zoo.machine import describe_machine
 from approxbit.zoo.paper import PAPER_CONFIGURATIONS, build, build_family
 from approxbit.zoo.sketching import list_offload_points, sketch_backbone
@@ -33,6 +34,7 @@ __all__ = [
     "BackboneCard",
     "CodecCard",
     "DataRecord",
+    "LoadedFamily",
     "Provenance",
     "WeightsRecord",
     "available",
@@ -51,6 +53,7 @@ __all__ = [
     "load_backbone",
     "load_family",
     "load_lut",
+    "load_whole_family",
     "save_backbone",
     "save_codec",
     "save_prior",

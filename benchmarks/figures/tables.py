@@ -43,7 +43,7 @@ ANSWER_BYTES = 1  # one of 240 classes
 ARMS_FAMILY = "digits-movinet"
 ARMS = (EDGE_ONLY, SERVER_ONLY, "h264-superfast-crf32", "16-Enc-B3", "32-NoEnc-B5", "16-Enc-B5")
 ARMS_MBPS = 3.0
-SLOWDOWN = 16.0  # what `approxbit demo` emulates
+SLOWDOWN = 16.0
 ARMS_HEADER = [
     "arm",
     "top-1",

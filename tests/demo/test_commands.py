@@ -240,7 +240,7 @@ def test_measure_saves_and_prints_the_lut(
         "num_clips": 7,
         "num_timed": 5,
         "num_threads": 2,
-        "backend": "onnxruntime",
+        "backend": "",
         "known": None,
     }
     assert LUT.load(path) == lut

@@ -1,109 +1,149 @@
-"""The device's process, and the end of the pipe to it."""
+"""The device's process, by its orders and events."""
 
 from __future__ import annotations
 
+import argparse
 import sys
-import time
-from itertools import pairwise
+from collections.abc import Iterator
 from pathlib import Path
+from queue import Queue
+from typing import Any
 
 import numpy as np
 import pytest
 
-from approxbit.datasets.digits import ACTION_CLASSES, JOINT_CLASSES, TASK, write_videos
 from approxbit.demo import edge
-from approxbit.edge.device import open_device
-from approxbit.engines.prepared import load_prepared
+from approxbit.edge.device import Device
 from approxbit.errors import LinkError
 from approxbit.processes import ChildProcess
-from approxbit.select import LUT
-from approxbit.server.process import ServerProcess
-from approxbit.wire import Logits, TopK
+from approxbit.profiling.torch_device import open_torch_device
+from approxbit.select import LUT, LUTRow
+from approxbit.server import GrpcServer
+from approxbit.server.loading import load_service
+from approxbit.video.writer import write_video
 
-# Runs the device where torch, and what only torch brings, cannot be imported.
-BLOCK_TORCH = """
-import runpy, sys
-class Block:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("torch", "torchvision", "safetensors", "jaxtyping", "scipy", "sklearn"):
-            raise ImportError(f"{name} is blocked here")
-sys.meta_path.insert(0, Block())
-runpy.run_module("approxbit.demo.edge", run_name="__main__", alter_sys=True)
-"""
+ARMS = ("edge-only", "server-only", "h264-superfast-crf32", "8-NoEnc-L1")
 
 
-def test_the_listing_is_that_of_the_written_videos(tmp_path: Path) -> None:
-    paths = write_videos(tmp_path, "test", 2, first=5)
-    for label_set, classes in (("actions", ACTION_CLASSES), ("action_digit", JOINT_CLASSES)):
-        listing = edge.read_listing(str(tmp_path), label_set)
-        assert [path for path, _ in listing] == paths
-        assert tuple(listing.label_names) == classes
-
-
-def test_the_logits_of_a_model_answer_in_every_label_set() -> None:
-    logits = np.zeros(len(JOINT_CLASSES), np.float32)
-    logits[40:50] = 3  # action 4, whichever digit
-    logits[99] = 4
-    assert edge.name_answer(Logits(logits), TASK.label_set("actions")) == ACTION_CLASSES[4]
-    assert edge.name_answer(Logits(logits), TASK.label_set("action_digit")) == JOINT_CLASSES[99]
-    best = TopK((99, 40), (-1, -2))
-    assert edge.name_answer(best, TASK.label_set("action_digit")) == JOINT_CLASSES[99]
-
-
-def test_a_device_must_know_the_classes_of_its_videos(prepared: Path) -> None:
-    device = open_device(prepared)
-    assert edge.find_label_set(device, "actions", ACTION_CLASSES) is device.task.label_set("actions")
-    with pytest.raises(ValueError, match="the model must know the 3 classes actions of the videos"):
-        edge.find_label_set(device, "actions", ["a", "b", "c"])
-    with pytest.raises(ValueError, match="one of the label sets action_digit, actions, digits, found 'x'"):
-        edge.find_label_set(device, "x", ["a"])
-
-
-def test_a_clip_comes_in_every_interval_until_the_end() -> None:
-    seconds = [clock() for _, clock in edge._ticks(interval_s=0.05, duration_s=0.19)]
-    assert len(seconds) == 4
-    assert seconds == pytest.approx([0, 0.05, 0.1, 0.15], abs=0.04)
-
-
-def test_a_clip_that_takes_too_long_delays_the_others_without_a_burst() -> None:
-    seconds = []
-    for index, clock in edge._ticks(interval_s=0.05, duration_s=0.3):
-        seconds.append(clock())
-        time.sleep(0.15 if index == 0 else 0)
-    assert seconds[1] >= 0.15
-    assert all(later - earlier > 0.04 for earlier, later in pairwise(seconds[1:]))
-
-
-def test_the_device_never_imports_torch(prepared: Path, lut: LUT, checkpoints: Path, tmp_path: Path) -> None:
-    write_videos(tmp_path, "test", 2)
-    lut.with_figure("top1_actions").save(tmp_path / "lut.json")
-    words = ["--device", prepared, "--label-set", "actions", "--lut", tmp_path / "lut.json"]
-    command = [sys.executable, "-c", BLOCK_TORCH, *map(str, words), "--slowdown", "1", "--threads", "1"]
-    process = ChildProcess(command, "the edge process")
-    relay = {"phases": [(0, "accuracy>=80")], "interval_s": 0.05, "duration_s": 0.2}
-    with ServerProcess("digits-tiny", checkpoints=checkpoints) as server, process:
-        process.send(server=server.address, videos=tmp_path)
-        ready = process.receive()
-        assert ready["event"] == "ready"
-        assert ready["backend"].startswith("onnxruntime ")
-        assert ready["feature_bytes"] == dict(load_prepared(prepared).feature_bytes)
-        process.send(relay=server.address, **relay)
-        assert process.receive() == {"event": "connected"}
-        process.send()
-        events = []
-        while (event := process.receive())["event"] != "end":
-            events.append(event)
-    assert events
-    assert {event["event"] for event in events} == {"clip"}
-    assert all(event["answer"] in ACTION_CLASSES for event in events)
-
-
-def test_a_device_without_its_artefacts_says_so(tmp_path: Path) -> None:
-    words = {"device": tmp_path / "none.json", "label-set": "actions", "lut": "", "slowdown": 1, "threads": 1}
-    options = [str(word) for name, value in words.items() for word in (f"--{name}", value)]
-    command = [sys.executable, "-m", "approxbit.demo.edge", *options]
-    message = (
-        r"the edge process has ended with exit code 1; its last lines were:\n.*none\.json: cannot be read"
+@pytest.fixture
+def lut(tmp_path: Path) -> Path:
+    rows = tuple(
+        LUTRow(arm, 1 if place else 1000, 1, 9 * bool(place), 0, 0, 90 - place)
+        for place, arm in enumerate(ARMS)
     )
-    with ChildProcess(command, "the edge process") as process, pytest.raises(LinkError, match=message):
+    path = tmp_path / "lut.json"
+    LUT(rows, "a machine", "torch", "2026-01-01", 100, figures=("macro",)).save(path)
+    return path
+
+
+@pytest.fixture
+def video(tmp_path: Path) -> Path:
+    frames = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), dtype=np.uint8)
+    write_video(tmp_path / "a.mp4", frames, frame_rate=8)
+    return tmp_path / "a.mp4"
+
+
+@pytest.fixture
+def address(asked: str) -> Iterator[str]:
+    with GrpcServer(load_service(asked, num_threads=1)) as server:
+        yield f"127.0.0.1:{server.port}"
+
+
+@pytest.fixture
+def device(asked: str) -> Device:
+    return open_torch_device(asked)
+
+
+def follow(device: Device, monkeypatch: pytest.MonkeyPatch, *orders: dict[str, Any]) -> list[dict[str, Any]]:
+    """The events that orders lead to."""
+    events: list[dict[str, Any]] = []
+    monkeypatch.setattr(edge, "say", lambda **facts: events.append(facts))
+    with pytest.raises(StopIteration):
+        edge._follow(device, _Ending(orders))
+    return events
+
+
+class _Ending(Queue[Any]):
+    """Orders, and then no more."""
+
+    def __init__(self, orders: Any) -> None:
+        super().__init__()
+        self._left = iter([dict(order) for order in orders])
+
+    def get(self, *_: Any, **__: Any) -> Any:
+        return next(self._left)
+
+
+def test_questions_follow_clips_through_a_chosen_and_a_named_arm(
+    device: Device, lut: Path, video: Path, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "timed.json"
+    events = follow(
+        device,
+        monkeypatch,
+        {"do": "time", "server": address, "lut": str(lut), "out": str(out), "videos": [str(video)] * 2},
+        {"do": "connect", "relay": address, "lut": str(lut), "sla": "accuracy>=87"},
+        {"do": "send", "video": str(video), "arm": ""},
+        {"do": "ask", "clip": 0, "question": "what is red"},
+        {"do": "send", "video": str(video), "arm": "8-NoEnc-L1"},
+        {"do": "ask", "clip": 1, "question": "what is red"},
+        {"do": "send", "video": str(video), "arm": "edge-only"},
+        {"do": "ask", "clip": 2, "question": "how many"},
+        {"do": "ask", "clip": 1, "question": "how many"},
+    )
+    assert [each["event"] for each in events[:2]] == ["timed", "connected"]
+    timed = LUT.load(out)
+    assert set(timed.arms) == set(ARMS)
+    assert all(row.edge_ms + row.encode_ms > 0 for row in timed.rows)
+    sent, answered = events[2::2][:3], events[3::2][:3]
+    assert [each["clip"] for each in sent] == [0, 1, 2]
+    assert [each["arm"] for each in sent][1:] == ["8-NoEnc-L1", "edge-only"]
+    assert [each["payload_bytes"] for each in sent[1:]] == [8, 0]
+    assert sent[0]["measured_mbps"] is not None
+    assert sent[1]["measured_mbps"] is None
+    assert all(each["answer"] for each in answered)
+    assert answered[1]["payload_bytes"] == 0  # the code does not cross again
+    assert events[-1]["answer"]
+
+
+def test_a_server_that_is_gone_is_a_fact_and_no_end(
+    device: Device, lut: Path, video: Path, asked: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = GrpcServer(load_service(asked, num_threads=1))
+    with server:
+        address = f"127.0.0.1:{server.port}"
+        events: list[dict[str, Any]] = []
+        monkeypatch.setattr(edge, "say", lambda **facts: events.append(facts))
+        party = edge._Party(device, address, str(lut), "accuracy>=1")
+    party.send(str(video), "")
+    party.ask(0, "what is red")
+    party.send(str(video), "server-only")
+    assert [each["event"] for each in events] == ["connected", "sent", "answered", "sent"]
+    alone, answered, failed = events[1:]
+    assert (alone["arm"], alone["fell_back"]) == ("edge-only", True)
+    assert answered["answer"]
+    assert (failed["arm"], failed["payload_bytes"]) == ("", 0)
+    assert "UNAVAILABLE" in failed["reason"]
+
+
+def test_a_small_device_does_not_hold_the_whole_model(asked: str, asked_checkpoints: Path) -> None:
+    for without in (False, True):
+        options = argparse.Namespace(
+            family=asked, checkpoints=asked_checkpoints, threads=1, without_model=without
+        )
+        names = [arm.name for arm in edge._open(options).arms]
+        assert ("edge-only" in names) != without
+        assert "8-NoEnc-L1" in names
+
+
+def test_a_process_that_cannot_start_says_why(asked: str, asked_checkpoints: Path) -> None:
+    words = ["--family", "nothing", "--checkpoints", str(asked_checkpoints), "--threads", "1"]
+    command = [sys.executable, "-m", "approxbit.demo.edge", *words]
+    with (
+        ChildProcess(command, "the edge process") as process,
+        pytest.raises(
+            LinkError,
+            match=r"the edge process has ended with exit code 1; its last lines were:\n.*found 'nothing'",
+        ),
+    ):
         process.receive()

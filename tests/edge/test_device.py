@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from approxbit.datasets.digits import ACTION_CLASSES, JOINT_CLASSES, TASK
-from approxbit.edge.arms import EdgeArm, EmulatedArm
+from approxbit.edge.arms import EdgeArm
 from approxbit.edge.device import Device, open_device
 from approxbit.edge.measure import refresh_times
 from approxbit.edge.transport import GrpcTransport, LocalTransport
@@ -86,21 +86,19 @@ def test_both_engines_know_the_same_and_answer_alike(
         assert (code_of(ours, frames) != code_of(theirs, frames)).sum() <= 1
 
 
-def test_a_slowed_device_gives_the_same_answers(device: Device, clips: list[np.ndarray]) -> None:
-    frames, slow = device.clip_format.crop(clips[0]), device.slowed(1.5)
-    assert all(isinstance(arm, EmulatedArm) for arm in slow.arms)
-    assert np.array_equal(logits_of(slow, frames), logits_of(device, frames))
-    assert np.array_equal(code_of(slow.arm(CODES[0]), frames), code_of(device.arm(CODES[0]), frames))
-    assert device.slowed(1) is device
-
-
-def test_a_family_without_configurations_is_no_device(checkpoints: Path, tmp_path: Path) -> None:
+def test_a_family_without_codecs_has_a_device_of_torch_only(checkpoints: Path, tmp_path: Path) -> None:
     (tmp_path / "bare").mkdir()
     for name in ("backbone.json", "backbone.safetensors"):
         (tmp_path / "bare" / name).write_bytes((checkpoints / "digits-tiny" / name).read_bytes())
-    for open_family in (open_torch_device, prepare_family):
-        with pytest.raises(ValueError, match="bare must have at least one configuration"):
-            open_family("bare", tmp_path)
+    card = tmp_path / "bare" / "backbone.json"
+    card.write_text(card.read_text().replace('"name": "digits-tiny"', '"name": "bare"'))
+    arms = [arm.name for arm in open_torch_device("bare", tmp_path).arms]
+    assert arms[:2] == ["edge-only", "server-only"]
+    assert all(name.startswith("h264-") for name in arms[2:])
+    service = load_service("bare", tmp_path, 1)
+    assert sorted(service.arms) == ["clip", "h264.h264"]
+    with pytest.raises(ValueError, match="bare must have at least one configuration, found none: graphs"):
+        prepare_family("bare", tmp_path)
 
 
 def test_an_artefact_under_another_ones_name_is_refused(prepared: Path, tmp_path: Path) -> None:

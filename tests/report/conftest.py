@@ -1,75 +1,67 @@
-"""A run of 24 clips that never happened."""
+"""A run that never happened: three arms and a selector, 50, 3 and 6 Mbps, and a server that was away."""
 
 from __future__ import annotations
 
-import random
-
+import numpy as np
 import pytest
 
 from approxbit.link import Trace
-from approxbit.report import ClipRecord, Payload, Report, summarise
-from approxbit.select import LUT, LUTRow, parse_sla, select
+from approxbit.report import AskedRecord, Report
+from approxbit.select import LUT, LUTRow, latency_ms
 
 ROWS = (
-    LUTRow("edge-only", 350, 0, 0, 0, 0, 91.3),
-    LUTRow("server-only", 0, 0, 196608, 0, 50, 91.3),
-    LUTRow("16-Enc-B5", 265, 2, 64, 1, 12, 88.1),
-    LUTRow("32-NoEnc-B3", 210, 2, 4096, 1, 12, 90.6),
+    LUTRow("edge-only", 340, 10, 0, 0, 0, 45.5),
+    LUTRow("server-only", 0, 1, 196608, 1, 50, 45.5, packet_bytes=196700),
+    LUTRow("h264-superfast-crf32", 0, 60, 1300, 3, 50, 44.9, packet_bytes=1360),
+    LUTRow("16-NoEnc-L1", 40, 5, 300, 4, 30, 44.8, packet_bytes=306),
+    LUTRow("4-NoEnc-L1", 40, 5, 100, 4, 30, 39.0, packet_bytes=106),
 )
+AWAY = (24.0, 28.0)
 
 
-def make_record(second: float, trace: Trace, lut: LUT, sla: str, generator: random.Random) -> ClipRecord:
-    mbps = trace.bandwidth_at(second)
-    choice = select(lut, mbps, parse_sla(sla))
-    latency_ms = choice.latency_ms * generator.uniform(0.95, 1.05)
-    return ClipRecord(
-        second=second,
-        video=f"test{round(10 * second):06d}.mp4",
-        true_mbps=mbps,
-        measured_mbps=mbps * generator.uniform(0.9, 1.1),
-        round_trip_ms=1.0,
-        sla=sla,
-        arm=choice.arm,
-        arm_accuracy=choice.row.accuracy,
-        payload_bytes=int(choice.row.payload_bytes),
-        packet_bytes=int(choice.row.payload_bytes) + 40,
-        probe_bytes=4096,
-        feature_bytes=49152,
-        file_bytes=11000,
-        device_ms=choice.row.edge_ms,
-        link_ms=10.0,
-        server_ms=15.0,
-        latency_ms=latency_ms,
-        expected_ms=choice.latency_ms,
-        meets_sla=choice.meets_sla,
-        sla_is_feasible=choice.meets_sla,
-        fell_back=False,
-        label="up",
-        answer=generator.choice(["up", "up", "up", "<down>"]),
-        unsplit_answer="up",
-    )
+def make_record(second: float, arm: str, lut: LUT, **changes: object) -> AskedRecord:
+    mbps = (50.0, 3.0, 6.0)[min(2, int(second // 10))]
+    row = lut.row(arm)
+    facts = {
+        **{"number": int(second), "video": f"test{int(second):06d}.mp4", "true_mbps": mbps},
+        **{"measured_mbps": None, "arm": arm, "is_chosen": False, "ask_ms": 10.0},
+        **{"send_ms": latency_ms(row, mbps) - 10, "payload_bytes": int(row.payload_bytes)},
+        **{"packet_bytes": int(row.packet_bytes or 0), "question_bytes": 30, "fell_back": False},
+        **{"question": "which digit is <red>", "right_answer": "seven", "answer": "seven", **changes},
+    }
+    return AskedRecord(second=second, **facts)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="session")
-def report() -> Report:
-    generator = random.Random(0)
-    lut = LUT(ROWS, "a small machine", "torch", "2026-01-01", 100, family="toy")
-    trace = Trace.figure9(segment_s=2.0)
-    slas = ("latency<=230ms", "latency<=300ms", "accuracy>=89", "accuracy>=99")
-    records = [
-        make_record(second, trace, lut, slas[int(second // 3)], generator)
-        for second in (index / 2 for index in range(24))
-    ]
-    payloads = [Payload("raw clip", "video", 196608), Payload("feature at B5", "feature", 49152)]
-    payloads += [Payload("32-NoEnc-B3", "code", 4096), Payload("16-Enc-B5", "code", 64)]
+def lut() -> LUT:
+    return LUT(ROWS, "a small machine", "torch 2", "2026-01-01", 100, figures=("macro",), split="validation")
+
+
+@pytest.fixture(scope="session")
+def report(lut: LUT) -> Report:
+    records = []
+    for second in range(30):
+        if AWAY[0] <= second < AWAY[1]:
+            away = {"is_chosen": True, "fell_back": True, "reason": "gone", "payload_bytes": 0}
+            records.append(make_record(second, "edge-only", lut, **away))
+            continue
+        records.append(make_record(second, "16-NoEnc-L1", lut, is_chosen=True, measured_mbps=5.0))
+        records += [
+            make_record(second + 0.1 * place, row.arm, lut, answer="seven" if place else "two")
+            for place, row in enumerate(ROWS[:3])
+        ]
+    records.append(make_record(30.0, "server-only", lut, answer="", reason="gone"))
     return Report(
         family="toy",
         records=records,
-        summary=summarise(records, raw_bytes=196608, wall_s=20),
         lut=lut,
-        trace=trace,
+        unslowed=lut.scaled(0.25),
+        floor=44.5,
+        trace=Trace.figure9(segment_s=10, repeats=1),
+        away=[AWAY],
         round_trip_ms=1.0,
-        payloads=payloads,
+        slowdown=4.0,
+        strips={number: np.full((3, 16, 16, 3), 9 * number, np.uint8) for number in (1, 12, 25)},
         command="approxbit demo --family toy",
         machine="a small machine",
         date="2026-01-01",

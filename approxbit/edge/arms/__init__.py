@@ -4,7 +4,6 @@ from approxbit.edge.arms.arm import EdgeArm, Encoded
 from approxbit.edge.arms.codes import CodesArm
 from approxbit.edge.arms.compressed_video import CompressedVideoArm, compressed_video_arms
 from approxbit.edge.arms.edge_only import EdgeOnlyArm, EdgeOnlyQuestionsArm
-from approxbit.edge.arms.emulated import EmulatedArm
 from approxbit.edge.arms.raw_clip import RawClipArm
 
 __all__ = [
@@ -13,7 +12,6 @@ __all__ = [
     "EdgeArm",
     "EdgeOnlyArm",
     "EdgeOnlyQuestionsArm",
-    "EmulatedArm",
     "Encoded",
     "RawClipArm",
     "compressed_video_arms",
