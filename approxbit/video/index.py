@@ -1,8 +1,9 @@
-"""The index that MP4 and AVI keep of their packets, so that a long film is counted without reading it.
+"""What MP4, AVI and Matroska say of their packets, so that a long film is counted without reading it.
 
-An index is taken only where nothing but it decides what the packets are: an MP4 whose table of sizes is the
-one that FFmpeg uses, or an AVI each byte of which belongs to a packet of the index or to a known part without
-pictures. Whoever reads a packet later compares it with its row all the same.
+That is taken only where nothing but it decides what the packets are: an MP4 whose table of sizes is the one
+that FFmpeg uses, an AVI each byte of which belongs to a packet of the index or to a known part without
+pictures, or a Matroska file of plain blocks (see `blocks`). Whoever reads a packet later compares it with its
+row all the same.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from operator import attrgetter
 from typing import IO, Any, Iterator, NamedTuple
 
 import numpy as np
+
+from approxbit.video.blocks import blocks_of
+from approxbit.video.times import NO_TIME
 
 _MOST_GAPS = 1000
 """Parts between the packets of an AVI; with more of them, reading it is as quick."""
@@ -29,17 +33,30 @@ _columns = attrgetter("pos", "timestamp", "size", "is_keyframe", "is_discard")
 
 
 class Index(NamedTuple):
-    """One row for each packet, int64 but for the two last ones, in the order of the file."""
+    """One row for each packet, int64 but for the two last ones, in the order of the file.
+
+    Times are in units of the stream.
+    """
 
     positions: np.ndarray
     """Of the first byte of its data."""
     sizes: np.ndarray
     dts: np.ndarray
-    """When it is decoded, in units of the stream."""
-    delays: np.ndarray | None
-    """From decoding to showing, but for one number that is the same for all; None where nobody says."""
+    """When it is decoded; NO_TIME where the file does not say."""
+    shown: np.ndarray | None
+    """When it is shown, but for one number that is the same for all; None where nobody says."""
+    durations: np.ndarray
+    """-1 where it is that of the first packet."""
     is_key: np.ndarray
     is_shown: np.ndarray
+
+
+def may_be_longer(stream: Any, num_packets: int) -> bool:
+    """Whether a film has an index worth a look, because it has more packets than so many."""
+    container = stream.container
+    if "matroska" in container.format.name:
+        return bool((container.duration or 0) * (stream.average_rate or 0) > num_packets * 1_000_000)
+    return len(getattr(stream, "index_entries", ())) > num_packets
 
 
 def read_index(container: Any, stream: Any, file: IO[bytes]) -> Index | None:
@@ -51,6 +68,8 @@ def read_index(container: Any, stream: Any, file: IO[bytes]) -> Index | None:
         file: What it was opened from, seekable.
     """
     kinds = container.format.name.split(",")
+    if "matroska" in kinds:
+        return _index_of_matroska(stream, file)
     if not hasattr(stream, "index_entries") or not {"mov", "avi"} & set(kinds):
         return None
     rows = _rows(stream)
@@ -67,7 +86,21 @@ def read_index(container: Any, stream: Any, file: IO[bytes]) -> Index | None:
         rows[:, 0] += _HEADER_BYTES
         delays = None if stream.codec_context.has_b_frames else np.zeros(len(rows), np.int64)
     positions, dts, sizes, is_key, is_discarded = np.ascontiguousarray(rows.T)
-    return Index(positions, sizes, dts, delays, is_key > 0, is_discarded == 0)
+    shown, steps = None if delays is None else dts + delays, np.diff(dts)
+    return Index(positions, sizes, dts, shown, np.append(steps, steps[-1:]), is_key > 0, is_discarded == 0)
+
+
+def _index_of_matroska(stream: Any, file: IO[bytes]) -> Index | None:
+    blocks = blocks_of(file, _size_of(file), stream.index, len(stream.container.streams))
+    if blocks is None or not len(blocks.times):
+        return None
+    shown, dts = blocks.times, np.full_like(blocks.times, NO_TIME)
+    if not stream.codec_context.has_b_frames:  # FFmpeg says that what is shown as it comes is decoded then
+        if (np.diff(shown) <= 0).any():
+            return None
+        dts = shown
+    is_shown = np.ones(len(shown), bool)
+    return Index(blocks.positions, blocks.sizes, dts, shown, blocks.durations, blocks.is_key, is_shown)
 
 
 def _rows(stream: Any) -> np.ndarray:

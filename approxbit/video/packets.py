@@ -15,7 +15,7 @@ from typing import Any, Iterator, NamedTuple, Sequence
 import av
 import numpy as np
 
-from approxbit.video.index import Index, read_index
+from approxbit.video.index import Index, may_be_longer, read_index
 from approxbit.video.opening import Opened, Reopenable
 from approxbit.video.times import NO_TIME
 
@@ -109,8 +109,8 @@ class PacketReader:
         self._go_to(number)
         for packet in self._packets:
             if packet.size:
-                if self.is_by_index:
-                    self._compare(packet, self._next)  # type: ignore[arg-type]
+                if self.is_by_index and not _is_row(self.table, self._next, packet):  # type: ignore[arg-type]
+                    raise UnexpectedPacketError
                 self._next = self._next + 1  # type: ignore[operator]
                 yield packet
 
@@ -130,43 +130,17 @@ class PacketReader:
 
     def _table_of_index(self) -> PacketTable | None:
         opened = self.opened
-        if len(getattr(opened.stream, "index_entries", ())) <= _HELD_PACKETS:
+        if not may_be_longer(opened.stream, _HELD_PACKETS):
             return None
         with self.source.bytes_of_it() as file:
             index = read_index(opened.container, opened.stream, file)
         first = next(self._packets, None) if index else None
-        if index is None or first is None or first.dts is None:
+        table = _table_of(index, first, float(opened.stream.time_base)) if index and first else None
+        if table is None or not _is_row(table, 0, first):
             self._open()
             return None
         self._held = self._next = None
-        steps = np.diff(index.dts)
-        return PacketTable(
-            pts=_shown(index, first),
-            dts=index.dts,
-            durations=np.append(steps, steps[-1:]),
-            positions=index.positions,
-            sizes=index.sizes,
-            is_key=index.is_key,
-            is_shown=index.is_shown,
-            is_corrupt=np.zeros(len(index.dts), bool),
-            time_base=float(opened.stream.time_base),
-            error="",
-        )
-
-    def _compare(self, packet: Any, number: int) -> None:
-        """Let only the packet pass that the index says."""
-        table = self.table
-        if (
-            number >= len(table.pts)
-            or table.positions[number] != packet.pos
-            or table.sizes[number] != packet.size
-            or table.dts[number] != packet.dts
-            or table.pts[number] not in (packet.pts, NO_TIME)
-            or table.is_key[number] != packet.is_keyframe
-            or table.is_shown[number] == packet.is_discard
-            or packet.is_corrupt
-        ):
-            raise UnexpectedPacketError
+        return table
 
     def _scan(self) -> PacketTable:
         held_bytes, error = 0, ""
@@ -238,13 +212,39 @@ class PacketReader:
         return int(places[0]) if len(places) == 1 else None
 
 
-def _shown(index: Index, first: Any) -> np.ndarray:
-    """When each packet is shown, by the first one as it was read."""
-    if index.delays is None or first.pts is None:
-        return np.full_like(index.dts, NO_TIME)
-    shown: np.ndarray = index.dts + index.delays
-    shown += first.pts - shown[0]
-    return shown
+def _table_of(index: Index, first: Any, time_base: float) -> PacketTable | None:
+    """What an index says, completed by the first packet as it was read; None if they do not fit."""
+    if (first.dts is None) != (index.dts[0] == NO_TIME):
+        return None
+    pts = np.full_like(index.dts, NO_TIME)
+    if index.shown is not None and first.pts is not None:
+        pts = index.shown + (first.pts - index.shown[0])
+    return PacketTable(
+        pts=pts,
+        dts=index.dts,
+        durations=np.where(index.durations < 0, first.duration or 0, index.durations),
+        positions=index.positions,
+        sizes=index.sizes,
+        is_key=index.is_key,
+        is_shown=index.is_shown,
+        is_corrupt=np.zeros(len(index.dts), bool),
+        time_base=time_base,
+        error="",
+    )
+
+
+def _is_row(table: PacketTable, number: int, packet: Any) -> bool:
+    """Whether a packet is the one that a table says."""
+    return bool(
+        number < len(table.pts)
+        and table.positions[number] == packet.pos
+        and table.sizes[number] == packet.size
+        and table.dts[number] in (packet.dts, NO_TIME)
+        and table.pts[number] in (packet.pts, NO_TIME)
+        and table.is_key[number] == packet.is_keyframe
+        and table.is_shown[number] != packet.is_discard
+        and not packet.is_corrupt
+    )
 
 
 def _integers(column: Sequence[int | None], missing: int) -> np.ndarray:

@@ -5,18 +5,14 @@ from __future__ import annotations
 import os
 import re
 import struct
-import zlib
 from typing import IO, NamedTuple
 
-from approxbit.video import gif
+from approxbit.video import gif, matroska
 from approxbit.video.ogg import walk_pages
 
 _TS_PACKET_BYTES = 188
 _ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
-_SEGMENT, _CLUSTER = b"\x18\x53\x80\x67", b"\x1f\x43\xb6\x75"
-
-_CHECKSUM_OF_4_BYTES = b"\xbf\x84"
 _NUT_INDEX = bytes.fromhex("4e58dd672f23e64e")
 _JPEG_END = b"\xff\xd9"
 _Y4M_LAYOUTS = {
@@ -63,7 +59,7 @@ def count_missing_bytes(file: IO[bytes], format_name: str) -> int:
     if "avi" in kinds:
         return max(_end_of_riff(file, size) - size, 0)
     if "matroska" in kinds:
-        return max(_end_of_segment(file) - size, 0)
+        return max(matroska.end_of_segment(file) - size, 0)
     if "asf" in kinds:
         return max(_end_of_asf(file) - size, 0)
     if "gif" in kinds and size <= _LARGEST_GIF_BYTES:
@@ -184,7 +180,7 @@ def broken_part(file: IO[bytes], format_name: str) -> BrokenPart | None:
         position = walk_pages(file, size).first_break
         return None if position is None else BrokenPart("a page is damaged or missing", position=position)
     if "matroska" in format_name and size <= _LARGEST_MATROSKA_BYTES:
-        position = _first_changed_cluster(file, size)
+        position = matroska.first_changed_cluster(file, size)
         return (
             None if position is None else BrokenPart("a part is not as its checksum says", position=position)
         )
@@ -199,7 +195,7 @@ def is_broken(file: IO[bytes], format_name: str) -> bool:
     file.seek(0, os.SEEK_END)
     size = file.tell()
     if "matroska" in format_name:
-        return _is_broken_matroska(file, size)
+        return matroska.is_broken(file, size)
     return format_name == "flv" and _is_broken_flash(file, size)
 
 
@@ -212,63 +208,3 @@ def _is_broken_flash(file: IO[bytes], size: int) -> bool:
             return True
         at += length + 4
     return False
-
-
-def _is_broken_matroska(file: IO[bytes], size: int) -> bool:
-    at = 0
-    while at < size:
-        name, start, length = _element(file, at)
-        if not name:
-            return True
-        is_open = length is None or name in (_SEGMENT, _CLUSTER)
-        at = start if is_open else start + (length or 0)
-    return False
-
-
-def _first_changed_cluster(file: IO[bytes], size: int) -> int | None:
-    """Where the first cluster begins whose checksum, which is its first element, is another."""
-    at = 0
-    while at < size:
-        name, start, length = _element(file, at)
-        if name == _SEGMENT:
-            at = start
-            continue
-        if not name or length is None or start + length > size:
-            return None
-        if name == _CLUSTER and _read(file, start, 2) == _CHECKSUM_OF_4_BYTES:
-            content = _read(file, start + 2, length - 2)
-            if zlib.crc32(content[4:]) != int.from_bytes(content[:4], "little"):
-                return at
-        at = start + length
-    return None
-
-
-def _end_of_segment(file: IO[bytes]) -> int:
-    """Matroska: a header, then the segment that holds everything; a live one has no length."""
-    at = 0
-    for _ in range(8):
-        name, start, length = _element(file, at)
-        if not name or length is None:
-            return 0
-        at = start + length
-        if name == _SEGMENT:
-            return at
-    return 0
-
-
-def _element(file: IO[bytes], at: int) -> tuple[bytes, int, int | None]:
-    """Name, start of the content, and its length, None if unknown; no name if there is no element."""
-    header = _read(file, at, 12) + bytes(12)
-    name_bytes = _num_bytes(header[0])
-    length_bytes = _num_bytes(header[name_bytes])
-    if name_bytes > 4 or length_bytes > 8:
-        return b"", at, None
-    marker = 1 << 7 * length_bytes
-    length = int.from_bytes(header[name_bytes : name_bytes + length_bytes], "big") - marker
-    start = at + name_bytes + length_bytes
-    return header[:name_bytes], start, None if length == marker - 1 else length
-
-
-def _num_bytes(first: int) -> int:
-    """Bytes of an EBML number, told by the zeros before its first one."""
-    return 9 - first.bit_length()
