@@ -62,3 +62,29 @@ class Optimization:
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": LambdaLR(optimizer, factor), "interval": "step"},
         }
+
+
+def adamw_cosine(
+    parameters: Iterable[nn.Parameter],
+    learning_rate: float,
+    weight_decay: float,
+    warmup: float,
+    num_steps: int,
+) -> dict[str, Any]:
+    """AdamW with a warm-up and a cosine over the whole training, in the form that Lightning takes.
+
+    Args:
+        parameters: What is trained.
+        learning_rate: At its peak.
+        weight_decay: Of matrices and convolutions; norms, biases and scalars have none.
+        warmup: Share of the steps over which the rate rises.
+        num_steps: Optimizer steps of the whole training.
+    """
+    learned = list(parameters)
+    groups = [
+        {"params": [each for each in learned if each.ndim > 1], "weight_decay": weight_decay},
+        {"params": [each for each in learned if each.ndim <= 1], "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.98))
+    schedule = LambdaLR(optimizer, warmup_cosine(num_steps, warmup))
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
