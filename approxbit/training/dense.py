@@ -29,18 +29,21 @@ class DenseReadings(nn.ModuleDict):
     def loss(self, tokens: Float[Tensor, "batch patch channel"], dense: DenseTargets) -> Float[Tensor, ""]:
         """Cross-entropies of classes and smooth L1 losses of values, each over what is known, added up.
 
+        One of which nothing is known counts nothing.
+
         Raises:
             ValueError: There are not as many targets as tokens.
         """
         loss = tokens.new_zeros(())
         for name in self.classes:
             target = self._fit(dense.classes[name], tokens)
-            logits = self[name](tokens[target >= 0])
-            loss = loss + F.cross_entropy(logits, target[target >= 0])
+            logits, right = self[name](tokens[target >= 0]), target[target >= 0]
+            loss = loss + F.cross_entropy(logits, right, reduction="sum") / max(1, right.numel())
         for name in self.value_names:
             target = self._fit(dense.values[name], tokens)
             known = ~target.isnan().any(dim=-1)
-            loss = loss + F.smooth_l1_loss(self[name](tokens[known]), target[known])
+            found, right = self[name](tokens[known]), target[known]
+            loss = loss + F.smooth_l1_loss(found, right, reduction="sum") / max(1, right.numel())
         return loss
 
     @torch.no_grad()
