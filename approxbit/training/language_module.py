@@ -20,7 +20,7 @@ from approxbit.tasks import QuestionAnswering
 from approxbit.training.data import match_data
 from approxbit.training.dense import DenseReadings, pointing_loss
 from approxbit.training.memory import keep_freed_memory
-from approxbit.training.optimization import adamw_cosine
+from approxbit.training.optimization import Muon, adamw_cosine
 from approxbit.training.questions import PIXEL_VIEWS, WHOLE_VIEW, OncePerClip, QuestionFigures, show
 
 Batch = tuple[Float[Tensor, "batch 3 time height width"], QuestionTargets]
@@ -53,6 +53,8 @@ class LanguageModule(L.LightningModule):
             learns to look from such a word at the patches of its class: without that, some thousand steps go
             by before words are bound to what they name.
         learning_rate: Peak rate of AdamW.
+        muon_rate: Peak rate of Muon, which moves the matrices of the tower's layers instead of AdamW; 0 for
+            AdamW alone. On patches that do not overlap, AdamW takes far longer to begin to read.
         weight_decay: Of matrices and convolutions.
         warmup: Share of the steps over which the rate rises.
         view: What the model sees of a clip, one of `PIXEL_VIEWS`; all but `whole` are controls.
@@ -74,6 +76,7 @@ class LanguageModule(L.LightningModule):
         num_frames: int | None = None,
         names: Mapping[str, Sequence[str]] | None = None,
         learning_rate: float = 1e-3,
+        muon_rate: float = 0.0,
         weight_decay: float = 0.05,
         warmup: float = 0.05,
         view: str = WHOLE_VIEW,
@@ -84,7 +87,8 @@ class LanguageModule(L.LightningModule):
         self.backbone = self._build(backbone, dict(arguments or {})).train()
         self.dense_weight, self.question_weight = dense_weight, question_weight
         self.train_from, self.num_frames, self.view = train_from, num_frames, view
-        self.learning_rate, self.weight_decay, self.warmup = learning_rate, weight_decay, warmup
+        self.learning_rate, self.muon_rate = learning_rate, muon_rate
+        self.weight_decay, self.warmup = weight_decay, warmup
         width = self.backbone.tower.layout.channels
         if self.asks:
             width = self.backbone.model.config.text_config.hidden_size
@@ -220,6 +224,12 @@ class LanguageModule(L.LightningModule):
         packed = pack(self.backbone.asker, asked).to(batch[0].device)
         return read_packed(self.backbone, self.visual(batch), packed), packed
 
+    def on_train_end(self) -> None:
+        """Where another tower is for single pictures, let it be what the one for videos has become."""
+        pictures = getattr(self.backbone.model.model, "image_tower", None)
+        if pictures is not None:
+            pictures.load_state_dict(self.backbone.tower.module.state_dict())
+
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Remember answers and readings of one batch."""
         self._observe(batch)
@@ -271,10 +281,15 @@ class LanguageModule(L.LightningModule):
             self.log(f"test/{name}", value, sync_dist=True)
 
     def configure_optimizers(self) -> Any:
-        """AdamW with a warm-up and a cosine over the whole training."""
+        """AdamW, and Muon where it is wanted, with a warm-up and a cosine over the whole training."""
         learned = (each for each in self.parameters() if each.requires_grad)
-        num_steps = int(self.trainer.estimated_stepping_batches)
-        return adamw_cosine(learned, self.learning_rate, self.weight_decay, self.warmup, num_steps)
+        rest = self.weight_decay, self.warmup, int(self.trainer.estimated_stepping_batches)
+        return adamw_cosine(learned, self.learning_rate, *rest, self._muon())
+
+    def _muon(self) -> Muon | None:
+        weights = (each for layer in self.backbone.tower.layers for each in layer.parameters())
+        matrices = [each for each in weights if each.requires_grad and each.ndim == 2]
+        return Muon(matrices, self.muon_rate) if self.muon_rate > 0 and matrices else None
 
 
 def _check(

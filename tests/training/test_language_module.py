@@ -15,6 +15,8 @@ from torch.utils.data import Dataset
 
 from approxbit import zoo
 from approxbit.backbones.vlm import VideoLanguageModel
+from approxbit.codec import Codec
+from approxbit.configuration import Configuration
 from approxbit.datasets.dense import DenseTargets, QuestionTargets
 from approxbit.datasets.source import ClipSource
 from approxbit.profiling.evaluation import evaluate_family
@@ -289,6 +291,21 @@ def test_foreign_words_go_the_whole_way(
     assert list(found.arms[0].answers) == [answer for about in answers for answer in about]
     exact = found.arms[0].figures["exact_match"].overall.value
     assert card.provenance.metrics["exact_match"] == pytest.approx(exact, abs=1e-3)
+
+    if builder == "video_llava_small":
+        towers = (released.model.model.image_tower, released.model.model.video_tower)
+        one, other = (tower.state_dict() for tower in towers)
+        assert all(torch.equal(one[name], other[name]) for name in other)
+
+    point = released.offload_points[0]
+    codec = Codec(
+        released.feature_shape(point), Configuration.parse(f"4-NoEnc-{point}"), released.num_tokens(point)
+    )
+    zoo.save_codec(tmp_path / "tiere", codec.eval())
+    model = zoo.load(f"tiere/4-NoEnc-{point}", tmp_path)
+    code = model.encode(clips)
+    with torch.no_grad():
+        assert model.ask(code, questions) == released.ask(model.answer(code), questions)
 
     again = LanguageModule("tiere", {"text_layers": 3})
     for name, value in released.tower.module.state_dict().items():
