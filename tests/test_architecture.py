@@ -75,6 +75,7 @@ ALLOWED_PACKAGES: dict[str, set[str]] = {
         "torch",
         "torchvision",
         "transformers",
+        "tokenizers",  # which transformers brings along
         "safetensors",
         "jaxtyping",
     },

@@ -35,8 +35,10 @@ if TYPE_CHECKING:
         VideoLlava,
         VisionTower,
         llava_onevision,
+        llava_onevision_small,
         load_edge_half,
         video_llava,
+        video_llava_small,
     )
 
 __all__ = [
@@ -65,6 +67,7 @@ __all__ = [
     "VisionTower",
     "choose_offload_points",
     "llava_onevision",
+    "llava_onevision_small",
     "load_edge_half",
     "load_official",
     "movinet",
@@ -75,6 +78,7 @@ __all__ = [
     "offload_points",
     "split",
     "video_llava",
+    "video_llava_small",
 ]
 
 _LATER = {
@@ -88,7 +92,7 @@ _LATER = {
     "video_vit": ("VideoViT",),
     "vlm": (
         *("LlavaOnevision", "VideoLanguageModel", "VideoLlava", "VisionTower"),
-        *("llava_onevision", "load_edge_half", "video_llava"),
+        *("llava_onevision", "llava_onevision_small", "load_edge_half", "video_llava", "video_llava_small"),
     ),
 }
 _HOME_OF = {name: module for module, names in _LATER.items() for name in names}

@@ -49,7 +49,7 @@ class Attention(nn.Module):
     def attend(self, tokens: Tokens, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tokens:
         """As `forward`, with what `keys` gave."""
         query = self._heads(self.query(tokens))
-        found = _attend(query, key, value, mask)
+        found = attend(query, key, value, mask)
         mixed: Tokens = self.output(found.transpose(1, 2).flatten(2))
         return mixed
 
@@ -64,7 +64,13 @@ class Attention(nn.Module):
         return tokens.reshape(batch, number, self.num_heads, width // self.num_heads).transpose(1, 2)
 
 
-def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+def attend(
+    query: Float[Tensor, "batch head token channel"],
+    key: Float[Tensor, "batch head context channel"],
+    value: Float[Tensor, "batch head context channel"],
+    mask: Tensor | None,
+) -> Float[Tensor, "batch head token channel"]:
+    """Scaled dot-product attention, by what is fastest here; `mask` is true where a token may look."""
     if query.device.type != "cpu" or query.dtype != torch.bfloat16:
         return F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
     # On units for bfloat16, plain products take half the time of the fused operator, forward and backward.

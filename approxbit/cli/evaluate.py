@@ -42,7 +42,9 @@ OUT = typer.Option(
 )
 BATCH = typer.Option(32, min=1, help="Clips of a batch.")
 DEVICE = typer.Option("cpu", help="Of torch, such as cuda.")
-TOKENIZER = typer.Option("", metavar="FOLDER", help="The tokenizer of a video-language model.")
+TOKENIZER = typer.Option(
+    "", metavar="FOLDER", help="The tokenizer of a video-language model that came without one."
+)
 PROMPT = typer.Option(
     "", help="Of a video-language model, with <video> and {question}; by default that of its kind."
 )

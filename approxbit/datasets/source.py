@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from copy import copy
 from typing import Any, TypeVar
 
@@ -43,16 +42,19 @@ class ClipSource(ABC):
     splits: tuple[str, ...] = SPLITS
     num_frames: int | None = None
     size: int | None = None
-    arguments: Mapping[str, Any]
+    arguments: dict[str, Any]
     origin: str = ""
     local: tuple[str, ...] = ()
 
     def __new__(cls: type[Source], *arguments: Any, **named: Any) -> Source:
         """Remember the arguments, so that a card can say which clips these are."""
         source = super().__new__(cls)
-        bound = inspect.signature(cls.__init__).bind_partial(source, *arguments, **named)
-        (_, *given) = bound.arguments.items()
-        source.arguments = dict(given)
+        signature = inspect.signature(cls.__init__)
+        (_, *given) = signature.bind_partial(source, *arguments, **named).arguments.items()
+        source.arguments = {}
+        for name, value in given:
+            is_rest = signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD
+            source.arguments |= value if is_rest else {name: value}
         return source
 
     @abstractmethod

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from approxbit.training.checkpoints import KeepLast
     from approxbit.training.codec_module import CodecModule
     from approxbit.training.data import ClipData
+    from approxbit.training.language_module import LanguageModule
     from approxbit.training.micro_batches import MicroBatches, StreamedModule
     from approxbit.training.objective import ObjectiveWeights, reconstruction_loss
     from approxbit.training.optimization import Optimization
@@ -23,6 +24,7 @@ __all__ = [
     "ClipData",
     "CodecModule",
     "KeepLast",
+    "LanguageModule",
     "MicroBatches",
     "ObjectiveWeights",
     "Optimization",
@@ -37,6 +39,7 @@ _LATER = {
     "checkpoints": ("KeepLast",),
     "codec_module": ("CodecModule",),
     "data": ("ClipData",),
+    "language_module": ("LanguageModule",),
     "micro_batches": ("MicroBatches", "StreamedModule"),
     "objective": ("ObjectiveWeights", "reconstruction_loss"),
     "optimization": ("Optimization",),

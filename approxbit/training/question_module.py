@@ -10,7 +10,6 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import LambdaLR
 
 from approxbit import zoo
 from approxbit.backbones.feature import Feature
@@ -18,17 +17,25 @@ from approxbit.backbones.question_head import VideoQuestionModel
 from approxbit.datasets.dense import DenseTargets, QuestionTargets
 from approxbit.tasks import QuestionAnswering
 from approxbit.training.data import match_data
+from approxbit.training.dense import DenseReadings, pointing_loss
 from approxbit.training.memory import keep_freed_memory
-from approxbit.training.questions import OncePerClip, QuestionFigures, answer_questions, require_questions
-from approxbit.training.schedule import warmup_cosine
+from approxbit.training.optimization import adamw_cosine
+from approxbit.training.questions import (
+    PIXEL_VIEWS,
+    WHOLE_VIEW,
+    OncePerClip,
+    QuestionFigures,
+    answer_questions,
+    require_questions,
+    show,
+)
 
 Batch = tuple[Float[Tensor, "batch 3 time height width"], QuestionTargets]
 
-WHOLE_VIEW, SCRIPT_VIEW = "whole", "script"
-VIEWS = (WHOLE_VIEW, "one_frame", "shuffled", "nothing", SCRIPT_VIEW)
-"""What the model sees of a clip: all of it; its middle frame all the time; its frames in random order; grey;
-or, in the place of what the frozen part of the tower gives, the dense targets themselves, which bounds what a
-tower can give."""
+SCRIPT_VIEW = "script"
+VIEWS = (*PIXEL_VIEWS, SCRIPT_VIEW)
+"""What the model sees of a clip: as for `PIXEL_VIEWS`; or, in the place of what the frozen part of the tower
+gives, the dense targets themselves, which bounds what a tower can give."""
 INPUT, HEAD = "input", "head"
 HEAD_ARGUMENTS = ("words", "answers", "head_width", "head_layers", "head_merge")
 
@@ -100,16 +107,13 @@ class QuestionModule(L.LightningModule):
         self.learning_rate, self.weight_decay, self.warmup = learning_rate, weight_decay, warmup
         self.view, self.num_slices = view, num_slices
         width = built.width
-        self.dense = nn.ModuleDict(
-            {name: nn.Linear(width, number) for name, number in {**self.classes, **self.values}.items()}
-        )
+        self.dense = DenseReadings(width, self.classes, self.values)
         if view == SCRIPT_VIEW:
             number = sum(self.classes.values()) + sum(self.values.values())
             self.script = nn.Sequential(nn.Linear(number, width), nn.GELU(), nn.Linear(width, width))
         self._freeze_idle()
         self.task = QuestionAnswering()
         self._figures = QuestionFigures()
-        self._hits: dict[str, list[Tensor]] = {}
         self._kept = OncePerClip()
 
     def _build(self, backbone: str, arguments: dict[str, Any]) -> VideoQuestionModel:
@@ -182,7 +186,7 @@ class QuestionModule(L.LightningModule):
             return self._finish(self.script(_as_numbers(targets.dense, self.classes)))
         if self.train_from == INPUT:
             shown = clips[:1] if self.view == "nothing" else clips  # all grey clips are one
-            seen: Tensor = self.backbone(self.backbone.normalise(self._seen(shown)))
+            seen: Tensor = self.backbone(self.backbone.normalise(show(shown, self.view)))
             return seen.expand(len(clips), -1, -1)
         numbers = targets.numbers if self.training and self.view != "shuffled" else None
         return self._finish(self._kept.find(clips, numbers, self._start))
@@ -190,7 +194,7 @@ class QuestionModule(L.LightningModule):
     @torch.no_grad()
     def _start(self, clips: Tensor) -> Float[Tensor, "batch token channel"]:
         shown = clips[:1] if self.view == "nothing" else clips
-        seen = self.backbone.normalise(self._seen(shown))
+        seen = self.backbone.normalise(show(shown, self.view))
         if self.train_from == HEAD:
             tokens: Tensor = self.backbone(seen)
         else:
@@ -204,14 +208,6 @@ class QuestionModule(L.LightningModule):
         grid = tokens.transpose(1, 2).unflatten(2, self.backbone.grid)
         finished: Tensor = self.backbone.server_half(self.train_from)(Feature(grid, tokens[:, :0]))
         return finished
-
-    def _seen(self, clips: Tensor) -> Tensor:
-        num_frames = clips.shape[2]
-        if self.view == "one_frame":
-            return clips[:, :, num_frames // 2 :][:, :, :1].expand_as(clips)
-        if self.view == "shuffled":
-            return clips[:, :, torch.randperm(num_frames, device=clips.device)]
-        return torch.full_like(clips, 0.5) if self.view == "nothing" else clips
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """The weighed losses of one batch."""
@@ -228,7 +224,7 @@ class QuestionModule(L.LightningModule):
         terms: dict[str, Tensor] = {}
         loss = tokens.new_zeros(())
         if self.learns_dense and targets.dense is not None:
-            terms["dense"] = self._dense_loss(tokens, targets.dense)
+            terms["dense"] = self.dense.loss(tokens, targets.dense)
             loss = loss + self.dense_weight * terms["dense"]
         if self.question_weight > 0:
             logits, right = answer_questions(self.backbone, tokens, targets)
@@ -249,40 +245,15 @@ class QuestionModule(L.LightningModule):
         part = clips[:, :, first * frames : (first + num_slices) * frames]
         tokens = self.backbone.look_at(self.backbone.normalise(part), first)
         seen = slice(first * places, (first + num_slices) * places)
-        dense = self._dense_loss(tokens, targets.dense.of_patches(seen))
+        dense = self.dense.loss(tokens, targets.dense.of_patches(seen))
         return {"dense": dense, "loss": self.dense_weight * dense}
 
     def _pointing_loss(self, tokens: Tensor, targets: QuestionTargets) -> Tensor:
-        """How little words that name something look at where it is."""
-        if targets.dense is None:
-            raise ValueError("expected dense targets to point at, found none in these data")
         head = self.backbone.head
         questions = head.to_tensor([[text for text, _ in each] for each in targets.asked]).to(tokens.device)
         numbers, looks = head.point(tokens, questions)
-        losses = [looks.new_zeros(0)]
-        for name, words in self.names.items():
-            for index, word in enumerate(words):
-                clip, place = (numbers == head.words[word]).nonzero(as_tuple=True)
-                if not len(clip):
-                    continue
-                is_there = (targets.dense.classes[name][clip] == index).float()
-                shown = head.merged(is_there.unsqueeze(-1)).amax(dim=-1) > 0
-                seen = looks[clip, place].log_softmax(dim=-1).masked_fill(~shown, -torch.inf)
-                losses.append(-seen[shown.any(dim=-1)].logsumexp(dim=-1))
-        found = torch.cat(losses)
-        return found.sum() / max(1, len(found))
-
-    def _dense_loss(self, tokens: Tensor, dense: DenseTargets) -> Tensor:
-        loss = tokens.new_zeros(())
-        for name in self.classes:
-            target = dense.classes[name]
-            logits = self.dense[name](tokens[target >= 0])
-            loss = loss + F.cross_entropy(logits, target[target >= 0])
-        for name in self.values:
-            target = dense.values[name]
-            known = ~target.isnan().any(dim=-1)
-            loss = loss + F.smooth_l1_loss(self.dense[name](tokens[known]), target[known])
-        return loss
+        names = {name: [head.words[word] for word in words] for name, words in self.names.items()}
+        return pointing_loss(looks, numbers, names, targets.dense, head.merged)
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Remember answers and readings of one batch."""
@@ -298,10 +269,7 @@ class QuestionModule(L.LightningModule):
         if self.question_weight > 0:
             self._figures.observe(self.backbone, tokens, targets)
         if targets.dense is not None and self.learns_dense:
-            for name in self.classes:
-                right = targets.dense.classes[name]
-                guess = self.dense[name](tokens).argmax(dim=-1)
-                self._hits.setdefault(name, []).append((guess == right)[right >= 0])
+            self.dense.observe(tokens, targets.dense)
 
     @torch.no_grad()
     def measure(self, batches: Iterable[Batch]) -> dict[str, float]:
@@ -315,11 +283,7 @@ class QuestionModule(L.LightningModule):
 
         `exact_match_<question type>` of each type, their mean `macro`, and `dense_<name>` of each reading.
         """
-        figures = {
-            f"dense_{name}": 100 * torch.cat(hits).float().mean().item() for name, hits in self._hits.items()
-        }
-        self._hits = {}
-        figures |= self._figures.collect(self.task)
+        figures = {**self.dense.collect(), **self._figures.collect(self.task)}
         return {name: round(value, 3) for name, value in figures.items()}
 
     def on_validation_epoch_end(self) -> None:
@@ -334,17 +298,9 @@ class QuestionModule(L.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """AdamW with a warm-up and a cosine over the whole training."""
-        learned = [each for each in self.parameters() if each.requires_grad]
-        groups = [
-            {"params": [each for each in learned if each.ndim > 1], "weight_decay": self.weight_decay},
-            {"params": [each for each in learned if each.ndim <= 1], "weight_decay": 0.0},
-        ]
-        optimizer = torch.optim.AdamW(groups, lr=self.learning_rate, betas=(0.9, 0.98))
-        schedule = warmup_cosine(int(self.trainer.estimated_stepping_batches), self.warmup)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": LambdaLR(optimizer, schedule), "interval": "step"},
-        }
+        learned = (each for each in self.parameters() if each.requires_grad)
+        num_steps = int(self.trainer.estimated_stepping_batches)
+        return adamw_cosine(learned, self.learning_rate, self.weight_decay, self.warmup, num_steps)
 
 
 def _as_numbers(

@@ -14,6 +14,22 @@ from approxbit.tasks import QuestionAnswering, Target
 
 Tokens = Float[Tensor, "batch token channel"]
 
+WHOLE_VIEW = "whole"
+PIXEL_VIEWS = (WHOLE_VIEW, "one_frame", "shuffled", "nothing")
+"""What a model sees of a clip: all of it; its middle frame all the time; its frames in random order; grey."""
+
+
+def show(
+    clips: Float[Tensor, "batch 3 time height width"], view: str
+) -> Float[Tensor, "batch 3 time height width"]:
+    """What a model sees of clips by one of `PIXEL_VIEWS`."""
+    num_frames = clips.shape[2]
+    if view == "one_frame":
+        return clips[:, :, num_frames // 2 :][:, :, :1].expand_as(clips)
+    if view == "shuffled":
+        return clips[:, :, torch.randperm(num_frames, device=clips.device)]
+    return torch.full_like(clips, 0.5) if view == "nothing" else clips
+
 
 def answer_questions(
     model: nn.Module, tokens: Tokens, targets: QuestionTargets
@@ -62,7 +78,13 @@ class QuestionFigures:
     @torch.no_grad()
     def observe(self, model: nn.Module, tokens: Tokens, targets: QuestionTargets) -> None:
         """Answer the questions about some clips."""
-        found = require_questions(model).ask(tokens, [[text for text, _ in each] for each in targets.asked])
+        self.add(
+            require_questions(model).ask(tokens, [[text for text, _ in each] for each in targets.asked]),
+            targets,
+        )
+
+    def add(self, found: Sequence[Sequence[str]], targets: QuestionTargets) -> None:
+        """Take in answers to the questions about some clips."""
         for answers, asked in zip(found, targets.asked, strict=True):
             self._pairs += [(answer, target) for answer, (_, target) in zip(answers, asked, strict=True)]
 

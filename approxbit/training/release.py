@@ -24,8 +24,9 @@ from approxbit.offload import OffloadedModel
 from approxbit.tasks import Classification, QuestionAnswering
 from approxbit.training.backbone_module import BackboneModule
 from approxbit.training.codec_module import CodecModule
-from approxbit.training.question_module import WHOLE_VIEW, QuestionModule
-from approxbit.training.questions import QuestionFigures
+from approxbit.training.language_module import LanguageModule
+from approxbit.training.question_module import QuestionModule
+from approxbit.training.questions import WHOLE_VIEW, QuestionFigures
 
 SPLIT = "test"
 
@@ -50,7 +51,7 @@ class Release(L.Callback):
             ValueError: The codec's backbone is no family in the folder of checkpoints, the data have no test
                 split, or the module is a control, which sees less than a clip.
         """
-        if isinstance(module, QuestionModule) and module.view != WHOLE_VIEW:
+        if isinstance(module, (QuestionModule, LanguageModule)) and module.view != WHOLE_VIEW:
             raise ValueError(f"expected a view of {WHOLE_VIEW!r} for what ships, found {module.view!r}")
         trainer.datamodule.test_dataloader()  # type: ignore[attr-defined]
         if not isinstance(module, CodecModule):
@@ -70,7 +71,7 @@ class Release(L.Callback):
         """
         if trainer.interrupted or not trainer.is_global_zero:
             return
-        assert isinstance(module, (CodecModule, BackboneModule, QuestionModule))
+        assert isinstance(module, (CodecModule, BackboneModule, QuestionModule, LanguageModule))
         module.eval().float()  # what ships is float32, in whatever precision it was trained
         metrics = measure_release(module, trainer.datamodule.test_dataloader())  # type: ignore[attr-defined]
         metrics |= {"optimizer_steps": float(trainer.global_step)}
@@ -103,7 +104,9 @@ class Release(L.Callback):
         rank_zero_info(f"released {self.folder}: {metrics}")
 
 
-def measure_release(module: CodecModule | BackboneModule | QuestionModule, batches: Any) -> dict[str, float]:
+def measure_release(
+    module: CodecModule | BackboneModule | QuestionModule | LanguageModule, batches: Any
+) -> dict[str, float]:
     """The figures of the task (percent) of what is released.
 
     Those of a nested codec stand under the name of its configuration.
@@ -112,7 +115,7 @@ def measure_release(module: CodecModule | BackboneModule | QuestionModule, batch
         module: In eval mode.
         batches: `(clip of RGB in [0, 1], labels)`, batch by batch; of questions, as the module takes them.
     """
-    if isinstance(module, QuestionModule):
+    if isinstance(module, (QuestionModule, LanguageModule)):
         return module.measure(track(batches, "testing"))
     if not isinstance(module, CodecModule):
         batches = ((clip.to(module.device), labels) for clip, labels in batches)

@@ -35,6 +35,7 @@ BUILDERS: dict[str, Callable[..., Backbone]] = {
     **{f"movinet_{size}_stream": partial(movinet, size, streaming=True) for size in MOVINETS},
     "video_llava_7b": partial(_build, "video_llava"),
     "llava_onevision_0_5b": partial(_build, "llava_onevision"),
+    **{name: partial(_build, name) for name in ("video_llava_small", "llava_onevision_small")},
 }
 
 

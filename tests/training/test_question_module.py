@@ -132,7 +132,7 @@ def test_slices_of_time_are_learned_from_by_themselves() -> None:
         tokens = learner.backbone.look_at((clips[:, :, 2 * first : 2 * first + 2] - 0.4) / 0.25, first)
         part = targets.dense.of_patches(slice(2 * first, 2 * first + 2))
         assert part.classes["value"].tolist() == [row[2 * first : 2 * first + 2] for row in VALUES]
-        expected.add(round(learner._dense_loss(tokens, part).item(), 5))
+        expected.add(round(learner.dense.loss(tokens, part).item(), 5))
     assert found == expected
 
 

@@ -5,6 +5,7 @@ from approxbit.backbones.vlm.base import VideoLanguageModel, VisionEdgeHalf, Vis
 from approxbit.backbones.vlm.edge_loading import load_edge_half
 from approxbit.backbones.vlm.layout import TokenLayout
 from approxbit.backbones.vlm.llava_onevision import LlavaOnevision, llava_onevision
+from approxbit.backbones.vlm.small import llava_onevision_small, video_llava_small
 from approxbit.backbones.vlm.tower import VisionTower
 from approxbit.backbones.vlm.video_llava import VideoLlava, video_llava
 
@@ -19,6 +20,8 @@ __all__ = [
     "VisionServerHalf",
     "VisionTower",
     "llava_onevision",
+    "llava_onevision_small",
     "load_edge_half",
     "video_llava",
+    "video_llava_small",
 ]

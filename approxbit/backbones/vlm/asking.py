@@ -25,7 +25,7 @@ PROMPTS = {
 """By the type of the model, in the form that it was taught."""
 
 MAX_NEW_TOKENS = 64
-_CANDIDATES_AT_ONCE = 16
+_AT_ONCE = 16
 
 Visual = Float[Tensor, "1 embedding channel"]
 
@@ -43,7 +43,7 @@ class Said(NamedTuple):
 
 
 class Asker:
-    """Asks a video-language model, greedily and one question at a time.
+    """Asks a video-language model, greedily.
 
     Args:
         backbone: The model.
@@ -86,30 +86,60 @@ class Asker:
             raise ValueError(f"{folder}: expected a folder with a tokenizer: {error}") from error
         return cls(backbone, tokenizer, prompt)
 
+    @property
+    def opening(self) -> list[int]:
+        """Tokens of the prompt before the clip."""
+        return list(self.tokenizer(self._before).input_ids) if self._before else []
+
+    def question_tokens(self, question: str) -> list[int]:
+        """Tokens of the prompt behind the clip, with a question."""
+        return self._tokens_of(self._after.replace(QUESTION, question))
+
+    def answer_tokens(self, answer: str) -> list[int]:
+        """Tokens of an answer and the one that ends it."""
+        end = self.tokenizer.eos_token_id
+        return [*self._tokens_of(answer), *([] if end is None else [end])]
+
     def input_ids(self, question: str, num_visual_tokens: int) -> Int64[Tensor, "1 position"]:
         """The prompt with a question, and with a placeholder for each visual embedding."""
-        before = self.tokenizer(self._before).input_ids if self._before else []
-        after = self._tokens_of(self._after.replace(QUESTION, question))
-        ids = [*before, *[self.backbone.visual_token_id] * num_visual_tokens, *after]
-        device = next(self.backbone.model.parameters()).device
-        return torch.tensor([ids], device=device)
+        return torch.tensor([self._prompt(question, num_visual_tokens)], device=self._device)
 
-    @torch.no_grad()
     def answer(self, visual: Visual, question: str) -> Said:
         """The greedy answer to a question about one clip, of what `forward` or the server half gave."""
-        ids = self.input_ids(question, visual.shape[1])
+        return self.answers(visual, [question])[0]
+
+    @torch.no_grad()
+    def answers(self, visual: Visual, questions: Sequence[str]) -> list[Said]:
+        """The greedy answers to several questions about one clip, some of them at once."""
+        found: list[Said] = []
+        for start in range(0, len(questions), _AT_ONCE):
+            found += self._answer(visual, questions[start : start + _AT_ONCE])
+        return found
+
+    def _answer(self, visual: Visual, questions: Sequence[str]) -> list[Said]:
+        prompts = [self._prompt(question, visual.shape[1]) for question in questions]
+        longest = max(map(len, prompts))
+        # Filled up at the left, so that all answers begin at the same place.
+        rows = [[self.padding] * (longest - len(each)) + each for each in prompts]
+        mask = torch.tensor([[0] * (longest - len(each)) + [1] * len(each) for each in prompts])
         found = self.backbone.generate(
-            visual,
-            ids,
-            attention_mask=torch.ones_like(ids),
+            visual.expand(len(prompts), -1, -1),
+            torch.tensor(rows, device=self._device),
+            attention_mask=mask.to(self._device),
             max_new_tokens=self.max_new_tokens,
             do_sample=False,
             num_beams=1,
+            suppress_tokens=[self.backbone.visual_token_id],  # it stands for what is seen, never for a word
             eos_token_id=self.tokenizer.eos_token_id,
-            pad_token_id=self._padding,
+            pad_token_id=self.padding,
         )
-        tokens = tuple(found[0, ids.shape[1] :].tolist())
-        return Said(self.tokenizer.decode(tokens, skip_special_tokens=True).strip(), tokens)
+        return [self._said(tokens) for tokens in found[:, longest:].tolist()]
+
+    def _said(self, tokens: list[int]) -> Said:
+        end = self.tokenizer.eos_token_id
+        if end in tokens:
+            tokens = tokens[: tokens.index(end) + 1]  # where others went on, this one was filled up
+        return Said(self.tokenizer.decode(tokens, skip_special_tokens=True).strip(), tuple(tokens))
 
     @torch.no_grad()
     def log_probabilities(
@@ -133,16 +163,15 @@ class Asker:
     ) -> Float[Tensor, " candidate"]:
         """Of each of several answers, the sum over its tokens and the one that ends it, in nats."""
         found = []
-        for start in range(0, len(candidates), _CANDIDATES_AT_ONCE):
-            found += self._score(visual, question, candidates[start : start + _CANDIDATES_AT_ONCE])
+        for start in range(0, len(candidates), _AT_ONCE):
+            found += self._score(visual, question, candidates[start : start + _AT_ONCE])
         return torch.stack(found) if found else torch.zeros(0)
 
     def _score(self, visual: Visual, question: str, candidates: Sequence[str]) -> list[Tensor]:
         ids = self.input_ids(question, visual.shape[1])
-        end = self.tokenizer.eos_token_id
-        tokens = [[*self._tokens_of(each), *([] if end is None else [end])] for each in candidates]
+        tokens = [self.answer_tokens(each) for each in candidates]
         most = max(map(len, tokens))
-        padded = torch.tensor([[*each, *[self._padding] * (most - len(each))] for each in tokens])
+        padded = torch.tensor([[*each, *[self.padding] * (most - len(each))] for each in tokens])
         whole = torch.cat((ids.expand(len(tokens), -1), padded.to(ids.device)), dim=1)
         mask = torch.ones_like(whole)
         for row, each in enumerate(tokens):
@@ -153,12 +182,21 @@ class Asker:
         shares = logits[:, -most - 1 : -1].double().log_softmax(dim=-1)
         return [shares[row, torch.arange(len(each)), each].sum() for row, each in enumerate(tokens)]
 
+    def _prompt(self, question: str, num_visual_tokens: int) -> list[int]:
+        placeholders = [self.backbone.visual_token_id] * num_visual_tokens
+        return [*self.opening, *placeholders, *self.question_tokens(question)]
+
     def _tokens_of(self, text: str) -> list[int]:
         found: list[int] = self.tokenizer(text, add_special_tokens=False).input_ids
         return found
 
     @property
-    def _padding(self) -> int:
+    def _device(self) -> torch.device:
+        device: torch.device = next(self.backbone.model.parameters()).device
+        return device
+
+    @property
+    def padding(self) -> int:
         """Whatever fills up: nothing looks at it."""
         for token in (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id):
             if token is not None:

@@ -8,7 +8,7 @@ SERVER   layer n+1 -> ... -> projector -> visual embeddings + question -> langua
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -46,6 +46,9 @@ class VideoLanguageModel(Backbone):
     tower_name: ClassVar[str]
     """Where the video tower lies in `model.model`."""
 
+    asker: Any = None
+    """An `Asker`, where the model came with its tokenizer."""
+
     def __init__(self, model: Any, num_frames: int, tower: VisionTower | None = None) -> None:
         super().__init__()
         if tower is None:
@@ -74,6 +77,10 @@ class VideoLanguageModel(Backbone):
     @abstractmethod
     def num_visual_tokens(self, num_frames: int | None = None) -> int:
         """How many placeholders a question needs for a clip of `num_frames`, by default the model's."""
+
+    @abstractmethod
+    def places(self, visual: Float[Tensor, "batch token channel"]) -> Float[Tensor, "batch place channel"]:
+        """Of visual tokens, those that stand for a place in a frame: frame by frame, row by row."""
 
     @property
     def offload_points(self) -> tuple[str, ...]:
@@ -171,6 +178,30 @@ class VideoLanguageModel(Backbone):
         inputs = self._inputs(visual, input_ids)
         logits: Tensor = self.model(**inputs, use_cache=False, **forward_arguments).logits
         return logits
+
+    def ask(
+        self, visual: Float[Tensor, "batch token channel"], asked: Sequence[Sequence[str]]
+    ) -> list[list[str]]:
+        """Greedy answers to questions about each of several clips, by the model's own tokenizer.
+
+        Args:
+            visual: What `forward` or the server half returned.
+            asked: The questions about each clip.
+
+        Raises:
+            ValueError: The model came without a tokenizer, or the clips are not as many.
+        """
+        if self.asker is None:
+            raise ValueError(
+                "expected a model with a tokenizer; others are asked by approxbit.backbones.vlm.Asker"
+            )
+        if len(asked) != len(visual):
+            raise ValueError(f"expected questions about {len(visual)} clips, found {len(asked)}")
+        clips = visual.split(1)
+        return [
+            [said.text for said in self.asker.answers(clip, questions)]
+            for clip, questions in zip(clips, asked, strict=True)
+        ]
 
     def _inputs(self, visual: Tensor, input_ids: Tensor) -> dict[str, Any]:
         expected = [visual.shape[1]] * visual.shape[0]

@@ -42,6 +42,10 @@ class LlavaOnevision(VideoLanguageModel):
         height, width = half_of(self.tower.layout.grid_size)
         return (num_frames or self.clip_shape[1]) * height * width + 1
 
+    def places(self, visual: Float[Tensor, "batch token channel"]) -> Float[Tensor, "batch place channel"]:
+        """All but the newline."""
+        return visual[:, :-1]
+
 
 class LlavaOnevisionHead(nn.Module):
     """The projector, the pooling of every frame, and the newline after the last."""

@@ -43,6 +43,15 @@ class VideoLlava(VideoLanguageModel):
         height, width = layout.grid_size
         return (num_frames or self.clip_shape[1]) * (layout.num_class_tokens + height * width)
 
+    def places(self, visual: Float[Tensor, "batch token channel"]) -> Float[Tensor, "batch place channel"]:
+        """All but the class tokens of the frames."""
+        layout = self.tower.layout
+        frames = visual.unflatten(
+            1, (-1, layout.num_class_tokens + layout.grid_size[0] * layout.grid_size[1])
+        )
+        patches: Tensor = frames[:, :, layout.num_class_tokens :].flatten(1, 2)
+        return patches
+
 
 class VideoLlavaHead(nn.Module):
     """The projector, on every token of every frame."""

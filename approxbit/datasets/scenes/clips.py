@@ -20,6 +20,7 @@ from torch.utils.data import Dataset
 
 from approxbit.datasets import digits_render
 from approxbit.datasets.scenes import actions, rendering, script, staging
+from approxbit.datasets.scenes.captions import describe
 from approxbit.datasets.scenes.questions import FAMILIES, draw_questions
 from approxbit.datasets.scenes.rendering import CELL_SIZE, RenderedScene, render_scene
 from approxbit.datasets.scenes.script import Script
@@ -34,6 +35,9 @@ TASK = QuestionAnswering(tuple(FAMILIES))
 NUM_CLIPS = {"train": 12_000, "validation": 1_000, "test": 1_000, "test_b": 1_000}
 
 Asked = tuple[str, Target]
+
+DESCRIBE = "describe the video"
+"""What asks for a caption."""
 
 
 class Scenes:
@@ -92,6 +96,7 @@ class SceneQuestions(Dataset[tuple[Tensor, list[Asked]]]):
         per_family: Most questions of a family about a scene.
         families: Those that are asked.
         training: Draw other questions each time, by torch's generator; else always the same.
+        captions: Ask for a caption too, which is of no question type.
     """
 
     def __init__(
@@ -100,9 +105,11 @@ class SceneQuestions(Dataset[tuple[Tensor, list[Asked]]]):
         per_family: int = 2,
         families: Sequence[str] = tuple(FAMILIES),
         training: bool = False,
+        captions: bool = False,
     ) -> None:
         _check_families(families)
         self.scenes, self.per_family, self.training = scenes, per_family, training
+        self.captions = captions
         self.families = frozenset(families)
 
     def __len__(self) -> int:
@@ -113,11 +120,13 @@ class SceneQuestions(Dataset[tuple[Tensor, list[Asked]]]):
 
     def asked(self, index: int) -> list[Asked]:
         """The questions about one scene."""
-        if self.per_family == 0:
+        if self.per_family == 0 and not self.captions:
             return []
         seed = int(torch.randint(1, 2**31, ())) if self.training else 0
-        questions = draw_questions(self.scenes.table.script(index), seed, self.per_family)
-        return [
+        shown = self.scenes.table.script(index)
+        questions = draw_questions(shown, seed, self.per_family) if self.per_family else []
+        captions = [(DESCRIBE, Target(describe(shown)))] if self.captions else []
+        return captions + [
             (each.text, Target(each.answer, each.family))
             for each in questions
             if each.family in self.families
@@ -135,6 +144,7 @@ class SceneClips(ClipSource):
         families: Those that are asked; all by default.
         kept_out: Of those, the ones that are not asked in training, so that a code made for the others can be
             asked what it was not made for.
+        captions: Ask for a caption of each scene too, in training alone, as nothing scores it.
         num_frames: Frames of a clip; by default those of the backbone, and 16 where there is none.
         size: Height and width in pixels; by default those of the backbone, and 64 where there is none.
         cache: Folder for what was drawn; see `Scenes`.
@@ -153,6 +163,7 @@ class SceneClips(ClipSource):
         per_family: int = 2,
         families: Sequence[str] | None = None,
         kept_out: Sequence[str] = (),
+        captions: bool = False,
         num_frames: int | None = None,
         size: int | None = None,
         cache: str | None = None,
@@ -160,7 +171,7 @@ class SceneClips(ClipSource):
         given = {"train": num_train, "validation": num_validation, "test": num_test, "test_b": num_test}
         self.num_clips = {split: NUM_CLIPS[split] if n is None else n for split, n in given.items()}
         self.per_family, self.families = per_family, tuple(FAMILIES if families is None else families)
-        self.kept_out = tuple(kept_out)
+        self.kept_out, self.captions = tuple(kept_out), captions
         _check_families((*self.families, *self.kept_out))
         self.num_frames, self.size, self.cache = num_frames, size, cache
 
@@ -176,7 +187,7 @@ class SceneClips(ClipSource):
         scenes = Scenes(split, num_clips, self.num_frames or 16, self.size or 64, self.cache)
         kept_out = self.kept_out if training else ()
         families = [family for family in self.families if family not in kept_out]
-        return SceneQuestions(scenes, self.per_family, families, training)
+        return SceneQuestions(scenes, self.per_family, families, training, self.captions and training)
 
     def to_batch(self, samples: Any) -> tuple[Tensor, list[list[Asked]]]:
         """Clips of RGB in [0, 1], `[batch, 3, time, height, width]`, and the questions about each."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -113,11 +114,20 @@ class _Numbered(Dataset[tuple[Tensor, list[Asked], int]]):
 class DenseSceneClips(SceneClips):
     """As `SceneClips`, with dense targets: a batch is `(clips, QuestionTargets)`.
 
-    Patches are of 2 frames and 8 x 8 pixels. Cards know it as `scenes`: these are the same clips.
+    Cards know it as `scenes`: these are the same clips.
+
+    Args:
+        patch: Frames, height and width in pixels of what a target is of; height and width are multiples of 4.
+        **arguments: As for `SceneClips`.
     """
 
     origin = "scenes"
-    local = ("cache", "per_family")
+    local = ("cache", "per_family", "captions", "patch")
+
+    def __init__(self, patch: Sequence[int] = PATCH, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        frames, height, width = patch
+        self.patch = frames, height, width
 
     def clips(self, split: str, training: bool = False) -> Any:
         """The scenes of a split, their questions and their numbers."""
@@ -136,7 +146,7 @@ class DenseSceneClips(SceneClips):
         def collate(samples: Any) -> tuple[Tensor, QuestionTargets]:
             frames, asked, indices = zip(*samples, strict=True)
             clips, _ = SceneClips.to_batch(self, list(zip(frames, asked, strict=True)))
-            dense = dense_targets(scenes, torch.tensor(indices))
+            dense = dense_targets(scenes, torch.tensor(indices), self.patch)
             return clips, QuestionTargets(list(asked), dense, list(indices))
 
         loader.collate_fn = collate

@@ -40,7 +40,7 @@ class Questioning:
     """How a video-language model is asked; of no use to any other.
 
     Attributes:
-        tokenizer: Folder with its tokenizer.
+        tokenizer: Folder with its tokenizer; by default its own, if it came with one.
         prompt: Around each question, with `<video>` and `{question}`; its own by default.
         num_candidates: So many of the commonest answers of the train split are ranked by their likelihood.
     """

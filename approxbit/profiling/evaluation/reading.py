@@ -198,8 +198,9 @@ class TokenReader(WordReader):
         found = []
         for clip, about in enumerate(asked):
             visual = output[clip : clip + 1]
-            for each in about:
-                said, scores = self.asker.answer(visual, each.text), None
+            answers = self.asker.answers(visual, [each.text for each in about])
+            for each, said in zip(about, answers, strict=True):
+                scores = None
                 if self.candidates:
                     likelihoods = self.asker.log_likelihoods(visual, each.text, self.candidates)
                     scores = likelihoods.cpu().numpy()
@@ -241,7 +242,7 @@ def open_reader(
     Args:
         backbone: Which answers.
         task: What an answer means.
-        tokenizer: Folder with the tokenizer of a video-language model.
+        tokenizer: Folder with the tokenizer of a video-language model that came without one.
         prompt: Of a video-language model; its own by default.
         candidates: Gives the answers that a video-language model shall rank.
 
@@ -256,16 +257,23 @@ def open_reader(
     if isinstance(task, Classification):
         return ClassReader(task)
     if is_language_model:
-        if not tokenizer:
-            raise ValueError(
-                "expected the tokenizer of the video-language model, a folder that `save_pretrained` wrote: "
-                "--tokenizer FOLDER"
-            )
-        from approxbit.backbones.vlm import Asker
-
-        return TokenReader(Asker.from_folder(backbone, tokenizer, prompt), candidates())  # type: ignore[arg-type]
+        return TokenReader(_open_asker(backbone, tokenizer, prompt), candidates())
     if hasattr(backbone, "answer_logits"):
         return VocabularyReader(backbone)
     if hasattr(backbone, "ask"):
         return WordReader(backbone)
     raise ValueError(f"expected a backbone that answers by `ask` or `answer_logits`, found {backbone!r}")
+
+
+def _open_asker(backbone: Any, tokenizer: str, prompt: str) -> Any:
+    from approxbit.backbones.vlm import Asker
+
+    if tokenizer:
+        return Asker.from_folder(backbone, tokenizer, prompt)
+    own = getattr(backbone, "asker", None)
+    if own is None:
+        raise ValueError(
+            "expected the tokenizer of the video-language model, a folder that `save_pretrained` wrote: "
+            "--tokenizer FOLDER"
+        )
+    return Asker(backbone, own.tokenizer, prompt, own.max_new_tokens) if prompt else own
