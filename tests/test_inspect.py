@@ -65,7 +65,7 @@ def test_a_family_without_a_backbone_shows_its_models(capsys: pytest.CaptureFixt
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (["movinet_a9"], ", a builder (llava_onevision_0_5b, movinet_a0"),
+        (["movinet_a9"], ", a builder (llava_onevision_0_5b, llava_onevision_small"),
         (["digits-movinet/9-Enc-B9"], "has the models digits-movinet/4-Enc-B3"),
         (["digits-movinet-actions", "--points"], "digits-movinet-actions has codecs only"),
         (["movinet_a2", "--codes"], "--codes needs a codec such as digits-movinet/16-Enc-B5"),
